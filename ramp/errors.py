@@ -1,0 +1,57 @@
+"""Every error the product raises on purpose, as one tree. The wire's statuses are mapped in services/common/errors.py.
+
+    RampError
+    ├── Invalid        the input is wrong: names the field, the value and the remedy; nothing was stored
+    │   └── Conflict   the same id was used before with other content
+    ├── NotFound       the named thing does not exist
+    ├── Corrupt        a checksum disagrees: bytes on disk or weights are not what was written
+    ├── Full           no space: appends are refused, reads go on
+    ├── Unauthenticated  no token, a wrong token or an expired one
+    ├── Unavailable    a service does not answer; retrying may help
+    └── Timeout        a deadline passed; retrying may help
+"""
+
+from __future__ import annotations
+
+
+class RampError(Exception):
+    """Base of every error raised on purpose."""
+
+
+class Invalid(RampError, ValueError):
+    """Wrong input.
+
+    Example: Invalid("action", "nan at step 17", "send finite numbers within [-1, 1]")
+    """
+
+    def __init__(self, field: str, value: object, remedy: str) -> None:
+        super().__init__(f"{field}: {value}; {remedy}")
+        self.field, self.value, self.remedy = field, str(value), remedy
+
+
+class Conflict(Invalid):
+    """The same id was used before with other content."""
+
+
+class NotFound(RampError, LookupError):
+    """The named thing does not exist."""
+
+
+class Corrupt(RampError):
+    """A checksum disagrees."""
+
+
+class Full(RampError):
+    """No space left: appends are refused, reads go on."""
+
+
+class Unauthenticated(RampError):
+    """No token, a wrong token or an expired one."""
+
+
+class Unavailable(RampError):
+    """A service does not answer; retrying may help."""
+
+
+class Timeout(RampError, TimeoutError):
+    """A deadline passed; retrying may help."""

@@ -1,0 +1,105 @@
+"""The doors: what each part of the loop promises, whoever implements it.
+
+Near and far look the same: `Replay` is a `ramp.replay.Table` in this process or a gRPC client; `Registry` is a
+directory or a bucket; a dream of the world model is an `Env`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ramp.types import Batch, EnvStep, EpisodeHeader, Kind, Observation, Outcome, SampleSpec, StepBatch, StepSchema
+
+
+class Env(Protocol):
+    """One task on one robot: a simulator, a real arm, or a world model's imagination."""
+
+    task: str
+    instruction: str
+    max_steps: int  # T_max: after this many steps `truncated` is True
+    control_hz: float
+    schema: StepSchema
+
+    def reset(self, seed: int) -> EnvStep:
+        """Begin the episode that `seed` alone determines."""
+
+    def step(self, action: np.ndarray) -> EnvStep:
+        """Execute float32 [A]. Raises ValueError for a wrong shape, a non-finite or an out-of-bounds action."""
+
+    def render(self) -> Mapping[str, np.ndarray]:
+        """Camera frames of the present state; costs milliseconds, so call it only where a frame is needed."""
+
+    def close(self) -> None: ...
+
+
+class Expert(Protocol):
+    """Whoever corrects the robot by hand; in simulation the scripted policy, the only one to see object state."""
+
+    def act(self) -> np.ndarray:
+        """float32 [A] for the present state of the environment it watches."""
+
+
+class Actor(Protocol):
+    """Whatever decides on a robot: policy with its world model, in robot units on both sides."""
+
+    version: int
+
+    def decide(self, observation: Observation, *, generator: torch.Generator) -> Decision:
+        """An action chunk for the present observation, with what the world model thinks of it."""
+
+
+class Decision(Protocol):
+    chunk: np.ndarray  # float32 [H, A]
+    remaining: float  # predicted remaining time in [0, 1] of the task's limit
+
+
+class Algorithm(Protocol):
+    """One idea from one paper: a batch becomes a loss. Stateless; the weights live in `model`."""
+
+    def loss(self, model: torch.nn.Module, batch: Mapping[str, Tensor], *, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
+        """Scalar loss and what to report of it."""
+
+
+class Writer(Protocol):
+    """One open episode."""
+
+    def append(self, steps: StepBatch) -> None:
+        """Hand over the next steps; returns when they are durable (or safely spooled). Raises Invalid."""
+
+    def end(self, outcome: Outcome) -> None:
+        """Make the episode visible to samplers; returns when that is durable."""
+
+    def abort(self) -> None:
+        """Withdraw the episode: nothing of it will be sampled."""
+
+
+class Replay(Protocol):
+    """Where experience lives."""
+
+    def open(self, header: EpisodeHeader) -> Writer: ...
+
+    def sample(self, spec: SampleSpec, *, timeout: float) -> Iterator[Batch]:
+        """An endless stream of batches. Waits while the table's rate limiter says so; Timeout after `timeout` s."""
+
+
+class Registry(Protocol):
+    """Immutable versions of weights, each with a manifest; aliases that point to them."""
+
+    def publish(self, kind: Kind, tensors: Mapping[str, Tensor], manifest: Mapping[str, Any]) -> int:
+        """Write, checksum, rename, announce; returns the new version. Readers see all of it or nothing."""
+
+    def load(self, kind: Kind, version: int | str) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Weights and manifest of a version or alias. Raises NotFound, or Corrupt where a checksum disagrees."""
+
+    def alias(self, kind: Kind, name: str, version: int) -> None:
+        """Point `name` (latest, stage2, final ...) at a version, atomically."""
+
+    def resolve(self, kind: Kind, name: str) -> int | None:
+        """The version an alias points to, or None."""
+
+    def versions(self, kind: Kind) -> Sequence[int]: ...

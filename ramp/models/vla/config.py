@@ -1,0 +1,18 @@
+"""Settings of the policy's small size."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class PolicyConfig:
+    """Flow-matching policy with action chunks, conditioned on world-model tokens and the indicator."""
+
+    chunk: int = 8  # H
+    ode_steps: int = 4  # Euler steps at inference
+    width: int = 128
+    layers: int = 3
+    heads: int = 4
+    mask_indicator: float = 0.2  # probability of hiding I in training (PAPERS 1.6)
+    mask_world: float = 0.2  # probability of hiding the world-model tokens, drawn independently

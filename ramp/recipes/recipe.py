@@ -1,0 +1,103 @@
+"""What a run is, apart from where it runs: every number of the science, typed and validated, in one tree.
+
+A recipe is a value. Bigger recipes start from smaller ones with `dataclasses.replace` (ramp/recipes/metaworld.py);
+a file and `a.b=c` overrides are laid over it by services/common/settings.py, which adds the place.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from ramp.advantage.config import AdvantageConfig
+from ramp.envs.config import EnvConfig
+from ramp.models.vla.config import PolicyConfig
+from ramp.models.world.config import WorldConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class DemosConfig:
+    """Stage 1's demonstrations: the scripted expert with action noise, successes and failures alike."""
+
+    episodes_per_task: int = 16
+    noise: float = 0.3  # standard deviation added to the expert's action, in action units
+
+
+@dataclass(frozen=True, kw_only=True)
+class TakeoverConfig:
+    """Stage 3's rule for the person: take over without progress or when the value falls; hand back after a while.
+
+    All of it is something an operator can follow by looking at the predicted remaining time.
+    """
+
+    patience: int = 4  # decisions without progress before a takeover
+    min_progress: float = 0.02  # remaining time (share of the limit) that must have passed over `patience` decisions
+    fall: float = 0.15  # takeover at once where remaining time rises this far above its best
+    hold: int = 48  # steps that a person keeps control before handing back
+    max_takeovers: int = 4  # per episode
+
+
+@dataclass(frozen=True, kw_only=True)
+class StagesConfig:
+    """Updates per stage (PAPERS 1.3 to 1.6)."""
+
+    tokenizer_updates: int = 300  # stage 1: the tokenizer, then frozen
+    world_updates: int = 700  # stage 1: the world model
+    policy_updates: int = 1500  # stage 2
+    joint_updates: int = 3000  # stages 3 and 4, of the policy
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingConfig:
+    """Batches, optimisers and the rhythm of the joint stage."""
+
+    policy_batch: int = 96
+    world_batch: int = 48
+    policy_lr: float = 1e-3
+    world_lr: float = 1e-3
+    weight_decay: float = 0.01
+    warmup: int = 100  # updates, at the start of each model's training
+    final_lr: float = 0.1  # share of the learning rate where the cosine ends
+    grad_clip: float = 1.0
+    ema: float = 0.995  # decay of the averaged policy weights that are published
+    online_share: float = 0.5  # of a joint batch; the rest are demonstrations
+    world_every: int = 4  # joint stage: a world-model update every so many policy updates
+    publish_every: int = 250  # joint stage: policy updates between published policies
+    relabel_every: int = 1000  # joint stage: policy updates between published world models (and so relabellings)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReplayConfig:
+    """The tables. `demos` is never rate limited; `online` is."""
+
+    min_items: int = 200  # of `online`, before the first sample
+    samples_per_insert: float = 64.0
+    slack: float = 100_000.0  # samples by which either side may be ahead
+    human_priority: float = 2.0  # of items whose first step a person acted on, against 1 for the others
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationConfig:
+    """Fixed held-out seeds: `first_seed` onwards; training seeds lie below."""
+
+    episodes_per_task: int = 50
+    interim_episodes_per_task: int = 8  # at published versions in between, for the curve
+    interim_every: int = 4  # published policies between interim evaluations
+    first_seed: int = 1_000_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """A whole run. `ramp run --help` lists the recipes, `ramp run --show` prints one with all its numbers."""
+
+    seed: int = 0
+    tasks: tuple[str, ...] = ("drawer-open-v3", "button-press-topdown-v3", "door-open-v3", "hammer-v3")
+    env: EnvConfig = field(default_factory=EnvConfig)
+    world: WorldConfig = field(default_factory=WorldConfig)
+    policy: PolicyConfig = field(default_factory=PolicyConfig)
+    advantage: AdvantageConfig = field(default_factory=AdvantageConfig)
+    demos: DemosConfig = field(default_factory=DemosConfig)
+    takeover: TakeoverConfig = field(default_factory=TakeoverConfig)
+    stages: StagesConfig = field(default_factory=StagesConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    sampling: ReplayConfig = field(default_factory=ReplayConfig)
+    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)

@@ -1,0 +1,195 @@
+"""The nouns: one definition each, used from the robot to the loss.
+
+Shapes in the docstrings use one legend for the whole project:
+
+    B batch     T steps of an episode     F frames (steps that carry images)
+    H steps of an action chunk     K world-model horizons     P proprioception width     A action width
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import IntEnum, StrEnum
+
+import numpy as np
+
+
+class Source(IntEnum):
+    """Who chose the executed action of a step."""
+
+    POLICY = 0
+    HUMAN = 1  # an intervention: a person (or the scripted expert standing in for one) held the controls
+    DEMO = 2
+    DREAM = 3  # a world model's imagination
+
+
+class Outcome(StrEnum):
+    SUCCESS = "success"
+    FAILURE = "failure"
+
+
+class Kind(StrEnum):
+    """What a registered version is a version of."""
+
+    POLICY = "policy"
+    WORLD = "world"
+
+
+UNLABELLED = -1
+"""Value of an indicator where no annotation exists: the policy trains such a step with the indicator masked."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Observation:
+    """What a policy sees at one decision; never the simulator's object state.
+
+    Example: Observation(images={"top": zeros((64, 64, 3), uint8)}, proprio=zeros(4, float32),
+                         instruction="open the drawer")
+    """
+
+    images: Mapping[str, np.ndarray]  # camera -> uint8 [height, width, 3], RGB, upright
+    proprio: np.ndarray  # float32 [P], robot units
+    instruction: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EnvStep:
+    """What an environment answers to one action."""
+
+    proprio: np.ndarray  # float32 [P], after the action
+    success: bool
+    truncated: bool  # the time limit was reached
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StepSchema:
+    """Names, widths and bounds that every step of a table agrees to; checked when steps are appended.
+
+    Example: StepSchema(cameras={"top": (64, 64, 3)}, proprio_width=4, action_low=(-1.0,) * 4, action_high=(1.0,) * 4)
+    """
+
+    cameras: Mapping[str, tuple[int, int, int]]  # camera -> (height, width, channels), uint8
+    proprio_width: int
+    action_low: tuple[float, ...]  # [A], inclusive
+    action_high: tuple[float, ...]  # [A], inclusive
+
+    @property
+    def action_width(self) -> int:
+        return len(self.action_low)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EpisodeHeader:
+    """What is known of an episode before its first step.
+
+    `tables` names the replay tables that receive the episode once it has ended. `max_steps` is the task's
+    time limit T_max, by which remaining time and rewards are normalised (PAPERS 8).
+    """
+
+    episode_id: str  # unique for ever; a second use with other content is refused
+    task: str
+    instruction: str
+    robot: str
+    seed: int
+    max_steps: int
+    tables: tuple[str, ...]
+    schema: StepSchema
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StepBatch:
+    """Consecutive steps of one episode, as columns. T here is the length of this batch.
+
+    `step[t]` counts from 0 within the episode. Row t holds the observation *before* `action[t]` was executed.
+    Images exist only at some steps: `frame_row` lists the rows (0..T-1 of this batch) that carry them.
+    """
+
+    step: np.ndarray  # int32 [T], consecutive
+    timestamp: np.ndarray  # float64 [T], seconds since the episode began, strictly increasing
+    proprio: np.ndarray  # float32 [T, P]
+    action: np.ndarray  # float32 [T, A], what the robot executed, not what was proposed
+    reward: np.ndarray  # float32 [T], Eq. 5 of RAMP without the terminal term, in units of steps (-1 each)
+    source: np.ndarray  # uint8 [T], Source
+    trainable: np.ndarray  # bool [T], False where an intervention's boundary artefact was found (DESIGN 6)
+    policy_version: np.ndarray  # int32 [T], version that acted or would have acted; 0 where there was none
+    frame_row: np.ndarray  # int32 [F], strictly increasing
+    images: Mapping[str, np.ndarray]  # camera -> uint8 [F, height, width, 3]
+
+    def __len__(self) -> int:
+        return len(self.step)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Episode:
+    """A whole episode: header, all its steps as one StepBatch, and how it ended."""
+
+    header: EpisodeHeader
+    steps: StepBatch
+    outcome: Outcome
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SampleSpec:
+    """What a learner asks one table for. Items are windows that begin at a step with a frame."""
+
+    table: str
+    batch_size: int
+    chunk: int  # H: actions per item
+    horizons: tuple[int, ...] = ()  # steps ahead whose frames are wanted as well, e.g. (12, 24, 36, 48)
+    prioritized: bool = False  # by the items' priorities; otherwise uniform
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Batch:
+    """Sampled items from the replay service, still in robot units. The learner never sees a step any other way.
+
+    `future_*` rows beyond the end of the episode repeat its last frame and have `future_valid` False.
+    `chunk_valid[b, h]` is False beyond the end, at untrainable steps, and from the first change of who acts on
+    (an action chunk never spans a boundary of an intervention).
+    """
+
+    episode_id: Sequence[str]  # [B]
+    task: Sequence[str]  # [B]
+    instruction: Sequence[str]  # [B]
+    step: np.ndarray  # int32 [B]
+    length: np.ndarray  # int32 [B], steps in the whole episode
+    max_steps: np.ndarray  # int32 [B]
+    success: np.ndarray  # bool [B]
+    probability: np.ndarray  # float64 [B], with which the item was drawn
+    policy_version: np.ndarray  # int32 [B]
+    source: np.ndarray  # uint8 [B], of the first step
+    images: Mapping[str, np.ndarray]  # camera -> uint8 [B, height, width, 3]
+    proprio: np.ndarray  # float32 [B, P]
+    action: np.ndarray  # float32 [B, H, A]
+    chunk_valid: np.ndarray  # bool [B, H]
+    future_images: Mapping[str, np.ndarray]  # camera -> uint8 [B, K, height, width, 3]
+    future_proprio: np.ndarray  # float32 [B, K, P]
+    future_valid: np.ndarray  # bool [B, K]
+    value: np.ndarray  # float32 [B], v of Eq. 8 from the current annotation; nan where there is none
+    advantage: np.ndarray  # float32 [B]; nan where there is none
+    indicator: np.ndarray  # int8 [B], 1, 0 or UNLABELLED
+    annotation_version: np.ndarray  # int32 [B], world-model version of the labels; 0 where there is none
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EpisodeSummary:
+    """What a collector reports of an episode that the replay service has acknowledged (or an evaluation, not stored)."""
+
+    episode_id: str
+    task: str
+    seed: int
+    purpose: str  # "demo", "rollout" or "eval"
+    outcome: Outcome
+    steps: int
+    frames: int
+    human_steps: int
+    interventions: int
+    policy_version: int
+    seconds: float
+    sim_seconds: float  # spent in physics
+    render_seconds: float
+    inference_seconds: float
+    replay_seconds: float  # waiting for the replay service
+    values: tuple[tuple[int, float], ...] = ()  # (step, remaining time in [0, 1]) at each decision
+    extra: Mapping[str, float] = field(default_factory=dict)
