@@ -1,0 +1,46 @@
+# Every command of the project. The first one that needs Python makes .venv (scripts/setup.sh); nothing is installed outside it,
+# except the few system packages that scripts/setup.sh names.
+SHELL := /bin/bash
+BIN := .venv/bin
+ARGS ?=
+export MUJOCO_GL ?= osmesa
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test lint format bench proto doctor clean
+
+help: ## Show this list
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: .venv/.ready ## Create .venv from requirements.lock (every other command does it by itself)
+
+.venv/.ready: requirements.lock pyproject.toml scripts/setup.sh
+	scripts/setup.sh
+
+run: .venv/.ready ## Teach the simulated arm; options: make run ARGS="--dir runs/mine seed=1"
+	$(BIN)/ramp run $(ARGS)
+
+test: lint ## Lint, types and all tests; ends with how many passed
+	scripts/test.sh
+
+lint: .venv/.ready ## Style, formatting and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy ramp services benchmarks
+
+format: .venv/.ready ## Rewrite the code in the project's format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: .venv/.ready ## Measure; writes benchmarks/results/ and BENCHMARKS.md; options: ARGS="--quick"
+	$(BIN)/python -m benchmarks $(ARGS)
+
+proto: .venv/.ready ## Regenerate the Python code of proto/
+	$(BIN)/python -m grpc_tools.protoc --proto_path=proto --python_out=proto --grpc_python_out=proto \
+	  --plugin=protoc-gen-mypy=$(BIN)/protoc-gen-mypy --mypy_out=proto proto/rampwire/v1/*.proto
+
+doctor: .venv/.ready ## Say what this machine lacks and which command installs it
+	$(BIN)/ramp doctor $(ARGS)
+
+clean: ## Remove .venv and caches; runs/ stays
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
