@@ -22,7 +22,9 @@ def count(paths: Sequence[str]) -> dict[str, float]:
 def main() -> int:
     totals = count(sys.argv[1:])
     passed = totals["tests"] - totals["failed"] - totals["skipped"]
-    print(f"{passed:.0f} passed, {totals['failed']:.0f} failed, {totals['skipped']:.0f} skipped in {totals['seconds']:.0f} s")
+    print(
+        f"{passed:.0f} passed, {totals['failed']:.0f} failed, {totals['skipped']:.0f} skipped in {totals['seconds']:.0f} s"
+    )
     return int(totals["failed"] > 0 or totals["tests"] == 0)
 
 

@@ -52,7 +52,7 @@ pin() { grep -E "^$1==" "$LOCK" || fail "$LOCK has no pin of $1"; }
 
 # pip install within the lock's versions.
 install() {
-  .venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint "$LOCK" "$@" || fail "pip could not" \
+  .venv/bin/python -m pip install -qq --disable-pip-version-check --constraint "$LOCK" "$@" || fail "pip could not" \
     "install the versions of $LOCK ($*): its message is above. The lock holds on Linux with Python 3.11; this is" \
     "$(uname -sm), $(.venv/bin/python --version). Check the network and pip's settings (.venv/bin/pip config list), then run make again"
 }
