@@ -21,10 +21,9 @@ def count(paths: Sequence[str]) -> dict[str, float]:
 
 def main() -> int:
     totals = count(sys.argv[1:])
-    passed = totals["tests"] - totals["failed"] - totals["skipped"]
-    print(
-        f"{passed:.0f} passed, {totals['failed']:.0f} failed, {totals['skipped']:.0f} skipped in {totals['seconds']:.0f} s"
-    )
+    failed, skipped = totals["failed"], totals["skipped"]
+    passed = totals["tests"] - failed - skipped
+    print(f"{passed:.0f} passed, {failed:.0f} failed, {skipped:.0f} skipped in {totals['seconds']:.0f} s")
     return int(totals["failed"] > 0 or totals["tests"] == 0)
 
 

@@ -1,4 +1,4 @@
-"""The size rule and the habits that a reader relies on: small files and functions, nothing unpickled, no hidden settings."""
+"""The size rule and the habits a reader relies on: small files and functions, nothing unpickled, no hidden settings."""
 
 from __future__ import annotations
 
