@@ -1,0 +1,12 @@
+"""Runs, by name. Bigger ones are smaller ones with some numbers replaced."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ramp.recipes.metaworld import counting, debug, metaworld
+from ramp.recipes.recipe import Recipe
+
+RECIPES: dict[str, Callable[[], Recipe]] = {"metaworld": metaworld, "debug": debug, "counting": counting}
+
+__all__ = ["RECIPES", "Recipe"]

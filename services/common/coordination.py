@@ -1,0 +1,250 @@
+"""Redis as the run's notice board: who is there, what they report, what they are asked to do.
+
+Never the only copy of anything (DESIGN 4). Every method survives Redis being away or flushed: it answers False or
+empty within about a second, counts a metric, and works again once Redis does. What this process has announced or
+asked for is written anew by a heartbeat thread.
+
+    ramp:<run>:presence:<role>:<name>   hash with a time to live
+    ramp:<run>:stream:<name>            stream, bounded
+    ramp:<run>:stop                     why the run shall stop
+    ramp:<run>:aliases                  hash "<kind>/<alias>" -> version; changes go to the stream "aliases"
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, TypeVar
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from ramp.types import Kind
+from services.common.metrics import COORDINATION_FAILURES, COORDINATION_SECONDS, timed
+
+Result = TypeVar("Result")
+Value = str | int | float
+
+PRESENCE_TTL_S = 15
+HEARTBEAT_S = 4.0
+STREAM_LENGTH = 2000  # entries kept; older ones are forgotten
+_ANSWER_S = 0.5  # longest wait for a connection and for an answer
+_PAUSE_S = 0.5  # after a failure no call is tried for so long, so that a hot loop does not pay for each
+_SLICE_S = 0.25  # one blocking read; shorter than _ANSWER_S
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Presence:
+    """A process that has been heard of in the last PRESENCE_TTL_S seconds.
+
+    Example: Presence(role="actor", name="actor-0", fields={"pid": "4711", "metrics_port": "40513"})
+    """
+
+    role: str
+    name: str
+    fields: Mapping[str, str] = field(default_factory=dict)
+
+
+class Coordination:
+    """One process's door to the notice board. An empty `url` means: no board; every call answers False or empty."""
+
+    def __init__(self, url: str, run: str) -> None:
+        self.url, self.run = url, run
+        self._redis = _connect(url) if url else None
+        self._announced: dict[tuple[str, str], dict[str, str]] = {}
+        self._stop_reason = ""
+        self._quiet_until = 0.0
+        self._lock = threading.Lock()
+        self._closed = threading.Event()
+        self._heartbeat: threading.Thread | None = None
+
+    # ------------------------------------------------------------------------------------- presence
+
+    def announce(self, role: str, name: str, fields: Mapping[str, Value] | None = None) -> bool:
+        """This process is there, with its status. Kept alive until `withdraw` or `close`; call again to change it."""
+        with self._lock:
+            self._announced[role, name] = {key: str(value) for key, value in (fields or {}).items()}
+        self._ensure_heartbeat()
+        return self._write_presence(role, name)
+
+    def withdraw(self, role: str, name: str) -> bool:
+        """Not there any more."""
+        with self._lock:
+            self._announced.pop((role, name), None)
+        return self._call("withdraw", lambda r: bool(r.delete(self._presence_key(role, name))), False)
+
+    def presence(self) -> list[Presence]:
+        """Everybody, sorted by role and name."""
+
+        def read(board: redis.Redis) -> list[Presence]:
+            keys = sorted(board.scan_iter(match=self._presence_key("*", "*"), count=500))
+            answers = board.pipeline(transaction=False)
+            for key in keys:
+                answers.hgetall(key)
+            found = zip(keys, answers.execute() if keys else [], strict=True)
+            return [_presence(fields) for _, fields in found if fields]
+
+        return self._call("presence", read, [])
+
+    # -------------------------------------------------------------------------------------- streams
+
+    def emit(self, stream: str, fields: Mapping[str, Value], length: int = STREAM_LENGTH) -> bool:
+        """Append an entry to a bounded stream."""
+        entry: dict[Any, Any] = {key: str(value) for key, value in fields.items()} or {"empty": ""}
+        key = self._key("stream", stream)
+        return self._call("emit", lambda r: bool(r.xadd(key, entry, maxlen=length, approximate=True)), False)
+
+    def tail(self, stream: str, after: str = "0", block_s: float = 0.0) -> list[tuple[str, dict[str, str]]]:
+        """Entries after the id `after`, oldest first; waits up to `block_s` seconds for the first one.
+
+        Without Redis it waits as long and answers empty, so that a reading loop does not spin.
+        """
+        until = time.monotonic() + block_s
+        while True:
+            wait_s = max(0.0, min(_SLICE_S, until - time.monotonic()))
+            entries = self._call("tail", partial(self._read, stream, after, wait_s), None)
+            if entries or time.monotonic() >= until or self._closed.is_set():
+                return entries or []
+            if entries is None:
+                self._closed.wait(max(0.0, min(_SLICE_S, until - time.monotonic())))
+
+    def _read(
+        self, stream: str, after: str, wait_s: float, board: redis.Redis
+    ) -> list[tuple[str, dict[str, str]]] | None:
+        block_ms = int(wait_s * 1000) or None  # 0 would mean: for ever
+        answer: Any = board.xread({self._key("stream", stream): after}, count=STREAM_LENGTH, block=block_ms)
+        pairs = list(answer.items()) if isinstance(answer, dict) else list(answer or [])
+        entries = pairs[0][1] if pairs else []
+        if entries and isinstance(entries[0], list) and entries[0] and isinstance(entries[0][0], tuple | list):
+            entries = entries[0]  # the RESP3 shape: one more list around the entries
+        return [(entry_id, dict(fields)) for entry_id, fields in entries]
+
+    # ------------------------------------------------------------------------------- stop and aliases
+
+    def request_stop(self, reason: str = "asked to stop") -> bool:
+        """Ask every process of the run to stop in order; asked again after a flush as long as this process lives."""
+        self._stop_reason = reason
+        self._ensure_heartbeat()
+        return self._write_stop()
+
+    def clear_stop(self) -> bool:
+        """Withdraw the request (a resumed run does)."""
+        self._stop_reason = ""
+        return self._call("clear_stop", lambda r: r.delete(self._key("stop")) is not None, False)
+
+    def stop_requested(self) -> bool:
+        """Whether the run shall stop; False where Redis does not answer."""
+        return self._call("stop_requested", lambda r: bool(r.exists(self._key("stop"))), False)
+
+    def publish_alias(self, kind: Kind, alias: str, version: int) -> bool:
+        """Tell everyone that an alias has moved. The registry is the truth; this saves them polling it."""
+        name = f"{kind.value}/{alias}"
+        key = self._key("aliases")
+        known = self._call("publish_alias", lambda r: r.hset(key, name, str(version)) is not None, False)
+        return known and self.emit("aliases", {"kind": kind.value, "alias": alias, "version": version})
+
+    def aliases(self) -> dict[str, int]:
+        """Newest known version by "<kind>/<alias>"; empty where Redis does not answer or was flushed."""
+
+        def read(board: redis.Redis) -> dict[str, int]:
+            found: Any = board.hgetall(self._key("aliases"))
+            return {name: int(version) for name, version in found.items()}
+
+        return self._call("aliases", read, {})
+
+    def watch(self, after: str = "0", block_s: float = 1.0) -> list[tuple[str, dict[str, str]]]:
+        """Alias changes after the id `after`: fields kind, alias, version."""
+        return self.tail("aliases", after, block_s)
+
+    # ------------------------------------------------------------------------------------- lifetime
+
+    def ping(self) -> bool:
+        """Whether Redis answers."""
+        return self._call("ping", lambda r: bool(r.ping()), False)
+
+    def close(self) -> None:
+        """Withdraw what was announced and stop the heartbeat."""
+        self._closed.set()
+        if self._heartbeat:
+            self._heartbeat.join(timeout=2.0)
+        for role, name in list(self._announced):
+            self.withdraw(role, name)
+        if self._redis:
+            self._redis.close()
+
+    def _ensure_heartbeat(self) -> None:
+        with self._lock:
+            if self._redis and self._heartbeat is None:
+                self._heartbeat = threading.Thread(target=self._beat, name="coordination", daemon=True)
+                self._heartbeat.start()
+
+    def _beat(self) -> None:
+        while not self._closed.wait(HEARTBEAT_S):
+            self.reannounce()
+
+    def reannounce(self) -> None:
+        """Write anew all that this process stands for; the heartbeat does it every HEARTBEAT_S seconds."""
+        for role, name in list(self._announced):
+            self._write_presence(role, name)
+        if self._stop_reason:
+            self._write_stop()
+
+    def _write_presence(self, role: str, name: str) -> bool:
+        with self._lock:
+            fields = self._announced.get((role, name))
+        if fields is None:
+            return False
+
+        entry: dict[Any, Any] = {**fields, "role": role, "name": name}
+
+        def write(board: redis.Redis) -> bool:
+            key, batch = self._presence_key(role, name), board.pipeline(transaction=True)
+            batch.delete(key)
+            batch.hset(key, mapping=entry)
+            batch.expire(key, PRESENCE_TTL_S)
+            return bool(batch.execute())
+
+        return self._call("announce", write, False)
+
+    def _write_stop(self) -> bool:
+        return self._call("request_stop", lambda r: bool(r.set(self._key("stop"), self._stop_reason)), False)
+
+    # ----------------------------------------------------------------------------------------- calls
+
+    def _call(self, method: str, body: Callable[[redis.Redis], Result], otherwise: Result) -> Result:
+        """Run `body`; where Redis does not answer, count it and return `otherwise`."""
+        if self._redis is None or time.monotonic() < self._quiet_until:
+            return otherwise
+        try:
+            with timed(COORDINATION_SECONDS.labels(method)):
+                return body(self._redis)
+        except (redis.RedisError, OSError):
+            self._quiet_until = time.monotonic() + _PAUSE_S
+            COORDINATION_FAILURES.labels(method).inc()
+            return otherwise
+
+    def _key(self, *parts: str) -> str:
+        return ":".join(("ramp", self.run, *parts))
+
+    def _presence_key(self, role: str, name: str) -> str:
+        return self._key("presence", role, name)
+
+
+def _connect(url: str) -> redis.Redis:
+    """Connects lazily; one immediate retry, because the pooled connection may be that of a Redis that was restarted."""
+    return redis.Redis.from_url(
+        url,
+        decode_responses=True,
+        socket_connect_timeout=_ANSWER_S,
+        socket_timeout=_ANSWER_S,
+        retry=Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,)),
+    )
+
+
+def _presence(fields: Mapping[str, str]) -> Presence:
+    rest = {name: value for name, value in fields.items() if name not in ("role", "name")}
+    return Presence(role=fields["role"], name=fields["name"], fields=rest)

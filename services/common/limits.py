@@ -1,0 +1,139 @@
+"""Which values a run may have: a range for every number, and rules between numbers.
+
+A wrong combination found here costs a second; found by a learner that waits for ever it costs a night.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from ramp.errors import Invalid
+
+if TYPE_CHECKING:
+    from services.common.settings import Settings
+
+INFINITE = float("inf")
+
+RANGES: Mapping[str, tuple[float, float]] = {
+    "env.image_size": (16, 1024),
+    "env.frame_stride": (1, INFINITE),
+    "env.max_steps": (2, 100_000),
+    "world.latent_channels": (1, INFINITE),
+    "world.width": (8, INFINITE),
+    "world.layers": (1, INFINITE),
+    "world.heads": (1, INFINITE),
+    "policy.chunk": (1, INFINITE),
+    "policy.ode_steps": (1, 1000),
+    "policy.width": (8, INFINITE),
+    "policy.layers": (1, INFINITE),
+    "policy.heads": (1, INFINITE),
+    "policy.mask_indicator": (0, 1),
+    "policy.mask_world": (0, 1),
+    "advantage.n_steps": (1, INFINITE),
+    "advantage.gamma": (0, 1),
+    "advantage.demo_positive": (0, 1),
+    "advantage.rollout_positive": (0, 1),
+    "demos.episodes_per_task": (1, INFINITE),
+    "demos.noise": (0, 10),
+    "takeover.patience": (1, INFINITE),
+    "takeover.min_progress": (0, 1),
+    "takeover.hold": (1, INFINITE),
+    "training.policy_batch": (1, 65536),
+    "training.world_batch": (1, 65536),
+    "training.final_lr": (0, 1),
+    "training.ema": (0, 1),
+    "training.online_share": (0, 1),
+    "training.world_every": (1, INFINITE),
+    "training.publish_every": (1, INFINITE),
+    "training.relabel_every": (1, INFINITE),
+    "sampling.min_items": (1, INFINITE),
+    "evaluation.episodes_per_task": (1, INFINITE),
+    "evaluation.interim_every": (1, INFINITE),
+    "learner.workers": (1, 4096),
+    "learner.threads": (1, 1024),
+    "learner.checkpoint_every": (1, INFINITE),
+    "learner.zero_stage": (0, 3),
+    "actors.count": (1, 100_000),
+    "actors.threads": (1, 1024),
+    "actors.batch_steps": (1, 10_000),
+    "replay.port": (0, 65535),
+    "replay.segment_mib": (1, 65536),
+    "replay.max_message_mib": (1, 1024),
+    "ray.object_store_mib": (80, INFINITE),  # Ray refuses less than 75 MiB
+    "metrics.port": (0, 65535),
+}
+"""Inclusive. A number that is not listed must be 0 or more."""
+
+
+def check_range(key: str, value: object) -> None:
+    """Invalid where a number lies outside its range."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return
+    low, high = RANGES.get(key, (0, INFINITE))
+    if not low <= value <= high:
+        allowed = f"at least {low:g}" if high == INFINITE else f"from {low:g} to {high:g}"
+        raise Invalid(key, value, f"give a number {allowed}")
+
+
+def check_rules(settings: Settings) -> None:
+    """Invalid where two settings contradict each other. (Task names are checked by ramp.envs.)"""
+    _check_tasks(settings)
+    _check_horizons(settings)
+    _check_widths(settings)
+    _check_rhythm(settings)
+    _check_limiter(settings)
+
+
+def _check_tasks(settings: Settings) -> None:
+    if not settings.tasks:
+        raise Invalid("tasks", "()", "name at least one task")
+    if len(set(settings.tasks)) < len(settings.tasks):
+        raise Invalid("tasks", settings.tasks, "name each task once")
+    if not settings.env.cameras:
+        raise Invalid("env.cameras", "()", "name at least one camera: the policy sees pixels")
+
+
+def _check_horizons(settings: Settings) -> None:
+    stride, horizons = settings.env.frame_stride, settings.world.horizons
+    if not horizons or list(horizons) != sorted(set(horizons)):
+        raise Invalid("world.horizons", horizons, "give ascending numbers of steps, e.g. 12,24,36,48")
+    for horizon in horizons:
+        if horizon <= 0 or horizon % stride:
+            raise Invalid("world.horizons", horizons, f"use multiples of env.frame_stride={stride}")
+    if horizons[-1] >= settings.env.max_steps:
+        raise Invalid("world.horizons", horizons, f"stay below env.max_steps={settings.env.max_steps}")
+
+
+def _check_widths(settings: Settings) -> None:
+    for name, part in (("world", settings.world), ("policy", settings.policy)):
+        if part.width % part.heads:
+            raise Invalid(f"{name}.width", part.width, f"use a multiple of {name}.heads={part.heads}")
+
+
+def _check_rhythm(settings: Settings) -> None:
+    chunk, stride, limit = settings.policy.chunk, settings.env.frame_stride, settings.env.max_steps
+    if chunk % stride and stride % chunk:
+        raise Invalid("policy.chunk", chunk, f"use a multiple or a divisor of env.frame_stride={stride}")
+    if chunk > limit:
+        raise Invalid("policy.chunk", chunk, f"stay at or below env.max_steps={limit}")
+    first = settings.evaluation.first_seed
+    if first < 1000:
+        raise Invalid("evaluation.first_seed", first, "keep 1000 or more: training seeds lie below")
+
+
+def _check_limiter(settings: Settings) -> None:
+    """With too little slack both sides of the rate limiter would wait for each other for good."""
+    sampling = settings.sampling
+    if settings.sampling.samples_per_insert <= 0:
+        raise Invalid("sampling.samples_per_insert", sampling.samples_per_insert, "give a number above 0")
+    frames = -(-settings.env.max_steps // settings.env.frame_stride)
+    needed = max(settings.training.policy_batch, settings.training.world_batch, frames * sampling.samples_per_insert)
+    if sampling.slack < needed:
+        raise Invalid("sampling.slack", sampling.slack, f"give {needed:g} or more: an episode or a batch must fit")
+    if sampling.min_items * sampling.samples_per_insert > sampling.slack:
+        raise Invalid(
+            "sampling.min_items",
+            sampling.min_items,
+            "keep sampling.min_items * sampling.samples_per_insert at or below sampling.slack, or it is never reached",
+        )

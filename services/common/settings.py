@@ -1,0 +1,274 @@
+"""The one configuration system: a recipe, a YAML file and `a.b=c` overrides become one validated value.
+
+    recipe (ramp/recipes) -> file -> overrides -> types -> ranges -> rules between settings (limits.py)
+
+A key that does not exist, or a value that does not fit, is refused by `ramp.errors.Invalid` with its dotted name and,
+where there is one, the nearest valid name. This is the only file that reads environment variables.
+"""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import math
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple, get_origin, get_type_hints
+
+import yaml
+from pydantic import TypeAdapter, ValidationError
+
+from ramp.errors import Invalid, NotFound
+from ramp.recipes import RECIPES
+from ramp.recipes.recipe import Recipe
+from services.common.limits import check_range, check_rules
+from services.common.place import ActorsPlace, LearnerPlace, MetricsPlace, RayPlace, RedisPlace, ReplayPlace
+
+DEFAULT_RECIPE = "metaworld"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings(Recipe):
+    """A recipe and its place: all that a process of the run has to know.
+
+    Example: compose("debug", None, ["actors.count=1", "training.policy_lr=3e-4"])
+    """
+
+    recipe: str = DEFAULT_RECIPE  # the recipe that the values started from
+    dir: str = "runs/latest"  # the run's directory: settings, replay, registry, checkpoints, logs, report
+    learner: LearnerPlace = field(default_factory=LearnerPlace)
+    actors: ActorsPlace = field(default_factory=ActorsPlace)
+    replay: ReplayPlace = field(default_factory=ReplayPlace)
+    redis: RedisPlace = field(default_factory=RedisPlace)
+    ray: RayPlace = field(default_factory=RayPlace)
+    metrics: MetricsPlace = field(default_factory=MetricsPlace)
+
+
+class Row(NamedTuple):
+    """One line of `--show`."""
+
+    key: str  # dotted
+    type: str
+    value: str
+    doc: str
+
+
+def compose(recipe_name: str, file: Path | None, overrides: Sequence[str]) -> Settings:
+    """The settings of a run; later layers win. An empty `recipe_name` means the file's, else the default one.
+
+    Raises Invalid (unknown recipe, key or value) and NotFound (no such file).
+    """
+    layer = _read(file) if file else {}
+    named = layer.pop("recipe", "") or DEFAULT_RECIPE
+    settings = _base(recipe_name or str(named))
+    values = dict(_flatten(layer, "")) | dict(_parse_override(text) for text in overrides)
+    return _validated(settings, values)
+
+
+def load_settings(path: str | Path) -> Settings:
+    """The settings that `save` wrote. Raises Invalid and NotFound."""
+    return compose("", Path(path), [])
+
+
+def save(settings: Settings, path: Path) -> None:
+    """Write every setting, so that a resumed run has the same ones whatever the defaults have become."""
+    text = yaml.safe_dump(_plain(settings), sort_keys=False, allow_unicode=True, width=120)
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(path)
+
+
+def describe(settings: Settings) -> list[Row]:
+    """Every setting with its type, value and meaning, in the order of the classes."""
+    return [Row(key, _type_name(leaf.type), _text(_get(settings, key)), leaf.doc) for key, leaf in _keys().items()]
+
+
+def child_environment(**extra: str) -> dict[str, str]:
+    """The environment for a child process: this one's, software rendering unless chosen otherwise, then `extra`."""
+    return {**os.environ, "MUJOCO_GL": mujoco_gl(), **extra}
+
+
+def mujoco_gl() -> str:
+    """How MuJoCo renders; `osmesa` needs neither a GPU nor a display."""
+    return os.environ.get("MUJOCO_GL") or "osmesa"
+
+
+def replay_token(settings: Settings) -> str:
+    """The token that the replay service asks for, or "". Raises Invalid where the named variable is empty."""
+    name = settings.replay.token_env
+    token = os.environ.get(name, "") if name else ""
+    if name and not token:
+        raise Invalid("replay.token_env", name, "export that variable with the token, or leave replay.token_env empty")
+    return token
+
+
+# ------------------------------------------------------------------------------------------------ keys
+
+
+class _Leaf(NamedTuple):
+    type: Any
+    doc: str
+
+
+@cache
+def _keys() -> dict[str, _Leaf]:
+    """Every setting by its dotted name."""
+    return _below(Settings, "")
+
+
+def _below(cls: type, prefix: str) -> dict[str, _Leaf]:
+    hints, docs, found = get_type_hints(cls), _docs(cls), {}
+    for each in fields(cls):
+        key, hint = prefix + each.name, hints[each.name]
+        if is_dataclass(hint):
+            found.update(_below(hint, key + "."))
+        else:
+            found[key] = _Leaf(hint, docs.get(each.name, ""))
+    return found
+
+
+def _docs(cls: type) -> dict[str, str]:
+    """The comment behind each field: the doc stands where the number stands, nowhere else."""
+    found: dict[str, str] = {}
+    for each in reversed(cls.__mro__[:-1]):
+        found.update(re.findall(r"^    (\w+):[^#\n]*#\s*(.*)$", inspect.getsource(each), re.MULTILINE))
+    return found
+
+
+def _unknown(key: str) -> Invalid:
+    names = list(_keys())
+    same_end = [name for name in names if name.rsplit(".", 1)[-1] == key.rsplit(".", 1)[-1]]
+    near = same_end + difflib.get_close_matches(key, names, n=3, cutoff=0.6)
+    near = list(dict.fromkeys(near))[:3] or difflib.get_close_matches(key, _groups(), n=1, cutoff=0.5)
+    hint = f"did you mean {' or '.join(near)}?" if near else "`ramp run --show` lists every setting"
+    return Invalid(key, "no such setting", hint)
+
+
+# ---------------------------------------------------------------------------------------------- layers
+
+
+def _base(name: str) -> Settings:
+    if name not in RECIPES:
+        near = difflib.get_close_matches(name, RECIPES, n=1)
+        hint = f"did you mean {near[0]}? " if near else ""
+        raise Invalid("recipe", name, f"{hint}there are: {', '.join(RECIPES)}")
+    recipe = RECIPES[name]()
+    return Settings(recipe=name, **{each.name: getattr(recipe, each.name) for each in fields(Recipe)})
+
+
+def _read(file: Path) -> dict[str, Any]:
+    if not file.is_file():
+        raise NotFound(f"settings file {file} does not exist")
+    try:
+        layer = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise Invalid("settings file", file, f"write valid YAML: {error}") from error
+    if layer is not None and not isinstance(layer, dict):
+        raise Invalid("settings file", file, "write `key: value` lines")
+    return layer or {}
+
+
+def _flatten(layer: Mapping[Any, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+    """Nested and dotted keys alike; a group with a value instead of settings is refused."""
+    groups = _groups()
+    for name, value in layer.items():
+        key = f"{prefix}{name}"
+        if key in groups and isinstance(value, Mapping):
+            yield from _flatten(value, key + ".")
+        elif key in groups and value is not None:
+            raise Invalid(key, value, f"this is a group; set one of {', '.join(_members(key))}")
+        elif key not in groups:
+            yield key, value
+
+
+def _groups() -> list[str]:
+    return sorted({key.rsplit(".", 1)[0] for key in _keys() if "." in key})
+
+
+def _members(group: str) -> list[str]:
+    return [key for key in _keys() if key.startswith(group + ".")]
+
+
+def _parse_override(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise Invalid(key.strip(), "no value", "write key=value, e.g. training.policy_lr=3e-4")
+    key = key.strip()
+    if key == "recipe":
+        raise Invalid(key, value, "choose the recipe with `--recipe`, not by an override")
+    if key not in _keys() and _members(key):
+        raise Invalid(key, value, f"this is a group; set one of {', '.join(_members(key))}")
+    return key, value
+
+
+def _validated(settings: Settings, values: Mapping[str, Any]) -> Settings:
+    for key, value in values.items():
+        settings = _with(settings, key, _typed(key, value))
+    for key in _keys():
+        check_range(key, _get(settings, key))
+    check_rules(settings)
+    return settings
+
+
+def _typed(key: str, value: Any) -> Any:
+    """`value` as the setting's type. Text is read as a person wrote it: `3e-4`, `true`, `a,b` or `[a, b]`."""
+    if key not in _keys():
+        raise _unknown(key)
+    hint = _keys()[key].type
+    try:
+        return _adapter(hint).validate_python(_prepared(value, hint), strict=hint is str or None)
+    except (ValidationError, ValueError) as error:
+        reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
+        raise Invalid(key, repr(value), f"needs {_type_name(hint)}: {reason[:1].lower()}{reason[1:]}") from error
+
+
+def _prepared(value: Any, hint: Any) -> Any:
+    """Text split into a list where a tuple is wanted; what pydantic would accept too kindly is refused."""
+    items = value if isinstance(value, list | tuple) else [value]
+    if hint is not bool and any(isinstance(item, bool) for item in items):
+        raise ValueError("true and false are not accepted here")
+    if any(isinstance(item, float) and not math.isfinite(item) for item in items):
+        raise ValueError("the number must be finite")
+    if get_origin(hint) is tuple and isinstance(value, str):
+        text = value.strip().removeprefix("[").removesuffix("]")
+        return [item.strip().strip("'\"") for item in text.split(",") if item.strip()]
+    return value.strip() if isinstance(value, str) else value
+
+
+@cache
+def _adapter(hint: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(hint, config={"allow_inf_nan": False})
+
+
+# ----------------------------------------------------------------------------------------------- trees
+
+
+def _get(tree: Any, key: str) -> Any:
+    for name in key.split("."):
+        tree = getattr(tree, name)
+    return tree
+
+
+def _with(tree: Any, key: str, value: Any) -> Any:
+    """A copy with the setting at `key` replaced."""
+    name, _, rest = key.partition(".")
+    return replace(tree, **{name: _with(getattr(tree, name), rest, value) if rest else value})
+
+
+def _plain(value: Any) -> Any:
+    if is_dataclass(value):
+        return {each.name: _plain(getattr(value, each.name)) for each in fields(value)}
+    return [_plain(item) for item in value] if isinstance(value, tuple) else value
+
+
+def _text(value: Any) -> str:
+    """As an override would be written."""
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def _type_name(hint: Any) -> str:
+    return hint.__name__ if isinstance(hint, type) and get_origin(hint) is None else str(hint)
