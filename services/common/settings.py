@@ -124,7 +124,7 @@ def _below(cls: type, prefix: str) -> dict[str, _Leaf]:
     hints, docs, found = get_type_hints(cls), _docs(cls), {}
     for each in fields(cls):
         key, hint = prefix + each.name, hints[each.name]
-        if is_dataclass(hint):
+        if isinstance(hint, type) and is_dataclass(hint):
             found.update(_below(hint, key + "."))
         else:
             found[key] = _Leaf(hint, docs.get(each.name, ""))
