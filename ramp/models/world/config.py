@@ -11,9 +11,12 @@ class WorldConfig:
 
     horizons: tuple[int, ...] = (12, 24, 36, 48)  # steps ahead (PAPERS 1.3)
     latent_channels: int = 16
+    latent_patch: int = 2  # latent cells per token and side, as Wan2.2's transformer groups them (PAPERS 6)
     width: int = 128
     layers: int = 3
     heads: int = 4
     value_weight: float = 1.0
     proprio_weight: float = 0.5
     visual_weight: float = 1.0
+    kl_weight: float = 1e-4  # of the tokenizer's prior; small, as it only keeps latents near unit scale
+    share_zero: float = 0.5  # of training samples at tau = 0, because inference takes its one step from pure noise

@@ -1,0 +1,71 @@
+"""RAMP's policy objective (Eq. 3) as it is trained in practice."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from ramp.errors import Invalid
+from ramp.models.flow import draw_tau, interpolate, noise_like, velocity
+from ramp.models.frames import random_shift
+from ramp.models.vla.policy import VLAPolicy
+from ramp.types import UNLABELLED
+
+
+class RampAlgorithm:
+    """L = E[ -log pi(a|o,z,l) - alpha log pi(a|I,o,z,l) ]: one flow-matching loss whose I is hidden at random.
+
+    Hiding I with probability 0.2 takes alpha's place (RECAP; PAPERS 1.2), and hiding the world-model tokens z with
+    probability 0.2, independently, makes the efficient mode possible (PAPERS 1.4, 1.6). Unlabelled steps are trained
+    with I hidden. Steps that are not `chunk_valid` take no loss.
+    """
+
+    def loss(
+        self, model: VLAPolicy, tensors: Mapping[str, Tensor], *, generator: torch.Generator
+    ) -> tuple[Tensor, dict[str, float]]:
+        """Needs images, proprio, words, action, chunk_valid, indicator, and world_tokens float32 [B, N, D].
+
+        Raises Invalid where the chunk is of another length than the policy's.
+        """
+        config = model.config
+        hidden = draw_mask(len(tensors["indicator"]), config.mask_indicator, generator)
+        shown = ~draw_mask(len(tensors["indicator"]), config.mask_world, generator)
+        indicator = tensors["indicator"].masked_fill(hidden, UNLABELLED)
+        loss = flow_matching(model, tensors, indicator, shown, generator=generator)
+        report = {
+            "flow": float(loss.detach()),
+            "positive": float((tensors["indicator"] == 1).float().mean()),
+            "unlabelled": float((tensors["indicator"] == UNLABELLED).float().mean()),
+        }
+        return loss, report
+
+
+def flow_matching(
+    model: VLAPolicy,
+    tensors: Mapping[str, Tensor],
+    indicator: Tensor,
+    world_visible: Tensor,
+    *,
+    generator: torch.Generator,
+) -> Tensor:
+    """Mean over valid steps of || f(a^tau) - (a - eps) ||^2 with a^tau = tau a + (1 - tau) eps (RAMP Eq. 1)."""
+    action = tensors["action"]
+    if action.shape[1] != model.config.chunk:
+        raise Invalid("action", f"chunks of {action.shape[1]}", f"the policy's chunk is {model.config.chunk}")
+    noise = noise_like(action, generator)
+    tau = draw_tau(len(action), generator)
+    images = random_shift(tensors["images"], model.config.shift, generator)
+    context = model.observe(
+        {**tensors, "images": images}, tensors.get("world_tokens"), indicator, world_visible=world_visible
+    )
+    predicted = model(interpolate(action, noise, tau), tau, context)
+    error = (predicted - velocity(action, noise)).square().mean(dim=-1)
+    valid = tensors["chunk_valid"].to(error.dtype)
+    return (error * valid).sum() / valid.sum().clamp(min=1.0)
+
+
+def draw_mask(batch: int, probability: float, generator: torch.Generator) -> Tensor:
+    """bool [B], True with the given probability."""
+    return torch.rand(batch, generator=generator, device=generator.device) < probability

@@ -1,0 +1,102 @@
+"""One chain from robot units to tensors, for training batches and for serving alike.
+
+Keys of the resulting dict (V cameras in sorted order; legend in ramp/types.py):
+
+    images          uint8   [B, V, height, width, 3]
+    proprio         float32 [B, P]       normalised
+    words           int64   [B, W]       hashed words of the instruction
+  and for training:
+    action          float32 [B, H, A]    normalised
+    chunk_valid     bool    [B, H]
+    indicator       int64   [B]          1, 0 or UNLABELLED
+    remaining       float32 [B]          this episode's remaining time in [0, 1], the value's label
+    fold            int64   [B]          0 or 1; value head k never learns from fold k
+    future_images   uint8   [B, K, V, height, width, 3]   only where horizons were asked for
+    future_proprio  float32 [B, K, P]
+    future_valid    bool    [B, K]
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ramp.data.normalize import Normalizer
+from ramp.data.words import word_ids
+from ramp.errors import Invalid
+from ramp.types import Batch, Observation
+
+FOLDS = 2
+
+
+def fold_of(episode_id: str) -> int:
+    """The cross-fitting fold of an episode, the same on every machine and for ever."""
+    return zlib.crc32(episode_id.encode()) % FOLDS
+
+
+def remaining_time(
+    step: np.ndarray, length: np.ndarray, max_steps: np.ndarray, success: np.ndarray, failure_penalty: float
+) -> np.ndarray:
+    """Label of the value: remaining steps over the task's limit, failures later by the penalty, cut to [0, 1].
+
+    float32, any common shape. Normalised by the limit and not by the episode's own length, so that speed counts
+    (RECAP; PAPERS 1.14). `failure_penalty` is C_fail over max_steps (RAMP Eq. 5).
+    """
+    remaining = (length - 1 - step) / max_steps + np.where(success, 0.0, failure_penalty)
+    return np.clip(remaining, 0.0, 1.0).astype(np.float32)
+
+
+def to_tensors(batch: Batch, normalizer: Normalizer, *, failure_penalty: float = 1.0) -> dict[str, Tensor]:
+    """A training batch as tensors; see the module's table. Raises Invalid where widths disagree with the normaliser."""
+    tensors = _observed(batch.images, batch.proprio, batch.instruction, normalizer)
+    _check_width("action", batch.action, normalizer.action_low)
+    remaining = remaining_time(batch.step, batch.length, batch.max_steps, batch.success, failure_penalty)
+    tensors["action"] = torch.from_numpy(normalizer.normalise_action(batch.action))
+    tensors["chunk_valid"] = torch.from_numpy(np.ascontiguousarray(batch.chunk_valid, bool))
+    tensors["indicator"] = torch.from_numpy(batch.indicator.astype(np.int64))
+    tensors["remaining"] = torch.from_numpy(remaining)
+    tensors["fold"] = torch.tensor([fold_of(episode) for episode in batch.episode_id], dtype=torch.int64)
+    if batch.future_valid.size:
+        tensors |= _future(batch, normalizer)
+    return tensors
+
+
+def observation_tensors(observations: Sequence[Observation], normalizer: Normalizer) -> dict[str, Tensor]:
+    """What a policy is served: images, proprio and words, by the same steps as in training."""
+    cameras = observations[0].images
+    images = {camera: np.stack([o.images[camera] for o in observations]) for camera in cameras}
+    proprio = np.stack([o.proprio for o in observations])
+    return _observed(images, proprio, [o.instruction for o in observations], normalizer)
+
+
+def _observed(
+    images: Mapping[str, np.ndarray], proprio: np.ndarray, instructions: Sequence[str], normalizer: Normalizer
+) -> dict[str, Tensor]:
+    _check_width("proprio", proprio, normalizer.proprio_low)
+    return {
+        "images": torch.from_numpy(_stack(images, axis=1)),
+        "proprio": torch.from_numpy(normalizer.normalise_proprio(proprio)),
+        "words": torch.from_numpy(word_ids(instructions)),
+    }
+
+
+def _future(batch: Batch, normalizer: Normalizer) -> dict[str, Tensor]:
+    return {
+        "future_images": torch.from_numpy(_stack(batch.future_images, axis=2)),
+        "future_proprio": torch.from_numpy(normalizer.normalise_proprio(batch.future_proprio)),
+        "future_valid": torch.from_numpy(np.ascontiguousarray(batch.future_valid, bool)),
+    }
+
+
+def _stack(images: Mapping[str, np.ndarray], *, axis: int) -> np.ndarray:
+    """Cameras in sorted order, because maps lose their order on the wire."""
+    return np.stack([images[camera] for camera in sorted(images)], axis=axis)
+
+
+def _check_width(name: str, array: np.ndarray, low: np.ndarray) -> None:
+    if array.shape[-1] != len(low):
+        raise Invalid(name, f"width {array.shape[-1]}", f"the normaliser was fitted to width {len(low)}")

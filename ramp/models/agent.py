@@ -1,0 +1,103 @@
+"""Policy and world model together, deciding on a robot in robot units."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ramp.data.normalize import Normalizer
+from ramp.data.transforms import observation_tensors
+from ramp.errors import Invalid
+from ramp.models.manifest import load_normalizer, load_policy, load_world
+from ramp.models.vla.policy import VLAPolicy
+from ramp.models.world.model import WorldModel
+from ramp.types import Observation, StepSchema
+
+POSITIVE = 1
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AgentDecision:
+    """What to do, and how far from the goal the world model thinks it is."""
+
+    chunk: np.ndarray  # float32 [H, A], robot units, within the action bounds
+    remaining: float  # predicted remaining time in [0, 1]
+
+
+class Agent:
+    """RAMP at inference (PAPERS 1.7): I = 1; the world model predicts in one step, the policy acts on what it says.
+
+    `efficient` hides the world-model tokens from the policy; the world model still runs for `remaining`, unless
+    `decide_blind` is used. Not thread-safe. One decision at a time suits one robot; ask for one torch thread then.
+    """
+
+    def __init__(
+        self,
+        policy: VLAPolicy,
+        world: WorldModel,
+        normalizer: Normalizer,
+        *,
+        version: int = 0,
+        efficient: bool = False,
+    ) -> None:
+        if policy.token_shape != world.token_shape:
+            raise Invalid("world", f"tokens {world.token_shape}", f"the policy was trained on {policy.token_shape}")
+        self.policy, self.world, self.normalizer = policy.eval(), world.eval(), normalizer
+        self.version, self.efficient = version, efficient
+        self.schema = policy.schema
+        self._low = np.asarray(self.schema.action_low, np.float32)
+        self._high = np.asarray(self.schema.action_high, np.float32)
+
+    @classmethod
+    def from_registry_parts(
+        cls,
+        policy_tensors: Mapping[str, Tensor],
+        policy_manifest: Mapping[str, Any],
+        world_tensors: Mapping[str, Tensor],
+        world_manifest: Mapping[str, Any],
+        *,
+        version: int = 0,
+        efficient: bool = False,
+    ) -> Agent:
+        """Rebuild from what a registry holds. Raises Invalid where weights, configs or schemas do not fit together."""
+        policy = load_policy(policy_tensors, policy_manifest)
+        world = load_world(world_tensors, world_manifest)
+        return cls(policy, world, load_normalizer(policy_manifest), version=version, efficient=efficient)
+
+    def decide(self, observation: Observation, *, generator: torch.Generator) -> AgentDecision:
+        """An action chunk with I = 1. Raises Invalid for an observation that does not match the schema."""
+        return self.decide_many([observation], generator=generator)[0]
+
+    @torch.inference_mode()
+    def decide_many(self, observations: list[Observation], *, generator: torch.Generator) -> list[AgentDecision]:
+        """The same for several robots at once."""
+        for observation in observations:
+            check_observation(observation, self.schema)
+        tensors = observation_tensors(observations, self.normalizer)
+        prediction = self.world.predict(tensors, generator=generator)
+        indicator = torch.full((len(observations),), POSITIVE, dtype=torch.int64)
+        tokens = None if self.efficient else prediction.tokens
+        chunk = self.policy.act(tensors, tokens, indicator, generator=generator).numpy()
+        chunk = np.clip(self.normalizer.denormalise_action(chunk), self._low, self._high)
+        return [
+            AgentDecision(chunk=c, remaining=float(v)) for c, v in zip(chunk, prediction.value.tolist(), strict=True)
+        ]
+
+
+def check_observation(observation: Observation, schema: StepSchema) -> None:
+    """Raises Invalid, naming the field, where cameras, shapes, types or numbers are not what the schema says."""
+    if set(observation.images) != set(schema.cameras):
+        raise Invalid("images", sorted(observation.images), f"send exactly the cameras {sorted(schema.cameras)}")
+    for camera, frame in observation.images.items():
+        if frame.shape != tuple(schema.cameras[camera]) or frame.dtype != np.uint8:
+            wanted = f"uint8 {tuple(schema.cameras[camera])}"
+            raise Invalid(f"images.{camera}", f"{frame.dtype} {frame.shape}", f"send {wanted}")
+    if observation.proprio.shape != (schema.proprio_width,):
+        raise Invalid("proprio", f"shape {observation.proprio.shape}", f"send {schema.proprio_width} numbers")
+    if not np.isfinite(observation.proprio).all():
+        raise Invalid("proprio", "not finite", "send finite readings")

@@ -1,0 +1,45 @@
+"""Camera frames as the models take them."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ramp.errors import Invalid
+from ramp.types import StepSchema
+
+STRIDE = 16
+"""Both image encoders halve a side four times; frames are padded to multiples of it."""
+
+
+def frame_side(schema: StepSchema) -> tuple[int, int]:
+    """Height and width of every camera, padded up to multiples of STRIDE. Raises Invalid where cameras differ."""
+    shapes = set(schema.cameras.values())
+    if len(shapes) != 1:
+        raise Invalid("schema.cameras", dict(schema.cameras), "give at least one camera, all of the same size")
+    height, width, channels = shapes.pop()
+    if channels != 3:
+        raise Invalid("schema.cameras", f"{channels} channels", "send RGB frames")
+    return -(-height // STRIDE) * STRIDE, -(-width // STRIDE) * STRIDE
+
+
+def to_float(frames: Tensor) -> Tensor:
+    """uint8 [..., height, width, 3] to float32 [N, 3, height', width'] in [-1, 1], all leading dimensions flattened."""
+    flat = frames.flatten(0, -4).permute(0, 3, 1, 2).to(torch.float32).div_(127.5).sub_(1.0)
+    bottom, right = -flat.shape[-2] % STRIDE, -flat.shape[-1] % STRIDE
+    return F.pad(flat, (0, right, 0, bottom)) if bottom or right else flat.contiguous()
+
+
+def random_shift(frames: Tensor, reach: int, generator: torch.Generator) -> Tensor:
+    """Each uint8 frame [B, V, height, width, 3] moved by up to `reach` pixels, its edge repeated (DrQ, 2004.13649)."""
+    if reach == 0:
+        return frames
+    batch, views, height, width, _ = frames.shape
+    shape = (batch, views, 1)
+    move = torch.randint(-reach, reach + 1, (2, *shape), generator=generator, device=frames.device)
+    rows = (torch.arange(height, device=frames.device) + move[0]).clamp(0, height - 1)
+    columns = (torch.arange(width, device=frames.device) + move[1]).clamp(0, width - 1)
+    item = torch.arange(batch, device=frames.device)[:, None, None, None]
+    view = torch.arange(views, device=frames.device)[None, :, None, None]
+    return frames[item, view, rows[..., :, None], columns[..., None, :]]

@@ -1,0 +1,98 @@
+"""The policy pi(a | o, z, I, l): backbone, condition and flow-matching action expert (RAMP 1.4; PAPERS 1.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from ramp.errors import Invalid
+from ramp.models.flow import integrate
+from ramp.models.frames import frame_side, to_float
+from ramp.models.vla.backbone import Backbone
+from ramp.models.vla.config import PolicyConfig
+from ramp.models.vla.expert import ActionExpert
+from ramp.types import UNLABELLED, StepSchema
+
+
+@dataclass(frozen=True, kw_only=True)
+class Context:
+    """All that an action chunk depends on besides its noise; computed once per observation."""
+
+    condition: Tensor  # [B, width]
+    memory: list[tuple[Tensor, Tensor]]  # keys and values of the expert's layers
+    visible: Tensor  # bool [B, M], False for hidden world-model tokens
+
+
+class VLAPolicy(nn.Module):
+    """Small size. `token_shape` is WorldModel.token_shape: (N, D) of the tokens that condition it."""
+
+    def __init__(self, config: PolicyConfig, schema: StepSchema, token_shape: tuple[int, int]) -> None:
+        super().__init__()
+        self.config, self.schema, self.token_shape = config, schema, tuple(token_shape)
+        width = config.width
+        self.backbone = Backbone(
+            views=len(schema.cameras),
+            side=frame_side(schema),
+            proprio=schema.proprio_width,
+            channels=config.channels,
+            width=width,
+        )
+        self.future = nn.Sequential(nn.Linear(token_shape[1], width), nn.SiLU(), nn.Linear(width, width))
+        self.place = nn.Parameter(0.02 * torch.randn(token_shape[0], width))
+        self.indicator = nn.Embedding(3, width)  # 0 negative, 1 positive, 2 hidden
+        self.expert = ActionExpert(config, schema.action_width)
+
+    def observe(
+        self,
+        tensors: Mapping[str, Tensor],
+        world_tokens: Tensor | None,
+        indicator: Tensor,
+        *,
+        world_visible: Tensor | None = None,
+    ) -> Context:
+        """Context of a batch.
+
+        `indicator` int64 [B]: 1, 0, or UNLABELLED for hidden. `world_tokens` [B, N, D], or None in efficient mode;
+        `world_visible` bool [B] hides them for single samples: an attention mask, so nothing of them gets through.
+        Raises Invalid where the tokens have another shape than the policy was built for.
+        """
+        images = tensors["images"]
+        frames = to_float(images).unflatten(0, images.shape[:2])
+        tokens, summary = self.backbone(frames, tensors["proprio"], tensors["words"])
+        visible = torch.ones(tokens.shape[:2], dtype=torch.bool, device=tokens.device)
+        if world_tokens is not None:
+            tokens, visible = self._with_future(tokens, visible, world_tokens, world_visible)
+        row = torch.where(indicator == UNLABELLED, 2, indicator)
+        condition = summary + self.indicator(row)
+        return Context(condition=condition, memory=self.expert.remember(tokens), visible=visible)
+
+    def forward(self, x: Tensor, tau: Tensor, context: Context) -> Tensor:
+        """Velocity [B, H, A] of the normalised chunk x at flow time tau [B]."""
+        return self.expert(x, tau, context.condition, context.memory, context.visible)
+
+    @torch.no_grad()
+    def act(
+        self,
+        tensors: Mapping[str, Tensor],
+        world_tokens: Tensor | None,
+        indicator: Tensor,
+        *,
+        generator: torch.Generator,
+    ) -> Tensor:
+        """A normalised action chunk [B, H, A]: Euler from noise to data in config.ode_steps."""
+        context = self.observe(tensors, world_tokens, indicator)
+        shape = (len(indicator), self.config.chunk, self.schema.action_width)
+        start = torch.randn(shape, generator=generator, device=context.condition.device) * self.config.start_scale
+        return integrate(lambda x, tau: self(x, tau, context), start, self.config.ode_steps)
+
+    def _with_future(
+        self, tokens: Tensor, visible: Tensor, world_tokens: Tensor, world_visible: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        if tuple(world_tokens.shape[1:]) != self.token_shape:
+            raise Invalid("world_tokens", tuple(world_tokens.shape[1:]), f"this policy takes {self.token_shape}")
+        shown = torch.ones_like(visible[:, :1]) if world_visible is None else world_visible[:, None]
+        future = self.future(world_tokens) + self.place
+        return torch.cat([tokens, future], dim=1), torch.cat([visible, shown.expand(-1, future.shape[1])], dim=1)
