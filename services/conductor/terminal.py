@@ -1,0 +1,295 @@
+"""What a person sees while a run is running: a live picture on a terminal, plain lines everywhere else.
+
+Consumes: RunView values from the conductor's loop. Produces: text. Waits for: nothing. Never raises for a closed pipe
+of its own accord: a run must not end because nobody is looking.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from time import monotonic
+from types import TracebackType
+
+from rich.columns import Columns
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.padding import Padding
+from rich.progress_bar import ProgressBar
+from rich.rule import Rule
+from rich.table import Table
+from rich.text import Text
+
+from services.conductor.journal import STAGES
+from services.conductor.view import ActorView, LearnerView, ProcessView, RunView, Score, TableView, TaskView
+
+GAUGE_WIDTH = 18
+SHORT_MESSAGES = 4
+WIDE = 116  # columns that the whole table of tasks needs
+STATE_STYLE = {"up": "green", "starting": "yellow", "down": "bold red", "stopped": "dim"}
+
+
+class Terminal:
+    """Shows one run, from `with` to its end.
+
+    Example: with Terminal() as terminal: terminal.show(view)
+    """
+
+    def __init__(self, console: Console | None = None, *, every_s: float = 10.0) -> None:
+        """`every_s`: seconds between plain lines where there is no terminal; messages are printed at once."""
+        self.console = console or Console(stderr=False)
+        self.every_s = every_s
+        self._live: Live | None = None
+        self._said: tuple[str, ...] = ()
+        self._last = -every_s
+
+    @property
+    def is_live(self) -> bool:
+        return self.console.is_terminal and not self.console.is_dumb_terminal
+
+    def __enter__(self) -> Terminal:
+        if self.is_live:
+            self._live = Live(console=self.console, auto_refresh=False, vertical_overflow="crop")
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+
+    def show(self, view: RunView) -> None:
+        """Draw the present state; cheap enough for a few times a second."""
+        if self._live is not None:
+            self._live.update(picture(view, height=self.console.height, width=self.console.width), refresh=True)
+            return
+        for message in fresh(self._said, view.messages):
+            self._print(f"[{clock(view.seconds)}] {message}")
+        self._said = view.messages
+        if monotonic() - self._last >= self.every_s:
+            self._last = monotonic()
+            self._print(line(view))
+
+    def say(self, message: str) -> None:
+        """One line for good: above the picture, or among the plain lines."""
+        (self._live.console if self._live else self.console).print(message, markup=False, highlight=False)
+
+    def _print(self, text: str) -> None:
+        self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def picture(view: RunView, *, height: int = 60, width: int = 120) -> RenderableType:
+    """The whole run as one picture; also what `ramp status` prints. `height`, `width`: lines and columns there are."""
+    parts: list[RenderableType] = [_head(view), _stages(view), Text(), _tasks(view.tasks, wide=width >= WIDE), Text()]
+    columns = [_section("replay", _tables(view.tables, up=view.replay_up)), _section("learner", _learner(view))]
+    parts += [Columns(columns, padding=(0, 4)), Text(), _section("actors", _actors(view)), Text()]
+    parts += [_labelled("waits", [Text(wait, "yellow") for wait in view.waits] or [Text("nothing waits", "dim")])]
+    parts += [_labelled("processes", [_processes(view)])]
+    room = max(SHORT_MESSAGES, height - 26 - len(view.tasks) - len(view.actors))
+    parts += [Rule(style="dim"), *(Text(message, "dim", no_wrap=True) for message in view.messages[-room:])]
+    return Padding(Group(*parts), (0, 1))
+
+
+def line(view: RunView) -> str:
+    """The run in one plain line, for logs."""
+    parts = [f"[{clock(view.seconds)}] {view.stage} {percent(view.progress)} ({view.activity})"]
+    parts.append(f"{clock(view.left_s)} left" if view.left_s is not None else "time left unknown")
+    parts.append(f"policy v{view.policy_version} world v{view.world_version} labels v{view.annotation_version}")
+    parts += [f"{task.task} {_best(task)}" for task in view.tasks if _score(task) is not None]
+    parts += [f"{table.name} {table.episodes} episodes {_ratio(table)}" for table in view.tables]
+    parts.append(f"actors {view.actor_steps_per_s:.0f} steps/s")
+    if view.learner is not None:
+        parts.append(f"learner {_updates(view.learner)} waiting {percent(view.learner.wait_share)}")
+    return " | ".join([*parts, *view.waits])
+
+
+def clock(seconds: float | None) -> str:
+    """Minutes and seconds, with hours where there are any: 0:07, 12:31, 2:05:00; ? for None."""
+    if seconds is None:
+        return "?"
+    minutes, rest = divmod(max(0, round(seconds)), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def percent(share: float) -> str:
+    return f"{100 * share:.0f} %"
+
+
+def size(num_bytes: float) -> str:
+    return f"{num_bytes / 2**30:.1f} GiB" if num_bytes >= 2**30 else f"{num_bytes / 2**20:.0f} MiB"
+
+
+def gauge(score: Score, width: int = GAUGE_WIDTH) -> Text:
+    """A success rate on a scale from 0 to 1: the interval as a line, the rate as a dot."""
+    cells = ["·"] * width
+    low, high = (min(width - 1, int(bound * width)) for bound in (score.low, score.high))
+    cells[low : high + 1] = ["━"] * (high - low + 1)
+    dot = min(width - 1, int(score.successes / max(1, score.trials) * width))
+    text = Text("".join(cells), "dim")
+    text.stylize("cyan not dim", low, high + 1)
+    return Text.assemble(text[:dot], ("●", "bold cyan"), text[dot + 1 :])
+
+
+def fresh(said: Sequence[str], messages: Sequence[str]) -> Sequence[str]:
+    """The messages that came after those already said; `messages` keeps only the last few of all."""
+    for overlap in range(min(len(said), len(messages)), 0, -1):
+        if tuple(said[-overlap:]) == tuple(messages[:overlap]):
+            return messages[overlap:]
+    return messages
+
+
+def _score(task: TaskView) -> Score | None:
+    return task.final or task.interim or task.stage2 or task.recent
+
+
+def _best(task: TaskView) -> str:
+    """The most telling score of a task, with what it is a score of."""
+    names = (("final", task.final), ("interim", task.interim), ("stage 2", task.stage2), ("rollouts", task.recent))
+    name, score = next((name, score) for name, score in names if score is not None)
+    return f"{name} {score.successes}/{score.trials}"
+
+
+def _ratio(table: TableView) -> str:
+    return f"{table.sampled / table.inserted:.1f} samples/insert" if table.inserted else "empty"
+
+
+def _updates(learner: LearnerView) -> str:
+    of = f"/{learner.total}" if learner.total else ""
+    return f"{learner.stage} {learner.update}{of} at {learner.updates_per_s:.1f}/s"
+
+
+def _head(view: RunView) -> RenderableType:
+    grid = Table.grid(expand=True)
+    grid.add_column()
+    grid.add_column(justify="right")
+    left = f"about {clock(view.left_s)} left" if view.left_s is not None else "time left not known yet"
+    grid.add_row(
+        Text.assemble(("RAMP Fleet  ", "bold"), view.recipe, ("  " + view.run_dir, "dim")),
+        Text.assemble((clock(view.seconds), "bold"), "  ", left),
+    )
+    if view.left_s is not None:
+        share = view.seconds / max(1.0, view.seconds + view.left_s)
+        grid.add_row(_bar(share), Text(f"{percent(share)} of the run", "dim"))
+    return grid
+
+
+def _bar(share: float, width: int | None = None) -> ProgressBar:
+    return ProgressBar(total=1.0, completed=share, width=width, complete_style="cyan", finished_style="green")
+
+
+def _stages(view: RunView) -> RenderableType:
+    """The stages in order with the present one marked, its bar, and what is going on."""
+    now = STAGES.index(view.stage) if view.stage in STAGES else 0
+    names = Text()
+    for index, stage in enumerate(STAGES):
+        style = "bold reverse cyan" if index == now else "green" if index < now else "dim"
+        names.append(f" {stage} ", style)
+        names.append("" if stage == STAGES[-1] else "─", "dim")
+    grid = Table.grid(padding=(0, 2))
+    grid.add_row(
+        names,
+        _bar(view.progress, width=24),
+        Text(percent(view.progress), "bold"),
+        Text(view.activity, "cyan"),
+    )
+    return grid
+
+
+def _tasks(tasks: Sequence[TaskView], *, wide: bool) -> RenderableType:
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column("task", no_wrap=True)
+    names = ("demos", "rollouts", "success", "by person", "stage 2", "interim", "final")
+    for name in names if wide else names[2:3] + names[4:]:
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("newest evaluation, 95 %", min_width=GAUGE_WIDTH, no_wrap=True)
+    if wide:
+        table.add_column("age", justify="right", no_wrap=True)
+    for task in tasks:
+        table.add_row(*_task_cells(task, wide=wide))
+    return table
+
+
+def _task_cells(task: TaskView, *, wide: bool) -> list[RenderableType]:
+    best = _score(task)
+    bounds = gauge(best).append(f" {100 * best.low:.0f}-{100 * best.high:.0f} %") if best else Text()
+    results = [_rate(task.stage2), _rate(task.interim), Text(_rate(task.final), "bold"), bounds]
+    if not wide:
+        return [task.task, _rate(task.recent), *results]
+    before = [task.task, f"{task.demos}/{task.demos_wanted}", str(task.rollouts), _rate(task.recent)]
+    person, age = (percent(task.human_share), f"{task.policy_age:.1f} v") if task.rollouts else ("", "")
+    return [*before, person, *results, age]
+
+
+def _rate(score: Score | None) -> str:
+    return f"{score.successes}/{score.trials}" if score and score.trials else "-"
+
+
+def _section(title: str, body: RenderableType) -> RenderableType:
+    return Group(Text(title, "bold"), body)
+
+
+def _tables(tables: Sequence[TableView], *, up: bool) -> RenderableType:
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column("table")
+    for name in ("episodes", "items", "sampled per insert", "labelled", "lead"):
+        table.add_column(name, justify="right")
+    for row in tables:
+        ratio = f"{row.sampled / row.inserted:.1f}" if row.inserted else "-"
+        table.add_row(row.name, str(row.episodes), f"{row.items:,}", ratio, percent(row.labelled), f"{row.lead:+,.0f}")
+    if not up:
+        return Group(table, Text("the replay server does not answer; producers spool to disk", "bold red"))
+    return table
+
+
+def _learner(view: RunView) -> RenderableType:
+    versions = Text.assemble(
+        "policy ", (f"v{view.policy_version}", "bold"), "  world model ", (f"v{view.world_version}", "bold")
+    )
+    versions.append(f"  labels of world model v{view.annotation_version}" if view.annotation_version else "")
+    if view.learner is None:
+        return Group(versions, Text("no report yet", "dim"))
+    learner = view.learner
+    waiting = Text(f"waiting for data {percent(learner.wait_share)}", "red" if learner.wait_share > 0.1 else "")
+    losses = "  ".join(f"{name} {value:.3g}" for name, value in learner.losses.items())
+    return Group(Text(_updates(learner) + "  ").append_text(waiting), Text(losses), versions)
+
+
+def _actors(view: RunView) -> RenderableType:
+    table = Table.grid(padding=(0, 3, 0, 0))
+    table.add_row(Text("together", "dim"), Text(f"{view.actor_steps_per_s:.0f} steps/s", "bold"))
+    for actor in view.actors:
+        table.add_row(actor.name, f"{actor.steps_per_s:.0f} steps/s", _doing(actor), f"{actor.episodes} episodes")
+    return table
+
+
+def _doing(actor: ActorView) -> Text:
+    text = Text(actor.doing, "dim" if actor.doing == "idle" else "")
+    return text.append(f"  restarted {actor.restarts}x", "yellow") if actor.restarts else text
+
+
+def _processes(view: RunView) -> Text:
+    text = Text()
+    for process in view.processes:
+        text.append_text(_process(process))
+    for name, up in (("redis", view.redis_up), ("replay", view.replay_up)):
+        if not up:
+            text.append(f"{name} does not answer  ", "bold red")
+    return text.append(f"memory {size(view.memory_bytes)} (peak {size(view.peak_bytes)})", "dim")
+
+
+def _process(process: ProcessView) -> Text:
+    text = Text.assemble(("● ", STATE_STYLE.get(process.state, "")), process.name)
+    if process.state != "up":
+        text.append(f" {process.state}")
+    if process.restarts:
+        text.append(f" restarted {process.restarts}x", "yellow")
+    return text.append("  ")
+
+
+def _labelled(title: str, rows: Sequence[Text]) -> RenderableType:
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    for index, row in enumerate(rows):
+        grid.add_row(Text(title if index == 0 else "", "bold"), row)
+    return grid
