@@ -24,7 +24,7 @@ from services.conductor.view import ActorView, LearnerView, ProcessView, RunView
 
 GAUGE_WIDTH = 18
 SHORT_MESSAGES = 4
-WIDE = 116  # columns that the whole table of tasks needs
+WIDE = 126  # columns that the whole table of tasks needs
 STATE_STYLE = {"up": "green", "starting": "yellow", "down": "bold red", "stopped": "dim"}
 
 
@@ -201,7 +201,7 @@ def _tasks(tasks: Sequence[TaskView], *, wide: bool) -> RenderableType:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     table.add_column("task", no_wrap=True)
     names = ("demos", "rollouts", "success", "by person", "stage 2", "interim", "final")
-    for name in names if wide else names[2:3] + names[4:]:
+    for name in names if wide else ("success", "stage 2", "final"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("newest evaluation, 95 %", min_width=GAUGE_WIDTH, no_wrap=True)
     if wide:
@@ -214,12 +214,12 @@ def _tasks(tasks: Sequence[TaskView], *, wide: bool) -> RenderableType:
 def _task_cells(task: TaskView, *, wide: bool) -> list[RenderableType]:
     best = _score(task)
     bounds = gauge(best).append(f" {100 * best.low:.0f}-{100 * best.high:.0f} %") if best else Text()
-    results = [_rate(task.stage2), _rate(task.interim), Text(_rate(task.final), "bold"), bounds]
+    final = Text(_rate(task.final), "bold")
     if not wide:
-        return [task.task, _rate(task.recent), *results]
-    before = [task.task, f"{task.demos}/{task.demos_wanted}", str(task.rollouts), _rate(task.recent)]
+        return [task.task, _rate(task.recent), _rate(task.stage2), final, bounds]
     person, age = (percent(task.human_share), f"{task.policy_age:.1f} v") if task.rollouts else ("", "")
-    return [*before, person, *results, age]
+    counts: list[RenderableType] = [task.task, f"{task.demos}/{task.demos_wanted}", str(task.rollouts)]
+    return [*counts, _rate(task.recent), person, _rate(task.stage2), _rate(task.interim), final, bounds, age]
 
 
 def _rate(score: Score | None) -> str:
