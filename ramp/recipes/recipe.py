@@ -33,6 +33,7 @@ class TakeoverConfig:
     min_progress: float = 0.02  # remaining time (share of the limit) that must have passed over `patience` decisions
     fall: float = 0.15  # takeover at once where remaining time rises this far above its best
     hold: int = 48  # steps that a person keeps control before handing back
+    stillness: float = 0.004  # robot units; an arm that moved less over `patience` decisions stands still
     max_takeovers: int = 4  # per episode
 
 

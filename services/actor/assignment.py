@@ -1,0 +1,31 @@
+"""What the conductor asks of an actor: one episode."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ramp.errors import Invalid
+
+PURPOSES = ("demo", "rollout", "eval")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Assignment:
+    """One episode to collect. Demonstrations and rollouts go to replay; an evaluation is not stored.
+
+    Example: Assignment(purpose="rollout", task="drawer-open-v3", seed=17, policy_version=0, tables=("online",))
+    """
+
+    purpose: str  # "demo": the scripted expert with noise; "rollout": policy and person; "eval": policy alone
+    task: str
+    seed: int  # of the start
+    policy_version: int = 0  # 0: the latest one; "demo" needs none
+    tables: tuple[str, ...] = ()  # of replay; none for "eval"
+
+    def __post_init__(self) -> None:
+        if self.purpose not in PURPOSES:
+            raise Invalid("purpose", self.purpose, f"use one of {', '.join(PURPOSES)}")
+        if (self.purpose == "eval") == bool(self.tables):
+            raise Invalid("tables", self.tables, "an evaluation has none, every other episode at least one")
+        if self.seed < 0 or self.policy_version < 0:
+            raise Invalid("seed, policy_version", (self.seed, self.policy_version), "use 0 or more")

@@ -1,0 +1,127 @@
+"""One episode from its first observation to the acknowledgement of replay. No Ray, no network, no environment variables.
+
+consumes    an environment, a driver (expert, policy, policy with a person), an assignment
+produces    steps in the replay service and a summary
+waits for   physics, rendering, inference; at the end for the replay service (or its spool)
+unblocked by  the environment's time limit: every episode ends
+"""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from dataclasses import dataclass
+
+import numpy as np
+
+from ramp.advantage import boundary_mask
+from ramp.interfaces import Env, Replay
+from ramp.types import EpisodeHeader, EpisodeSummary, Outcome
+from services.actor.assignment import Assignment
+from services.actor.camera import Camera, Stopwatch
+from services.actor.drivers import Driver
+from services.actor.recording import Recording
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Road:
+    """Where an episode goes. `replay` None: nowhere, it is an evaluation and only frames for decisions are taken."""
+
+    replay: Replay | None
+    robot: str
+    frame_stride: int  # every so many steps a frame is stored
+    batch_steps: int = 50  # steps in one append
+
+
+def seed_of(run_seed: int, assignment: Assignment) -> int:
+    """Seed of an episode's noise: the same for every version, actor and retry, different for every start."""
+    text = f"{run_seed}/{assignment.purpose}/{assignment.task}/{assignment.seed}"
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:7], "big")
+
+
+def new_episode_id(assignment: Assignment) -> str:
+    """Unique for ever: a second try of the same assignment is another episode, as the first may be half stored."""
+    return f"{assignment.purpose}-{assignment.task}-{assignment.seed}-{uuid.uuid4().hex}"
+
+
+def collect(env: Env, driver: Driver, assignment: Assignment, road: Road, watch: Stopwatch) -> EpisodeSummary:
+    """Run one episode and hand it to replay; returns when replay has it. `watch` is the driver's stopwatch.
+
+    Raises what env, driver and replay raise; then nothing of the episode is visible to learners.
+    """
+    camera, episode_id = Camera(env, watch), new_episode_id(assignment)
+    recording, outcome = run_episode(env, driver, assignment.seed, road, camera, watch)
+    if road.replay is not None:
+        with watch("replay"):
+            header = _header(env, assignment, episode_id, road.robot)
+            _store(road.replay, header, recording, outcome, driver.version, road.batch_steps)
+    seconds = dict(watch.seconds)
+    return EpisodeSummary(
+        episode_id=episode_id,
+        task=assignment.task,
+        seed=assignment.seed,
+        purpose=assignment.purpose,
+        outcome=outcome,
+        steps=len(recording),
+        frames=camera.rendered,
+        human_steps=recording.human_steps,
+        interventions=driver.takeovers,
+        policy_version=driver.version,
+        seconds=watch.total,
+        sim_seconds=seconds.pop("sim", 0.0),
+        render_seconds=seconds.pop("render", 0.0),
+        inference_seconds=seconds.pop("inference", 0.0),
+        replay_seconds=seconds.pop("replay", 0.0),
+        values=tuple(driver.values),
+        extra={f"{what}_seconds": spent for what, spent in seconds.items()},
+    )
+
+
+def run_episode(
+    env: Env, driver: Driver, seed: int, road: Road, camera: Camera, watch: Stopwatch
+) -> tuple[Recording, Outcome]:
+    """Act until success or the time limit. Frames are recorded every `frame_stride` steps, if anybody stores them."""
+    recording = Recording(env.control_hz)
+    with watch("sim"):
+        now = env.reset(seed)
+    for step in range(env.max_steps):
+        wanted = road.replay is not None and step % road.frame_stride == 0
+        frames = camera.at(step) if wanted else None
+        choice = driver.choose(step, now.proprio, camera)
+        recording.add(now.proprio, choice.action, choice.source, frames)
+        with watch("sim"):
+            now = env.step(choice.action)
+        if now.success or now.truncated:
+            break
+    return recording, Outcome.SUCCESS if now.success else Outcome.FAILURE
+
+
+def _store(
+    replay: Replay, header: EpisodeHeader, recording: Recording, outcome: Outcome, version: int, batch_steps: int
+) -> None:
+    writer = replay.open(header)
+    try:
+        for steps in recording.batches(_trainable(recording), version, batch_steps):
+            writer.append(steps)
+        writer.end(outcome)
+    except BaseException:
+        writer.abort()
+        raise
+
+
+def _trainable(recording: Recording) -> np.ndarray:
+    """bool [T]: False at the artefacts around takeover and hand-back."""
+    return boundary_mask(recording.action, recording.source)
+
+
+def _header(env: Env, assignment: Assignment, episode_id: str, robot: str) -> EpisodeHeader:
+    return EpisodeHeader(
+        episode_id=episode_id,
+        task=assignment.task,
+        instruction=env.instruction,
+        robot=robot,
+        seed=assignment.seed,
+        max_steps=env.max_steps,
+        tables=assignment.tables,
+        schema=env.schema,
+    )

@@ -1,0 +1,77 @@
+"""The rollout actor as Ray sees it: a process with a collector, its presence on the notice board, its metrics.
+
+Ray restarts a dead actor and runs its assignment again, as a new episode. World-model rollouts will enter by the same
+door: an assignment whose environment is a dream.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import ray
+import torch
+
+from ramp.types import EpisodeSummary
+from services.actor.assignment import Assignment
+from services.actor.collector import Collector
+from services.clients.registry import DirectoryRegistry
+from services.clients.replay import ReplayClient
+from services.common import metrics
+from services.common.coordination import Coordination
+from services.common.settings import Settings, load_settings, mujoco_gl, replay_token
+
+
+@ray.remote(max_restarts=-1, max_task_retries=-1)
+class RolloutActor:
+    """Collects one episode per `run`; calls queue up behind each other."""
+
+    def __init__(self, name: str, settings_path: str, replay_address: str, redis_url: str) -> None:
+        settings = load_settings(settings_path)
+        run_dir = Path(settings.dir)
+        torch.set_num_threads(settings.actors.threads)
+        self._name = name
+        self._board = Coordination(redis_url, run_dir.name)
+        self._replay = ReplayClient(
+            replay_address, name=name, token=replay_token(settings), spool=run_dir / "spool" / name
+        )
+        registry = DirectoryRegistry(run_dir / "registry")
+        self._collector = Collector(
+            settings, registry, self._replay, robot=name, batch_steps=settings.actors.batch_steps
+        )
+        self._metrics_port = metrics.serve(0, settings.metrics.host)
+        self._episodes = 0
+        self._announce("idle", 0)
+
+    def run(self, assignment: Assignment) -> EpisodeSummary:
+        """Collect the assigned episode; returns when replay has acknowledged it."""
+        self._announce(f"{assignment.purpose} {assignment.task}", assignment.policy_version)
+        summary = self._collector.run(assignment)
+        self._episodes += 1
+        self._announce("idle", summary.policy_version)
+        return summary
+
+    def whoami(self) -> dict[str, int]:
+        """pid and metrics_port; answers once the actor is ready."""
+        return {"pid": os.getpid(), "metrics_port": self._metrics_port}
+
+    def close(self) -> None:
+        """Leave in order."""
+        self._collector.close()
+        self._replay.close()
+        self._board.close()
+
+    def _announce(self, doing: str, policy_version: int) -> None:
+        fields = {"doing": doing, "policy_version": policy_version, "episodes": self._episodes}
+        self._board.announce("actor", self._name, {**fields, **self.whoami()})
+
+
+def start_actor(
+    name: str, settings: Settings, settings_path: str, replay_address: str, redis_url: str
+) -> ray.actor.ActorHandle:
+    """Launch a rollout actor on the connected cluster, with rendering and threads as the settings say."""
+    threads = str(settings.actors.threads)
+    environment: dict[str, Any] = {"MUJOCO_GL": mujoco_gl(), "OMP_NUM_THREADS": threads}
+    options = RolloutActor.options(name=name, num_cpus=0, runtime_env={"env_vars": environment})
+    return options.remote(name, settings_path, replay_address, redis_url)
