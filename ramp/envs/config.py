@@ -4,14 +4,30 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ramp.errors import Invalid
+
+SUITES = ("metaworld", "counting", "gymnasium")
+
 
 @dataclass(frozen=True, kw_only=True)
 class EnvConfig:
-    """Cameras and rhythm of a Meta-World task. Frames are rendered every `frame_stride` steps, where a decision or a
+    """Cameras and rhythm of a task. Frames are rendered every `frame_stride` steps, where a decision or a
     training frame needs one; the world model's horizons must be multiples of it."""
 
-    suite: str = "metaworld"  # or "counting", the test world
-    cameras: tuple[str, ...] = ("topview", "corner3")
+    suite: str = "metaworld"  # "counting" is the test world, "gymnasium" any registered Box-action environment
+    cameras: tuple[str, ...] = ("front", "side")  # views of ramp/envs/rendering.py or the simulator model's own
     image_size: int = 64
     frame_stride: int = 4
-    max_steps: int = 200
+    max_steps: int = 200  # T_max; Meta-World's own limit is 500
+
+    def __post_init__(self) -> None:
+        if self.suite not in SUITES:
+            raise Invalid("env.suite", self.suite, f"choose one of {', '.join(SUITES)}")
+        if not self.cameras or len(set(self.cameras)) != len(self.cameras):
+            raise Invalid("env.cameras", self.cameras, "name at least one camera, each once")
+        if not 16 <= self.image_size <= 480:
+            raise Invalid("env.image_size", self.image_size, "choose between 16 and 480 pixels")
+        if self.frame_stride < 1:
+            raise Invalid("env.frame_stride", self.frame_stride, "choose at least 1")
+        if self.max_steps < 1:
+            raise Invalid("env.max_steps", self.max_steps, "choose at least 1")
