@@ -10,6 +10,7 @@ show it. One line is one event:
 | run_started  | RunStarted  | a conductor begins, and again by each `--resume`                    | yes    |
 | stage        | Stage       | the learner enters a stage, once per stage                          | yes    |
 | episode      | Episode     | an actor handed back an episode: replay has acknowledged all of it  | yes    |
+| adopted      | Adopted     | replay holds an episode whose actor died before it could hand it in | yes    |
 | version      | Version     | a policy or world model appeared in the registry                    | yes    |
 | learner      | Learner     | the learner reported, every few seconds                             | no     |
 | replay       | Replay      | every few seconds                                                   | no     |
@@ -78,6 +79,24 @@ class Episode(Event):
     summary: EpisodeSummary
     actor: str
     label: str = ""  # one of LABELS for purpose "eval"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Adopted(Event):
+    """Counts like an Episode; its timings and values died with the actor. An Episode of the same id may still follow
+    or stand before it (a slow report): it is the same episode, count it once."""
+
+    NAME: ClassVar[str] = "adopted"
+
+    episode_id: str
+    task: str
+    seed: int
+    purpose: str  # "demo" or "rollout"
+    outcome: str
+    steps: int
+    frames: int
+    human_steps: int
+    policy_version: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -182,7 +201,7 @@ class RunFinished(Event):
 
 EVENTS: dict[str, type[Event]] = {
     cls.NAME: cls
-    for cls in (RunStarted, Stage, Episode, Version, Learner, Replay, Evaluation, Process, Usage, RunFinished)
+    for cls in (RunStarted, Stage, Episode, Adopted, Version, Learner, Replay, Evaluation, Process, Usage, RunFinished)
 }
 
 

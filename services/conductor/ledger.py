@@ -1,0 +1,136 @@
+"""What has happened so far, folded from the journal: the same whether a run goes on or is resumed."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, defaultdict, deque
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from statistics import fmean
+
+from ramp.types import EpisodeSummary, Kind, Outcome
+from services.conductor import journal
+from services.conductor.journal import TaskResult
+
+RECENT = 20  # rollouts of a task that "recently" means
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """What the schedule and the view want to know of one rollout."""
+
+    success: bool
+    alone: bool  # without a takeover
+    human_share: float
+    age: int  # versions behind the newest when it was handed in
+
+
+@dataclass
+class Ledger:
+    """The state of a run. Example: ledger = fold(journal.read(path))"""
+
+    stage: str = journal.STAGES[0]
+    episodes: set[str] = field(default_factory=set)  # ids handed in or adopted, evaluations apart
+    demos: Counter[str] = field(default_factory=Counter)  # by task
+    rollouts: Counter[str] = field(default_factory=Counter)
+    rollout_steps: int = 0
+    rollout_frames: int = 0
+    top_seed: dict[str, int] = field(default_factory=dict)  # purpose -> highest seed used
+    recent: dict[str, deque[Attempt]] = field(default_factory=lambda: defaultdict(lambda: deque(maxlen=RECENT)))
+    tried: dict[tuple[str, int], dict[tuple[str, int], EpisodeSummary]] = field(
+        default_factory=lambda: defaultdict(dict)
+    )  # (label, policy version) -> (task, seed) -> evaluation episode
+    begun_at: dict[tuple[str, int], int] = field(default_factory=dict)  # (label, version) -> rollout steps at its begin
+    evaluated: dict[tuple[str, int], journal.Evaluation] = field(default_factory=dict)
+    versions: dict[str, list[journal.Version]] = field(default_factory=lambda: {kind.value: [] for kind in Kind})
+    learner: journal.Learner | None = None
+    peak_bytes: int = 0
+    starts: int = 0
+    finished: bool = False
+
+    def newest(self, kind: Kind) -> int:
+        """Number of the newest known version; 0 where there is none."""
+        return max((version.version for version in self.versions[kind.value]), default=0)
+
+    def knows(self, kind: Kind, version: int) -> bool:
+        return any(each.version == version for each in self.versions[kind.value])
+
+
+def fold(events: Iterable[journal.Event]) -> Ledger:
+    """The ledger after `events`."""
+    ledger = Ledger()
+    for event in events:
+        apply(ledger, event)
+    return ledger
+
+
+def apply(ledger: Ledger, event: journal.Event) -> None:
+    """Take one event into account."""
+    match event:
+        case journal.Episode():
+            _episode(ledger, event)
+        case journal.Adopted():
+            _adopted(ledger, event)
+        case journal.Stage():
+            ledger.stage = event.stage
+        case journal.Version() if not ledger.knows(Kind(event.kind), event.version):
+            ledger.versions[event.kind].append(event)
+        case journal.Evaluation():
+            ledger.evaluated[event.label, event.policy_version] = event
+        case journal.Learner():
+            ledger.learner = event
+        case journal.Usage():
+            ledger.peak_bytes = max(ledger.peak_bytes, event.peak_bytes)
+        case journal.RunStarted():
+            ledger.starts, ledger.finished = ledger.starts + 1, False
+        case journal.RunFinished():
+            ledger.finished = event.reason == "done"
+
+
+def result(episodes: Sequence[EpisodeSummary], control_hz: float) -> TaskResult:
+    """Success and time to success of one task's evaluation episodes."""
+    steps = [episode.steps for episode in episodes if episode.outcome is Outcome.SUCCESS]
+    mean = fmean(steps) if steps else math.nan
+    return TaskResult(episodes=len(episodes), successes=len(steps), mean_steps=mean, mean_seconds=mean / control_hz)
+
+
+def by_task(tried: Mapping[tuple[str, int], EpisodeSummary], tasks: Sequence[str]) -> dict[str, list[EpisodeSummary]]:
+    """Evaluation episodes by task, in the order of `tasks`."""
+    return {task: [episode for (name, _), episode in tried.items() if name == task] for task in tasks}
+
+
+def _episode(ledger: Ledger, event: journal.Episode) -> None:
+    summary = event.summary
+    if summary.purpose == "eval":
+        key = (event.label, summary.policy_version)
+        ledger.begun_at.setdefault(key, ledger.rollout_steps)
+        ledger.tried[key][summary.task, summary.seed] = summary
+        return
+    if summary.purpose == "rollout":
+        ledger.recent[summary.task].append(
+            Attempt(
+                success=summary.outcome is Outcome.SUCCESS,
+                alone=summary.interventions == 0,
+                human_share=summary.human_steps / max(summary.steps, 1),
+                age=max(0, ledger.newest(Kind.POLICY) - summary.policy_version),
+            )
+        )
+    _stored(ledger, summary.episode_id, summary.purpose, summary.task, summary.seed, (summary.steps, summary.frames))
+
+
+def _adopted(ledger: Ledger, event: journal.Adopted) -> None:
+    _stored(ledger, event.episode_id, event.purpose, event.task, event.seed, (event.steps, event.frames))
+
+
+def _stored(ledger: Ledger, episode_id: str, purpose: str, task: str, seed: int, size: tuple[int, int]) -> None:
+    """Count an episode that replay holds, once."""
+    if episode_id in ledger.episodes:
+        return
+    ledger.episodes.add(episode_id)
+    ledger.top_seed[purpose] = max(seed, ledger.top_seed.get(purpose, -1))
+    if purpose == "demo":
+        ledger.demos[task] += 1
+    else:
+        ledger.rollouts[task] += 1
+        ledger.rollout_steps += size[0]
+        ledger.rollout_frames += size[1]

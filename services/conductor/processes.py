@@ -1,0 +1,210 @@
+"""Child processes that are started, watched, restarted and stopped: Redis and the replay server on one machine.
+
+A child dies with the conductor (PR_SET_PDEATHSIG), logs to its own file, sits in a session of its own so that Ctrl-C
+reaches the conductor alone, and keeps its ports over a restart so that its clients find it again.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import signal
+import subprocess
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+
+from ramp.errors import Unavailable
+from services.conductor.journal import Process
+
+READY_S = 60.0  # longest wait for a child to serve
+STOP_S = 8.0  # from SIGTERM to SIGKILL
+BUDGET = 6  # restarts of one child within BUDGET_S; more means that it cannot be kept up
+BUDGET_S = 120.0
+BACKOFF_S = (0.0, 0.2, 0.5, 1.0, 2.0, 4.0)  # before the first, second ... restart in a row
+_PR_SET_PDEATHSIG = 1
+_LIBC = ctypes.CDLL(None, use_errno=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Command:
+    """How to start one child, and how to tell that it serves."""
+
+    name: str
+    argv: Sequence[str]
+    env: Mapping[str, str]
+    log: Path
+    pid_file: Path
+    is_ready: Callable[[], bool]  # must not block for long
+
+
+@dataclass
+class Child:
+    """One child process, over all its restarts. Has to be used from the main thread: the kernel ties the death signal
+    to the thread that started the child."""
+
+    command: Command
+    process: subprocess.Popen[bytes] | None = None
+    restarts: int = 0
+    ready: bool = False
+    deaths: deque[float] = field(default_factory=lambda: deque(maxlen=BUDGET + 1))
+    due: float = 0.0  # monotonic time of the next start
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid if self.process else 0
+
+    @property
+    def state(self) -> str:
+        """up, starting, down or stopped, as the view calls it."""
+        if self.process is None:
+            return "down" if self.deaths else "stopped"
+        return "up" if self.ready else "starting"
+
+    def start(self) -> None:
+        """Start the process; readiness is for `poll` to find out."""
+        command = self.command
+        command.log.parent.mkdir(parents=True, exist_ok=True)
+        with command.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                list(command.argv),
+                env=dict(command.env),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                preexec_fn=_die_with(os.getpid()),
+            )
+        self.ready = False
+        _write_pid(command.pid_file, self.process.pid)
+
+    def poll(self) -> Iterator[Process]:
+        """What has happened since the last call: died, started, restarted. Raises Unavailable above the budget."""
+        if self.process is not None and self.process.poll() is not None:
+            yield self._buried()
+        if self.process is None and self.deaths and time.monotonic() >= self.due:
+            self.start()
+            self.restarts += 1
+        if self.process is not None and not self.ready and self.command.is_ready():
+            self.ready = True
+            yield Process(name=self.command.name, what="restarted" if self.restarts else "started", pid=self.pid)
+
+    def stop(self, deadline_s: float = STOP_S) -> Process | None:
+        """SIGTERM, then SIGKILL after `deadline_s`; None where nothing ran."""
+        process, self.process, self.ready = self.process, None, False
+        self.deaths.clear()
+        self.command.pid_file.unlink(missing_ok=True)
+        if process is None or process.poll() is not None:
+            return None
+        process.terminate()
+        try:
+            process.wait(deadline_s)
+            detail = ""
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            detail = f"killed: it did not stop within {deadline_s:g} s"
+        return Process(name=self.command.name, what="stopped", pid=process.pid, detail=detail)
+
+    def _buried(self) -> Process:
+        """Note a death and set the time of the restart."""
+        assert self.process is not None
+        pid, code, now = self.process.pid, self.process.returncode, time.monotonic()
+        self.process, self.ready = None, False
+        self.deaths.append(now)
+        recent = sum(1 for death in self.deaths if now - death < BUDGET_S)
+        if recent > BUDGET:
+            raise Unavailable(
+                f"{self.command.name} died {recent} times within {BUDGET_S:g} s and is not restarted again; "
+                f"the end of {self.command.log}: {last_line(self.command.log)}"
+            )
+        self.due = now + BACKOFF_S[min(recent, len(BACKOFF_S)) - 1]
+        return Process(name=self.command.name, what="died", pid=pid, detail=how_it_ended(code))
+
+
+def wait_ready(children: Sequence[Child], deadline_s: float = READY_S) -> list[Process]:
+    """Wait until all serve. Raises Unavailable where one does not within `deadline_s`."""
+    until = time.monotonic() + deadline_s
+    events: list[Process] = []
+    while True:
+        for child in children:
+            events.extend(child.poll())
+        late = [child for child in children if not child.ready]
+        if not late:
+            return events
+        if time.monotonic() > until:
+            command = late[0].command
+            words = last_line(command.log)
+            raise Unavailable(
+                f"{command.name} does not serve after {deadline_s:g} s; the end of {command.log}: {words}"
+            )
+        time.sleep(0.02)
+
+
+def stop_stale(pids: Path) -> list[Process]:
+    """Stop children that an earlier, killed conductor of this directory left behind."""
+    stopped = []
+    for file in sorted(pids.glob("*.json")):
+        process = _recorded(file)
+        if process is not None:
+            _stop(process)
+            stopped.append(
+                Process(name=file.stem, what="stopped", pid=process.pid, detail="left by a killed conductor")
+            )
+        file.unlink(missing_ok=True)
+    return stopped
+
+
+def how_it_ended(code: int) -> str:
+    """A return code in words."""
+    return f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+
+
+def last_line(log: Path) -> str:
+    """The last words of a log, for a person."""
+    if not log.exists():
+        return "(no log)"
+    with log.open("rb") as file:
+        file.seek(max(0, log.stat().st_size - 4096))
+        lines = [line.strip() for line in file.read().decode(errors="replace").splitlines() if line.strip()]
+    return lines[-1] if lines else "(empty)"
+
+
+def _die_with(parent: int) -> Callable[[], None]:
+    def set_up() -> None:
+        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        if os.getppid() != parent:  # it died before the line above
+            os._exit(1)
+
+    return set_up
+
+
+def _write_pid(file: Path, pid: int) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps({"pid": pid, "created": psutil.Process(pid).create_time()}))
+
+
+def _recorded(file: Path) -> psutil.Process | None:
+    """The process that a pid file means, if it still is that one: the start time guards against a reused pid."""
+    try:
+        record = json.loads(file.read_text())
+        process = psutil.Process(record["pid"])
+        return process if abs(process.create_time() - record["created"]) < 0.01 else None
+    except (ValueError, KeyError, TypeError, psutil.Error):
+        return None
+
+
+def _stop(process: psutil.Process) -> None:
+    try:
+        process.terminate()
+        process.wait(STOP_S)
+    except psutil.TimeoutExpired:
+        process.kill()
+        process.wait(STOP_S)
+    except psutil.NoSuchProcess:
+        return

@@ -1,0 +1,97 @@
+"""The topology of a run, as a value: which roles there are, how each is started, what it needs, where it listens.
+
+The local start and the tests read it; a chart has to have exactly these roles and ports.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from graphlib import TopologicalSorter
+
+
+class Home(StrEnum):
+    """Who starts a role's processes and restarts them."""
+
+    CHILD = "child"  # the conductor, as a child process; in a cluster a workload of its own
+    RAY_ACTOR = "ray actor"  # the conductor, as Ray actors
+    RAY_TRAIN = "ray train"  # Ray Train, asked by the conductor
+    SELF = "self"  # whoever types `ramp run`
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Port:
+    """A port that a role listens on. `number` holds in a cluster; on one machine free ports are taken."""
+
+    name: str
+    number: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Role:
+    """One kind of process of a run."""
+
+    name: str
+    home: Home
+    program: str  # an executable, or the Python module that holds the entry
+    ports: tuple[Port, ...] = ()
+    replicas: str = "1"  # a number, or the setting that says it
+    needs: tuple[str, ...] = ()  # roles that have to be up first
+    keeps: tuple[str, ...] = ()  # what of the run directory is its state; empty: it may be lost at any time
+
+
+METRICS = "metrics"
+
+ROLES: tuple[Role, ...] = (
+    Role(name="redis", home=Home.CHILD, program="redis-server", ports=(Port(name="redis", number=6379),)),
+    Role(
+        name="replay",
+        home=Home.CHILD,
+        program="services.replay.main",
+        ports=(Port(name="grpc", number=7001), Port(name=METRICS, number=9101)),
+        keeps=("replay",),
+    ),
+    Role(
+        name="actor",
+        home=Home.RAY_ACTOR,
+        program="services.actor.worker",
+        ports=(Port(name=METRICS, number=9102),),
+        replicas="actors.count",
+        needs=("redis", "replay"),
+        keeps=("spool",),
+    ),
+    Role(
+        name="learner",
+        home=Home.RAY_TRAIN,
+        program="services.learner.group",
+        ports=(Port(name=METRICS, number=9103),),
+        replicas="learner.workers",
+        needs=("redis", "replay"),
+        keeps=("registry", "checkpoints"),
+    ),
+    Role(
+        name="conductor",
+        home=Home.SELF,
+        program="services.cli.main",
+        ports=(Port(name=METRICS, number=9100),),
+        needs=("redis", "replay"),
+        keeps=("journal.jsonl", "settings.yaml"),
+    ),
+)
+
+
+def role(name: str, roles: Sequence[Role] = ROLES) -> Role:
+    """The role of that name; KeyError where there is none."""
+    return {each.name: each for each in roles}[name]
+
+
+def start_order(roles: Sequence[Role] = ROLES) -> tuple[str, ...]:
+    """Names such that every role comes after what it needs. Raises CycleError for roles that need each other."""
+    return tuple(TopologicalSorter({each.name: each.needs for each in roles}).static_order())
+
+
+def children(roles: Sequence[Role] = ROLES) -> tuple[Role, ...]:
+    """The roles that the conductor starts as child processes, in the order of starting."""
+    named = {each.name: each for each in roles}
+    return tuple(named[name] for name in start_order(roles) if named[name].home is Home.CHILD)
