@@ -97,6 +97,11 @@ def mujoco_gl() -> str:
     return os.environ.get("MUJOCO_GL") or "osmesa"
 
 
+def keep_ray_quiet() -> None:
+    """Before Ray starts: it sends no usage statistics unless the user's environment asks for them."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+
+
 def replay_token(settings: Settings) -> str:
     """The token that the replay service asks for, or "". Raises Invalid where the named variable is empty."""
     name = settings.replay.token_env

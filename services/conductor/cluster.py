@@ -1,0 +1,58 @@
+"""The Ray cluster of a run: a local one that lives and dies with the conductor, or one that runs already."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import ray
+
+import ramp
+import rampwire
+from ramp.errors import Unavailable
+from services.common.settings import Settings, keep_ray_quiet
+
+SPARE_CPUS = 2  # logical ones, for Ray Train's controller and small tasks
+
+
+def start(settings: Settings) -> None:
+    """Connect; with no address, start a local cluster first. Raises Unavailable.
+
+    On Linux Ray's own processes ignore Ctrl-C and die with this one, so that only the conductor has to stop in order.
+    """
+    keep_ray_quiet()
+    try:
+        if settings.ray.address:
+            ray.init(address=settings.ray.address, log_to_driver=False, logging_level=logging.ERROR)
+        else:
+            _start_local(settings)
+    except (ConnectionError, RuntimeError, ValueError, OSError, TimeoutError) as error:
+        where = settings.ray.address or "a local cluster"
+        raise Unavailable(f"Ray does not start with {where}: {error}; `ramp doctor` checks the machine") from error
+
+
+def stop() -> None:
+    """Disconnect; a local cluster ends with all its processes."""
+    if ray.is_initialized():
+        ray.shutdown()
+
+
+def _start_local(settings: Settings) -> None:
+    """Logical CPUs only bound how many processes Ray starts; what they may use is up to the machine."""
+    ray.init(
+        address="local",
+        include_dashboard=False,
+        num_cpus=settings.actors.count + settings.learner.workers + SPARE_CPUS,
+        object_store_memory=settings.ray.object_store_mib * 2**20,
+        log_to_driver=False,
+        logging_level=logging.ERROR,
+        configure_logging=False,
+        namespace="ramp",
+        runtime_env={"env_vars": {"PYTHONPATH": python_path()}},
+    )
+
+
+def python_path() -> str:
+    """Where workers find this project's packages, installed or not."""
+    homes = [Path(package.__path__[0]).resolve().parent for package in (ramp, rampwire)]
+    return ":".join(dict.fromkeys(str(home) for home in homes))

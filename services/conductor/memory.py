@@ -1,0 +1,55 @@
+"""How much memory a run takes: the conductor and everything below it, by role."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import psutil
+
+OWN = "conductor"
+_MARKS: Sequence[tuple[str, str]] = (  # what a command line has to contain -> role
+    ("redis-server", "redis"),
+    ("services.replay.main", "replay"),
+    ("ray::RolloutActor", "actor"),
+    ("RayTrainWorker", "learner"),
+    ("ray::_RayTrain", "learner"),
+    ("TrainController", "ray"),
+    ("/ray/", "ray"),
+    ("ray::", "ray"),
+    ("raylet", "ray"),
+    ("gcs_server", "ray"),
+)
+
+
+def by_role(pid: int) -> dict[str, int]:
+    """Bytes of the process `pid` and of all its descendants, by role. Processes that end meanwhile are left out."""
+    memory: Counter[str] = Counter({OWN: size(pid)})
+    for process in psutil.Process(pid).children(recursive=True):
+        try:
+            memory[role_of(" ".join(process.cmdline()))] += size(process.pid)
+        except psutil.Error:
+            continue
+    return dict(memory)
+
+
+def role_of(command_line: str) -> str:
+    return next((role for mark, role in _MARKS if mark in command_line), OWN)
+
+
+def size(pid: int) -> int:
+    """Proportional set size: pages that processes share are counted once in the sum. Resident size where the kernel
+    does not tell; 0 for a process that is gone."""
+    try:
+        return _pss(Path(f"/proc/{pid}/smaps_rollup").read_text())
+    except (OSError, ValueError):
+        try:
+            return int(psutil.Process(pid).memory_info().rss)
+        except psutil.Error:
+            return 0
+
+
+def _pss(rollup: str) -> int:
+    line = next(line for line in rollup.splitlines() if line.startswith("Pss:"))
+    return int(line.split()[1]) * 1024
