@@ -54,14 +54,21 @@ class Actor(Protocol):
 
 
 class Decision(Protocol):
-    chunk: np.ndarray  # float32 [H, A]
-    remaining: float  # predicted remaining time in [0, 1] of the task's limit
+    @property
+    def chunk(self) -> np.ndarray:
+        """float32 [H, A]"""
+
+    @property
+    def remaining(self) -> float:
+        """Predicted remaining time in [0, 1] of the task's limit."""
 
 
 class Algorithm(Protocol):
     """One idea from one paper: a batch becomes a loss. Stateless; the weights live in `model`."""
 
-    def loss(self, model: torch.nn.Module, batch: Mapping[str, Tensor], *, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
+    def loss(
+        self, model: torch.nn.Module, batch: Mapping[str, Tensor], *, generator: torch.Generator
+    ) -> tuple[Tensor, dict[str, float]]:
         """Scalar loss and what to report of it."""
 
 

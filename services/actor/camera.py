@@ -37,7 +37,8 @@ class Camera:
 
     def __init__(self, env: Env, watch: Stopwatch) -> None:
         self._env, self._watch = env, watch
-        self._step, self._frames = -1, {}
+        self._step = -1
+        self._frames: Mapping[str, np.ndarray] = {}
         self.rendered = 0  # steps that were rendered
 
     def at(self, step: int) -> Mapping[str, np.ndarray]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 
 from ramp.envs import make_env, make_expert
-from ramp.interfaces import Env, Expert, Registry, Replay
+from ramp.interfaces import Env, Registry, Replay
 from ramp.recipes.recipe import Recipe
 from ramp.types import EpisodeSummary, Source
 from services.actor.agents import Agents
@@ -28,14 +28,14 @@ class Collector:
         self._recipe, self._replay = recipe, replay
         self._robot, self._batch_steps = robot, batch_steps
         self._agents = Agents(registry)
-        self._envs: OrderedDict[str, tuple[Env, Expert]] = OrderedDict()
+        self._envs: OrderedDict[str, Env] = OrderedDict()
 
     def run(self, assignment: Assignment) -> EpisodeSummary:
         """Collect one episode; weights change only here, between episodes. Raises NotFound, Invalid, Unavailable."""
         watch = Stopwatch()
         with watch("setup"):
-            env, expert = self._env(assignment.task)
-            driver = self._driver(assignment, env, expert, watch)
+            env = self._env(assignment.task)
+            driver = self._driver(assignment, env, watch)
         road = Road(
             replay=self._replay if assignment.tables else None,
             robot=self._robot,
@@ -49,25 +49,24 @@ class Collector:
     def close(self) -> None:
         """Close every environment."""
         while self._envs:
-            self._envs.popitem()[1][0].close()
+            self._envs.popitem()[1].close()
 
-    def _env(self, task: str) -> tuple[Env, Expert]:
+    def _env(self, task: str) -> Env:
         if task not in self._envs:
-            env = make_env(task, self._recipe.env)
-            self._envs[task] = env, make_expert(env)
+            self._envs[task] = make_env(task, self._recipe.env)
         self._envs.move_to_end(task)
         if len(self._envs) > ENVS_KEPT:
-            self._envs.popitem(last=False)[1][0].close()
+            self._envs.popitem(last=False)[1].close()
         return self._envs[task]
 
-    def _driver(self, assignment: Assignment, env: Env, expert: Expert, watch: Stopwatch) -> Driver:
+    def _driver(self, assignment: Assignment, env: Env, watch: Stopwatch) -> Driver:
         seed = seed_of(self._recipe.seed, assignment)
         if assignment.purpose == "demo":
-            return Demonstrator(env, expert, watch, noise=self._recipe.demos.noise, seed=seed)
+            return Demonstrator(env, make_expert(env), watch, noise=self._recipe.demos.noise, seed=seed)
         agent = self._agents.get(assignment.policy_version, env.schema)
-        if assignment.purpose == "eval":
+        if assignment.purpose == "eval" or self._recipe.takeover.max_takeovers == 0:
             return Pilot(env, agent, watch, seed=seed)
-        return Pilot(env, agent, watch, seed=seed, person=expert, rule=Takeover(self._recipe.takeover))
+        return Pilot(env, agent, watch, seed=seed, person=make_expert(env), rule=Takeover(self._recipe.takeover))
 
 
 def count(summary: EpisodeSummary) -> None:

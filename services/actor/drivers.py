@@ -27,7 +27,10 @@ class Driver(Protocol):
 
     version: int  # of the policy that acts or would have acted; 0: none
     values: list[tuple[int, float]]  # (step, predicted remaining time) at each decision
-    takeovers: int
+
+    @property
+    def takeovers(self) -> int:
+        """How often a person took over."""
 
     def choose(self, step: int, proprio: np.ndarray, camera: Camera) -> Choice:
         """The action for the present state. `proprio` float32 [P]; steps count from 0 without gaps."""
@@ -71,7 +74,8 @@ class Pilot:
         self.version = agent.version
         self.values: list[tuple[int, float]] = []
         self._env, self._agent, self._watch = env, agent, watch
-        self._person, self._rule = (person, rule) if person and rule else (None, None)
+        self._person = person
+        self._rule = rule if person is not None else None
         self._generator = torch.Generator().manual_seed(seed)
         self._chunk: list[np.ndarray] = []  # what is left of the present one
         self._low, self._high = bounds(env)

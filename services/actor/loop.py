@@ -1,4 +1,4 @@
-"""One episode from its first observation to the acknowledgement of replay. No Ray, no network, no environment variables.
+"""One episode from its first observation to replay's acknowledgement. No Ray, no network, no environment variables.
 
 consumes    an environment, a driver (expert, policy, policy with a person), an assignment
 produces    steps in the replay service and a summary

@@ -44,11 +44,6 @@ class Recording:
         return np.asarray(self._action, np.float32)
 
     @property
-    def proprio(self) -> np.ndarray:
-        """float32 [T, P], before each action"""
-        return np.asarray(self._proprio, np.float32)
-
-    @property
     def source(self) -> np.ndarray:
         """uint8 [T]"""
         return np.asarray(self._source, np.uint8)
@@ -66,30 +61,21 @@ class Recording:
 
     def batches(self, trainable: np.ndarray, policy_version: int, size: int) -> Iterator[StepBatch]:
         """All steps, at most `size` in a batch. `trainable` bool [T]."""
-        columns = (self.proprio, self.action, self.source)
         for first in range(0, len(self), size):
             step = np.arange(first, min(first + size, len(self)), dtype=np.int32)
-            rows = slice(first, first + len(step))
-            yield self._batch(step, *(column[rows] for column in columns), trainable[rows], policy_version)
+            yield self._batch(step, trainable[step], policy_version)
 
-    def _batch(
-        self,
-        step: np.ndarray,
-        proprio: np.ndarray,
-        action: np.ndarray,
-        source: np.ndarray,
-        trainable: np.ndarray,
-        policy_version: int,
-    ) -> StepBatch:
+    def _batch(self, step: np.ndarray, trainable: np.ndarray, policy_version: int) -> StepBatch:
+        rows = slice(int(step[0]), int(step[-1]) + 1)
         chosen = [i for i, at in enumerate(self._frame_steps) if step[0] <= at <= step[-1]]
         cameras = self._frames[0] if self._frames else {}
         return StepBatch(
             step=step,
             timestamp=step / self._hz,
-            proprio=proprio,
-            action=action,
+            proprio=np.asarray(self._proprio[rows], np.float32),
+            action=np.asarray(self._action[rows], np.float32),
             reward=np.full(len(step), STEP_REWARD, np.float32),
-            source=source,
+            source=np.asarray(self._source[rows], np.uint8),
             trainable=np.ascontiguousarray(trainable, bool),
             policy_version=np.full(len(step), policy_version, np.int32),
             frame_row=np.asarray([self._frame_steps[i] - step[0] for i in chosen], np.int32),

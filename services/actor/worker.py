@@ -63,15 +63,19 @@ class RolloutActor:
         self._board.close()
 
     def _announce(self, doing: str, policy_version: int) -> None:
-        fields = {"doing": doing, "policy_version": policy_version, "episodes": self._episodes}
-        self._board.announce("actor", self._name, {**fields, **self.whoami()})
+        now: dict[str, str | int | float] = {"doing": doing, "policy_version": policy_version}
+        self._board.announce("actor", self._name, {**now, "episodes": self._episodes, **self.whoami()})
 
 
 def start_actor(
     name: str, settings: Settings, settings_path: str, replay_address: str, redis_url: str
 ) -> ray.actor.ActorHandle:
-    """Launch a rollout actor on the connected cluster, with rendering and threads as the settings say."""
+    """Launch a rollout actor on the connected cluster, with rendering and threads as the settings say.
+
+    It reserves no CPU: on a small machine actors and learner share the cores.
+    """
     threads = str(settings.actors.threads)
-    environment: dict[str, Any] = {"MUJOCO_GL": mujoco_gl(), "OMP_NUM_THREADS": threads}
-    options = RolloutActor.options(name=name, num_cpus=0, runtime_env={"env_vars": environment})
+    environment = {"MUJOCO_GL": mujoco_gl(), "OMP_NUM_THREADS": threads}
+    actor: Any = RolloutActor  # Ray's decorator changes the class beyond what types can say
+    options = actor.options(num_cpus=0, runtime_env={"env_vars": environment})
     return options.remote(name, settings_path, replay_address, redis_url)

@@ -1,0 +1,83 @@
+"""Stand-ins that check what they are handed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+
+from ramp.envs import EnvConfig, make_env
+from ramp.interfaces import Env
+from ramp.types import Batch, EpisodeHeader, Observation, Outcome, SampleSpec, StepBatch
+from services.actor.assignment import Assignment
+
+CONFIG = EnvConfig(suite="counting", cameras=("top", "wrist"), image_size=16, frame_stride=4, max_steps=40)
+
+
+def counting_env() -> Env:
+    return make_env("count-up", CONFIG)
+
+
+def assignment(purpose: str = "rollout", seed: int = 3) -> Assignment:
+    tables = () if purpose == "eval" else ("online",)
+    return Assignment(purpose=purpose, task="count-up", seed=seed, tables=tables)
+
+
+@dataclass(frozen=True)
+class FakeDecision:
+    chunk: np.ndarray
+    remaining: float
+
+
+@dataclass
+class FakeAgent:
+    """Pushes the needle up or stands still; remembers what it saw."""
+
+    thrust: float = 0.0
+    remaining: float = 0.5
+    version: int = 5
+    chunk: int = 8
+    seen: list[Observation] = field(default_factory=list)
+
+    def decide(self, observation: Observation, *, generator: torch.Generator) -> FakeDecision:
+        assert set(observation.images) == set(CONFIG.cameras)
+        self.seen.append(observation)
+        noise = torch.rand((self.chunk,), generator=generator).numpy()
+        actions = np.stack([np.full(self.chunk, self.thrust), noise], axis=1)
+        return FakeDecision(actions.astype(np.float32), self.remaining)
+
+
+@dataclass
+class FakeWriter:
+    header: EpisodeHeader
+    batches: list[StepBatch] = field(default_factory=list)
+    outcome: Outcome | None = None
+    aborted: bool = False
+    fail_at: int = -1
+
+    def append(self, steps: StepBatch) -> None:
+        assert self.outcome is None
+        if len(self.batches) == self.fail_at:
+            raise ConnectionError("replay is away")
+        self.batches.append(steps)
+
+    def end(self, outcome: Outcome) -> None:
+        self.outcome = outcome
+
+    def abort(self) -> None:
+        self.aborted = True
+
+
+@dataclass
+class FakeReplay:
+    fail_at: int = -1
+    writers: list[FakeWriter] = field(default_factory=list)
+
+    def open(self, header: EpisodeHeader) -> FakeWriter:
+        self.writers.append(FakeWriter(header, fail_at=self.fail_at))
+        return self.writers[-1]
+
+    def sample(self, spec: SampleSpec, *, timeout: float) -> Iterator[Batch]:
+        raise AssertionError("an actor never samples")

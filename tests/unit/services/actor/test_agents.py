@@ -1,0 +1,113 @@
+"""Which weights act: the latest ones that fit, or exactly those asked for."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from ramp.data.normalize import Normalizer
+from ramp.envs import make_env
+from ramp.errors import Corrupt, Invalid, NotFound
+from ramp.models.manifest import policy_manifest, weights, world_manifest
+from ramp.models.vla.policy import VLAPolicy
+from ramp.models.world.model import WorldModel
+from ramp.recipes import RECIPES
+from ramp.types import Kind, Observation, StepSchema
+from services.actor.agents import KEPT, Agents
+from services.clients.registry import WEIGHTS, DirectoryRegistry
+
+RECIPE = RECIPES["counting"]()
+ENV = make_env("count-up", RECIPE.env)
+
+
+def publish(registry: DirectoryRegistry, schema: StepSchema = ENV.schema, *, alias: bool = True) -> int:
+    """A policy and a world model with random weights."""
+    world = WorldModel(RECIPE.world, schema)
+    policy = VLAPolicy(RECIPE.policy, schema, world.token_shape)
+    normalizer = Normalizer.fit(np.random.rand(50, schema.proprio_width), np.random.rand(50, schema.action_width))
+    world_version = registry.publish(Kind.WORLD, weights(world), world_manifest(world, normalizer))
+    manifest = policy_manifest(policy, normalizer) | {"world_version": world_version}
+    version = registry.publish(Kind.POLICY, weights(policy), manifest)
+    if alias:
+        registry.alias(Kind.POLICY, "latest", version)
+    return version
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> DirectoryRegistry:
+    return DirectoryRegistry(tmp_path)
+
+
+def test_the_latest_version_acts_from_the_next_episode_on(registry: DirectoryRegistry) -> None:
+    agents = Agents(registry)
+    publish(registry)
+    first = agents.get(0, ENV.schema)
+    assert agents.get(0, ENV.schema) is first
+    publish(registry)
+
+    assert (first.version, agents.get(0, ENV.schema).version) == (1, 2)
+
+
+def test_an_agent_from_the_registry_decides(registry: DirectoryRegistry) -> None:
+    publish(registry)
+    now = ENV.reset(0)
+    observation = Observation(images=ENV.render(), proprio=now.proprio, instruction=ENV.instruction)
+
+    decision = Agents(registry).get(0, ENV.schema).decide(observation, generator=torch.Generator())
+
+    assert decision.chunk.shape == (RECIPE.policy.chunk, ENV.schema.action_width)
+
+
+def test_a_version_asked_for_by_number_is_that_version(registry: DirectoryRegistry) -> None:
+    agents = Agents(registry)
+    for _ in range(KEPT + 2):
+        publish(registry)
+
+    assert agents.get(0, ENV.schema).version == KEPT + 2
+    assert [agents.get(version, ENV.schema).version for version in range(1, KEPT + 2)] == list(range(1, KEPT + 2))
+    assert len(agents._kept) == KEPT
+    assert KEPT + 2 in agents._kept
+
+
+def test_without_any_policy_the_error_says_so(registry: DirectoryRegistry) -> None:
+    with pytest.raises(NotFound, match="latest"):
+        Agents(registry).get(0, ENV.schema)
+
+
+def test_weights_of_another_robot_never_act(registry: DirectoryRegistry) -> None:
+    agents, other = Agents(registry), replace(ENV.schema, proprio_width=5)
+    publish(registry, other)
+    with pytest.raises(Invalid, match="schema"):
+        agents.get(0, ENV.schema)
+    good = publish(registry)
+    assert agents.get(0, ENV.schema).version == good
+    publish(registry, other)
+
+    assert agents.get(0, ENV.schema).version == good
+    assert agents.get(0, ENV.schema).version == good
+
+
+def test_damaged_weights_leave_the_last_good_ones_acting(registry: DirectoryRegistry, tmp_path: Path) -> None:
+    agents = Agents(registry)
+    good = publish(registry)
+    agents.get(0, ENV.schema)
+    bad = publish(registry)
+    (tmp_path / "policy" / f"{bad:08d}" / WEIGHTS).write_bytes(b"rust")
+
+    assert agents.get(0, ENV.schema).version == good
+    with pytest.raises(Corrupt):
+        agents.get(bad, ENV.schema)
+
+
+def test_a_policy_without_its_world_model_is_refused(registry: DirectoryRegistry) -> None:
+    world = WorldModel(RECIPE.world, ENV.schema)
+    policy = VLAPolicy(RECIPE.policy, ENV.schema, world.token_shape)
+    normalizer = Normalizer.fit(np.random.rand(50, ENV.schema.proprio_width), np.random.rand(50, 2))
+    version = registry.publish(Kind.POLICY, weights(policy), policy_manifest(policy, normalizer))
+
+    with pytest.raises(Invalid, match="world_version"):
+        Agents(registry).get(version, ENV.schema)
