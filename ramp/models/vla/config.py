@@ -14,7 +14,7 @@ class PolicyConfig:
     width: int = 128
     layers: int = 3
     heads: int = 4
-    channels: int = 64  # of the image encoder, which turns each into one key point per view
+    channels: int = 32  # of the image encoder, which turns each into one key point per view
     mask_indicator: float = 0.2  # probability of hiding I in training (PAPERS 1.6)
     mask_world: float = 0.2  # probability of hiding the world-model tokens, drawn independently
     shift: int = 2  # pixels by which training frames are moved at random

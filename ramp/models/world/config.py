@@ -11,7 +11,7 @@ class WorldConfig:
 
     horizons: tuple[int, ...] = (12, 24, 36, 48)  # steps ahead (PAPERS 1.3)
     latent_channels: int = 16
-    latent_patch: int = 2  # latent cells per token and side, as Wan2.2's transformer groups them (PAPERS 6)
+    latent_patch: int = 4  # latent cells per token and side, as Wan2.2's transformer groups them (PAPERS 6)
     width: int = 128
     layers: int = 3
     heads: int = 4
