@@ -1,0 +1,74 @@
+"""The policy's losses."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from ramp.algorithms import BehaviourCloningAlgorithm, RampAlgorithm
+from ramp.algorithms.ramp import draw_mask
+from ramp.errors import Invalid
+from ramp.models.vla import VLAPolicy
+from tests.unit.models.samples import POLICY, SCHEMA, generator, policy, tensors, world
+
+
+def items(size: int = 4, seed: int = 0) -> dict[str, torch.Tensor]:
+    chosen = tensors(size, seed=seed)
+    return chosen | {"world_tokens": torch.randn(size, *world().token_shape, generator=generator(seed))}
+
+
+def test_steps_that_are_not_valid_take_no_loss() -> None:
+    model, batch = policy(), items()
+    batch["chunk_valid"][:, 2:] = False
+    other = dict(batch, action=batch["action"].clone())
+    other["action"][:, 2:] = 0.0
+    model.expert.forward = lambda x, *_: torch.zeros_like(x)  # type: ignore[method-assign]
+    one, two = (RampAlgorithm().loss(model, b, generator=generator(3))[0] for b in (batch, other))
+    assert torch.equal(one, two)
+
+
+def test_a_batch_without_a_valid_step_has_no_loss_and_no_nan() -> None:
+    batch = items()
+    batch["chunk_valid"][:] = False
+    loss, _ = RampAlgorithm().loss(policy(), batch, generator=generator())
+    assert float(loss) == 0.0
+
+
+def test_cloning_is_blind_to_the_indicator_and_ramp_is_not() -> None:
+    model, batch = policy(), items()
+    for algorithm, blind in ((BehaviourCloningAlgorithm(), True), (RampAlgorithm(), False)):
+        losses = [
+            float(algorithm.loss(model, batch | {"indicator": torch.full((4,), i)}, generator=generator(2))[0])
+            for i in (0, 1)
+        ]
+        assert (losses[0] == losses[1]) is blind
+
+
+@pytest.mark.parametrize("probability", [0.0, 0.2, 1.0])
+def test_masks_are_drawn_as_often_as_they_should(probability: float) -> None:
+    share = float(draw_mask(20_000, probability, generator()).float().mean())
+    assert share == pytest.approx(probability, abs=0.015)
+
+
+def test_chunks_of_another_length_are_refused() -> None:
+    batch = items()
+    batch["action"] = batch["action"][:, :2]
+    with pytest.raises(Invalid, match="action"):
+        RampAlgorithm().loss(policy(), batch, generator=generator())
+
+
+def test_a_tiny_batch_is_learnt_and_acted_out() -> None:
+    torch.manual_seed(0)
+    config = replace(POLICY, shift=0, ode_steps=6)
+    model, batch = VLAPolicy(config, SCHEMA, world().token_shape), items(4)
+    batch["indicator"] = torch.ones(4, dtype=torch.int64)
+    optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
+    for update in range(500):
+        loss, _ = RampAlgorithm().loss(model, batch, generator=generator(update))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    acted = model.act(batch, batch["world_tokens"], batch["indicator"], generator=generator(7))
+    assert float((acted - batch["action"]).abs().mean()) < 0.2

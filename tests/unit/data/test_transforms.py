@@ -1,0 +1,75 @@
+"""One chain for training and serving."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from ramp.data.normalize import Normalizer
+from ramp.data.transforms import fold_of, observation_tensors, remaining_time, to_tensors
+from ramp.data.words import LONGEST, word_ids
+from ramp.errors import Invalid
+from ramp.types import Observation
+from tests.unit.models.samples import batch, normalizer
+
+
+def test_serving_sees_exactly_what_training_saw() -> None:
+    items = batch(3)
+    observations = [
+        Observation(
+            images={camera: frames[row] for camera, frames in reversed(items.images.items())},
+            proprio=items.proprio[row],
+            instruction=items.instruction[row],
+        )
+        for row in range(3)
+    ]
+    trained, served = to_tensors(items, normalizer()), observation_tensors(observations, normalizer())
+    assert served.keys() == {"images", "proprio", "words"}
+    assert all(torch.equal(trained[name], served[name]) for name in served)
+
+
+def test_cameras_are_stacked_in_sorted_order() -> None:
+    items = batch(2)
+    tensors = to_tensors(items, normalizer())
+    for index, camera in enumerate(sorted(items.images)):
+        assert np.array_equal(tensors["images"][:, index].numpy(), items.images[camera])
+        assert np.array_equal(tensors["future_images"][:, :, index].numpy(), items.future_images[camera])
+
+
+def test_a_batch_without_horizons_has_no_future() -> None:
+    assert "future_images" not in to_tensors(batch(2, horizons=0), normalizer())
+
+
+def test_remaining_time_counts_down_to_zero_at_success() -> None:
+    label = remaining_time(np.array([0, 9]), np.array([10, 10]), np.array([40, 40]), np.array([True, True]), 1.0)
+    assert label.tolist() == pytest.approx([9 / 40, 0.0])
+
+
+@pytest.mark.parametrize(("penalty", "expected"), [(0.0, 9 / 40), (0.5, 0.5 + 9 / 40), (1.0, 1.0)])
+def test_failure_comes_later_by_the_penalty_and_is_cut_at_one(penalty: float, expected: float) -> None:
+    label = remaining_time(np.array([0]), np.array([10]), np.array([40]), np.array([False]), penalty)
+    assert label.tolist() == pytest.approx([expected])
+
+
+def test_folds_are_stable_and_about_even() -> None:
+    assert [fold_of(f"demo-{index}") for index in range(6)] == [fold_of(f"demo-{index}") for index in range(6)]
+    assert fold_of("a") == 1
+    assert 400 < sum(fold_of(f"demo-{index}") for index in range(1000)) < 600
+
+
+def test_words_are_hashed_alike_whatever_their_case_and_long_texts_are_cut() -> None:
+    ids = word_ids(["Open the drawer", "open THE drawer!", "word " * 40])
+    assert np.array_equal(ids[0], ids[1])
+    assert (ids[0] > 0).sum() == 3
+    assert (ids[2] > 0).sum() == LONGEST
+
+
+def test_widths_other_than_the_normalisers_are_refused() -> None:
+    narrow = Normalizer.fit(np.zeros((2, 2)), np.zeros((2, 2)))
+    with pytest.raises(Invalid, match="proprio"):
+        to_tensors(batch(2), narrow)
+    with pytest.raises(Invalid, match="action"):
+        to_tensors(replace(batch(2), action=np.zeros((2, 4, 5), np.float32)), normalizer())

@@ -1,0 +1,100 @@
+"""From registry parts to decisions in robot units."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from ramp.errors import Invalid
+from ramp.models.agent import Agent
+from ramp.models.manifest import load_weights, policy_manifest, schema_dict, schema_from, weights, world_manifest
+from tests.unit.models.samples import POLICY, SCHEMA, generator, normalizer, observation, policy, world
+
+
+def agent(*, efficient: bool = False) -> Agent:
+    p, w, n = policy(), world(), normalizer()
+    manifests = [json.loads(json.dumps(m)) for m in (policy_manifest(p, n), world_manifest(w, n))]
+    return Agent.from_registry_parts(weights(p), manifests[0], weights(w), manifests[1], version=3, efficient=efficient)
+
+
+def test_an_agent_survives_the_road_through_a_registry_unchanged() -> None:
+    here = Agent(policy(), world(), normalizer())
+    there = agent()
+    assert there.version == 3
+    one, two = (a.decide(observation(), generator=generator(1)) for a in (here, there))
+    assert np.array_equal(one.chunk, two.chunk)
+    assert one.remaining == two.remaining
+
+
+def test_a_decision_is_a_chunk_within_the_bounds_and_a_remaining_time() -> None:
+    decision = agent().decide(observation(), generator=generator())
+    assert decision.chunk.shape == (POLICY.chunk, 2)
+    assert decision.chunk.dtype == np.float32
+    assert np.abs(decision.chunk).max() <= 1.0
+    assert 0.0 <= decision.remaining <= 1.0
+
+
+def test_decisions_are_fixed_by_the_generator() -> None:
+    robot = agent()
+    chunks = [robot.decide(observation(), generator=generator(seed)).chunk for seed in (1, 1, 2)]
+    assert np.array_equal(chunks[0], chunks[1])
+    assert not np.array_equal(chunks[0], chunks[2])
+
+
+def test_efficient_mode_does_not_listen_to_the_world_model() -> None:
+    robot, other = agent(efficient=True), agent(efficient=True)
+    with torch.no_grad():
+        other.world.predictor.out.bias.add_(1.0)
+    one, two = (a.decide(observation(), generator=generator(1)) for a in (robot, other))
+    assert np.array_equal(one.chunk, two.chunk)
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"images": {"front": np.zeros((32, 32, 3), np.uint8)}}, "images"),
+        ({"images": {c: np.zeros((16, 32, 3), np.uint8) for c in ("front", "side")}}, "images.front"),
+        ({"images": {c: np.zeros((32, 32, 3), np.float32) for c in ("front", "side")}}, "images.front"),
+        ({"proprio": np.zeros(4, np.float32)}, "proprio"),
+        ({"proprio": np.full(3, np.nan, np.float32)}, "proprio"),
+    ],
+)
+def test_an_observation_of_another_schema_is_refused(change: dict, field: str) -> None:
+    with pytest.raises(Invalid) as refused:
+        agent().decide(replace(observation(), **change), generator=generator())
+    assert refused.value.field == field
+
+
+def test_a_schema_survives_json() -> None:
+    assert schema_from(json.loads(json.dumps(schema_dict(SCHEMA)))) == SCHEMA
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda t: t.pop("place"), "missing"),
+        (lambda t: t.update(extra=torch.zeros(1)), "no such tensor"),
+        (lambda t: t.update(place=torch.zeros(1, 1)), "needs"),
+        (lambda t: t["place"].fill_(float("nan")), "not finite"),
+    ],
+)
+def test_weights_that_do_not_fit_are_refused_by_name(spoil, said: str) -> None:
+    tensors = weights(policy())
+    spoil(tensors)
+    with pytest.raises(Invalid, match=said):
+        load_weights(policy(), tensors)
+
+
+def test_a_manifest_without_its_fields_or_with_unknown_settings_is_refused() -> None:
+    p, w, n = policy(), world(), normalizer()
+    good = policy_manifest(p, n)
+    bad = {name: value for name, value in good.items() if name != "token_shape"}
+    with pytest.raises(Invalid, match="no token_shape"):
+        Agent.from_registry_parts(weights(p), bad, weights(w), world_manifest(w, n))
+    bad = {**good, "config": {**good["config"], "depth": 3}}
+    with pytest.raises(Invalid, match="depth"):
+        Agent.from_registry_parts(weights(p), bad, weights(w), world_manifest(w, n))

@@ -1,0 +1,85 @@
+"""What the policy may and may not depend on."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from ramp.errors import Invalid
+from ramp.models.vla import VLAPolicy
+from ramp.types import UNLABELLED
+from tests.unit.models.samples import POLICY, generator, policy, tensors
+
+SIZE = 3
+
+
+def velocity(model: VLAPolicy, indicator: Tensor, world: Tensor | None, visible: Tensor | None = None) -> Tensor:
+    context = model.observe(tensors(SIZE), world, indicator, world_visible=visible)
+    x = torch.randn(SIZE, POLICY.chunk, 2, generator=generator())
+    return model(x, torch.full((SIZE,), 0.3), context)
+
+
+def futures(model: VLAPolicy, seed: int = 0) -> Tensor:
+    return torch.randn(SIZE, *model.token_shape, generator=generator(seed))
+
+
+def test_hidden_world_tokens_change_nothing() -> None:
+    model, ones = policy(), torch.ones(SIZE, dtype=torch.int64)
+    hidden = torch.zeros(SIZE, dtype=torch.bool)
+    first = velocity(model, ones, futures(model, 1), hidden)
+    assert torch.equal(first, velocity(model, ones, futures(model, 2), hidden))
+    torch.testing.assert_close(first, velocity(model, ones, None))
+
+
+def test_visible_world_tokens_do_change_the_action() -> None:
+    model, ones = policy(), torch.ones(SIZE, dtype=torch.int64)
+    difference = velocity(model, ones, futures(model, 1)) - velocity(model, ones, futures(model, 2))
+    assert float(difference.detach().abs().min()) > 0.0
+
+
+def test_world_tokens_can_be_hidden_for_single_samples() -> None:
+    model, ones = policy(), torch.ones(SIZE, dtype=torch.int64)
+    visible = torch.tensor([True, False, True])
+    mixed = velocity(model, ones, futures(model), visible)
+    torch.testing.assert_close(mixed[1], velocity(model, ones, None)[1])
+    torch.testing.assert_close(mixed[0], velocity(model, ones, futures(model))[0])
+
+
+def test_a_hidden_indicator_takes_no_gradient() -> None:
+    model = policy()
+    velocity(model, torch.full((SIZE,), UNLABELLED), None).square().sum().backward()
+    gradient = model.indicator.weight.grad
+    assert gradient is not None
+    assert torch.equal(gradient[:2], torch.zeros_like(gradient[:2]))
+    assert float(gradient[2].abs().sum()) > 0.0
+
+
+def test_the_three_indicators_give_three_actions() -> None:
+    model = policy()
+    answers = [velocity(model, torch.full((SIZE,), value), None) for value in (0, 1, UNLABELLED)]
+    assert not torch.equal(answers[0], answers[1])
+    assert not torch.equal(answers[1], answers[2])
+
+
+def test_the_instruction_matters() -> None:
+    model, ones = policy(), torch.ones(2, dtype=torch.int64)
+    items = {name: tensor[:1].expand(2, *tensor.shape[1:]).clone() for name, tensor in tensors(SIZE).items()}
+    items["words"][1] = tensors(SIZE)["words"][1]
+    x = torch.zeros(2, POLICY.chunk, 2)
+    answer = model(x, torch.zeros(2), model.observe(items, None, ones))
+    assert not torch.equal(answer[0], answer[1])
+
+
+def test_acting_is_fixed_by_the_generator() -> None:
+    model, ones = policy(), torch.ones(SIZE, dtype=torch.int64)
+    acts = [model.act(tensors(SIZE), None, ones, generator=generator(seed)) for seed in (5, 5, 6)]
+    assert acts[0].shape == (SIZE, POLICY.chunk, 2)
+    assert torch.equal(acts[0], acts[1])
+    assert not torch.equal(acts[0], acts[2])
+
+
+def test_tokens_of_another_world_model_are_refused() -> None:
+    model = policy()
+    with pytest.raises(Invalid, match="world_tokens"):
+        model.act(tensors(SIZE), torch.zeros(SIZE, 1, 1), torch.ones(SIZE, dtype=torch.int64), generator=generator())
