@@ -1,0 +1,178 @@
+"""Annotation generations beside the data: values of one world model, switched to by one rename.
+
+    annotations/g000004-v3/part-0001.arrow     the generation's first COMMIT
+                           part-0002.arrow     a COMMIT that extended it
+
+A generation is written to a hidden directory, fsynced and renamed; the highest number is the current one. A process
+that dies in between leaves the old generation in force.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import shutil
+import threading
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from ramp.errors import Invalid
+
+logger = logging.getLogger(__name__)
+
+COLUMNS = pa.schema(
+    [("episode_id", pa.string()), ("step", pa.list_(pa.int32())), ("remaining", pa.list_(pa.float32()))]
+)
+NAME = re.compile(r"g(\d{6,})-v(\d+)")
+KEEP = 3  # generations on disk
+
+Values = dict[str, tuple[np.ndarray, np.ndarray]]
+"""Episode -> (steps int32 [F], remaining float32 [F])."""
+
+
+class Annotations:
+    """The current generation in memory, and all recent ones on disk. Thread-safe."""
+
+    def __init__(self, directory: Path) -> None:
+        """Loads the newest generation and removes what a crash left half-written."""
+        self._directory = directory
+        self._lock = threading.Lock()
+        directory.mkdir(parents=True, exist_ok=True)
+        for leftover in [*directory.glob(".*"), *directory.glob("*/.*")]:
+            shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
+        self.version, self.values = 0, Values()
+        self.damaged = 0  # parts that could not be read
+        current = self._current()
+        if current is not None:
+            self.version = _numbers(current)[1]
+            for part in sorted(current.glob("part-*.arrow")):
+                self.values.update(self._load(part))
+
+    def _current(self) -> Path | None:
+        return max(self._generations(), key=lambda path: _numbers(path)[0], default=None)
+
+    def _generations(self) -> list[Path]:
+        return [path for path in self._directory.iterdir() if NAME.fullmatch(path.name)]
+
+    def _load(self, part: Path) -> Values:
+        try:
+            with pa.memory_map(str(part), "r") as file:
+                return _from_batch(pa.ipc.open_file(file).get_batch(0))
+        except (pa.ArrowException, OSError, ValueError) as error:
+            self.damaged += 1
+            logger.error("%s cannot be read (%s); its episodes count as unlabelled", part, error)
+            return {}
+
+    def commit(self, version: int, values: Values, *, extends: bool) -> Values:
+        """Make `values` durable and current; all values of the resulting generation.
+
+        Raises Invalid where `extends` names another world model than the current generation's; OSError from the disk,
+        which leaves the current generation in force.
+        """
+        with self._lock:
+            if extends and version != self.version:
+                raise Invalid("extends", f"version {version}", f"the current generation is of version {self.version}")
+            if extends:
+                self._extend(values)
+                merged = {**self.values, **values}
+            else:
+                self._replace(version, values)
+                merged = dict(values)
+            self.version, self.values = version, merged
+            return merged
+
+    def _extend(self, values: Values) -> None:
+        current = self._current()
+        assert current is not None
+        number = 1 + max((int(part.stem.split("-")[1]) for part in current.glob("part-*.arrow")), default=0)
+        hidden, part = current / f".part-{number:04d}.arrow", current / f"part-{number:04d}.arrow"
+        try:
+            _write(hidden, values)
+            hidden.rename(part)
+        except OSError:
+            hidden.unlink(missing_ok=True)
+            raise
+        _sync_directory(current)
+
+    def _replace(self, version: int, values: Values) -> None:
+        newest = self._current()
+        number = 1 + (_numbers(newest)[0] if newest else 0)
+        hidden = self._directory / f".g{number:06d}"
+        try:
+            hidden.mkdir()
+            _write(hidden / "part-0001.arrow", values)
+            _sync_directory(hidden)
+            hidden.rename(self._directory / f"g{number:06d}-v{version}")
+        except OSError:
+            shutil.rmtree(hidden, ignore_errors=True)
+            raise
+        _sync_directory(self._directory)
+        for old in sorted(self._generations(), key=lambda path: _numbers(path)[0])[:-KEEP]:
+            shutil.rmtree(old, ignore_errors=True)
+
+
+def check_values(episode_id: str, steps: np.ndarray, remaining: np.ndarray, frame_step: np.ndarray) -> None:
+    """Raises Invalid unless there is one finite value for every frame of the episode."""
+    if not np.array_equal(steps, frame_step):
+        raise Invalid(
+            "step", f"{len(steps)} steps of {episode_id}", f"send its {len(frame_step)} steps with frames, ascending"
+        )
+    if remaining.shape != steps.shape or not np.isfinite(remaining).all():
+        raise Invalid("remaining", f"{remaining.shape} or not finite", "send one finite number per step")
+
+
+def _numbers(path: Path) -> tuple[int, int]:
+    found = NAME.fullmatch(path.name)
+    assert found is not None
+    return int(found[1]), int(found[2])
+
+
+def _to_batch(values: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> pa.RecordBatch:
+    offsets = pa.array(np.cumsum([0] + [len(steps) for steps, _ in values.values()]), pa.int32())
+    steps = np.concatenate([np.zeros(0, np.int32)] + [pair[0] for pair in values.values()]).astype(np.int32)
+    remaining = np.concatenate([np.zeros(0, np.float32)] + [pair[1] for pair in values.values()]).astype(np.float32)
+    schema = COLUMNS.with_metadata({"crc32": str(_checksum(list(values), steps, remaining))})
+    arrays = [
+        pa.array(list(values), pa.string()),
+        pa.ListArray.from_arrays(offsets, pa.array(steps)),
+        pa.ListArray.from_arrays(offsets, pa.array(remaining)),
+    ]
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+
+def _from_batch(batch: pa.RecordBatch) -> Values:
+    batch.validate(full=True)
+    names = batch.column("episode_id").to_pylist()
+    steps, remaining = batch.column("step").flatten().to_numpy(), batch.column("remaining").flatten().to_numpy()
+    if int((batch.schema.metadata or {}).get(b"crc32", -1)) != _checksum(names, steps, remaining):
+        raise ValueError("checksum disagrees")
+    splits = np.cumsum(batch.column("step").value_lengths().to_numpy())[:-1]
+    pairs = zip(np.split(steps.copy(), splits), np.split(remaining.copy(), splits), strict=True)
+    return dict(zip(names, pairs, strict=False))
+
+
+def _checksum(names: list[str], steps: np.ndarray, remaining: np.ndarray) -> int:
+    value = zlib.crc32("\0".join(names).encode())
+    return zlib.crc32(np.ascontiguousarray(remaining), zlib.crc32(np.ascontiguousarray(steps), value))
+
+
+def _write(path: Path, values: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> None:
+    batch = _to_batch(values)
+    with path.open("wb") as file:
+        with pa.ipc.new_file(file, batch.schema) as writer:
+            writer.write_batch(batch)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync_directory(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,138 @@
+"""Steps as Arrow columns, with LeRobot v3 names: the form in which they cross the wire and rest on disk.
+
+T steps, F frames, P proprioception width, A action width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pyarrow as pa
+
+from ramp.errors import Invalid
+from ramp.types import StepBatch, StepSchema
+
+IMAGE_PREFIX = "observation.images."
+SCALARS: Mapping[str, tuple[str, pa.DataType]] = {
+    "step": ("frame_index", pa.int32()),
+    "timestamp": ("timestamp", pa.float64()),
+    "reward": ("reward", pa.float32()),
+    "source": ("source", pa.uint8()),
+    "trainable": ("trainable", pa.bool_()),
+    "policy_version": ("policy_version", pa.int32()),
+}
+"""Field of StepBatch -> column and its type."""
+
+
+def step_columns(schema: StepSchema) -> pa.Schema:
+    """The Arrow schema of steps that agree to `schema`. Image columns are null at steps without a frame."""
+    fields = [pa.field(name, kind, nullable=False) for name, kind in SCALARS.values()]
+    fields.insert(2, _vector("observation.state", schema.proprio_width))
+    fields.insert(3, _vector("action", schema.action_width))
+    fields += [pa.field(IMAGE_PREFIX + camera, pa.binary()) for camera in sorted(schema.cameras)]
+    return pa.schema(fields)
+
+
+def _vector(name: str, width: int) -> pa.Field:
+    return pa.field(name, pa.list_(pa.field("item", pa.float32(), nullable=False), width), nullable=False)
+
+
+def steps_to_arrow(steps: StepBatch, schema: StepSchema) -> pa.RecordBatch:
+    """Images and numbers are not copied, but for the bit-packed `trainable`."""
+    columns = step_columns(schema)
+    arrays: dict[str, pa.Array] = {
+        column: pa.array(getattr(steps, name), type=kind) for name, (column, kind) in SCALARS.items()
+    }
+    arrays["observation.state"] = vector_array(steps.proprio, columns.field("observation.state").type)
+    arrays["action"] = vector_array(steps.action, columns.field("action").type)
+    present = np.zeros(len(steps), dtype=bool)
+    present[steps.frame_row] = True
+    for camera in schema.cameras:
+        arrays[IMAGE_PREFIX + camera] = _image_array(steps.images[camera], present)
+    return pa.RecordBatch.from_arrays([arrays[name] for name in columns.names], schema=columns)
+
+
+def vector_array(rows: np.ndarray, kind: pa.DataType) -> pa.Array:
+    """float32 [T, W] as one fixed-size list a row, not copied where the rows lie together."""
+    values = pa.array(np.ascontiguousarray(rows, dtype=np.float32).reshape(-1))
+    return pa.FixedSizeListArray.from_arrays(values, type=kind)
+
+
+def _image_array(frames: np.ndarray, present: np.ndarray) -> pa.Array:
+    """uint8 [F, height, width, channels] as binary values at the rows where `present` [T], null elsewhere."""
+    size = int(np.prod(frames.shape[1:]))
+    offsets = np.zeros(len(present) + 1, dtype=np.int32)
+    np.cumsum(present * np.int32(size), out=offsets[1:])
+    validity = pa.py_buffer(np.packbits(present, bitorder="little"))
+    data = pa.py_buffer(np.ascontiguousarray(frames, dtype=np.uint8).reshape(-1))
+    return pa.BinaryArray.from_buffers(pa.binary(), len(present), [validity, pa.py_buffer(offsets), data])
+
+
+def steps_from_arrow(batch: pa.RecordBatch, schema: StepSchema) -> StepBatch:
+    """The inverse; arrays are views of the batch's memory wherever that is possible.
+
+    `batch` must have passed `batch.validate(full=True)` if a stranger sent it. Raises Invalid for other columns,
+    nulls where there must be none, and images of another size.
+    """
+    columns = step_columns(schema)
+    if not batch.schema.equals(columns, check_metadata=False):
+        raise Invalid("arrow", f"columns {_summary(batch.schema)}", f"send {_summary(columns)}")
+    for name in columns.names:
+        if not name.startswith(IMAGE_PREFIX) and (batch.column(name).null_count or _has_null_items(batch.column(name))):
+            raise Invalid(name, "null", "send a value in every row")
+    present, images = _images(batch, schema)
+    scalars = {name: _numbers(batch.column(column)) for name, (column, _) in SCALARS.items()}
+    return StepBatch(
+        proprio=vector_rows(batch.column("observation.state"), schema.proprio_width),
+        action=vector_rows(batch.column("action"), schema.action_width),
+        frame_row=np.flatnonzero(present).astype(np.int32),
+        images=images,
+        **scalars,
+    )
+
+
+def vector_rows(column: pa.FixedSizeListArray, width: int) -> np.ndarray:
+    """float32 [T, width], the inverse of `vector_array`."""
+    return np.asarray(column.flatten()).reshape(len(column), width)
+
+
+def _has_null_items(column: pa.Array) -> bool:
+    return pa.types.is_fixed_size_list(column.type) and column.flatten().null_count > 0
+
+
+def _numbers(column: pa.Array) -> np.ndarray:
+    return column.to_numpy(zero_copy_only=not pa.types.is_boolean(column.type))
+
+
+def _images(batch: pa.RecordBatch, schema: StepSchema) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Rows that carry a frame (bool [T]) and each camera's frames; all cameras must agree on the rows."""
+    rows = np.zeros(batch.num_rows, dtype=bool)
+    images: dict[str, np.ndarray] = {}
+    for number, (camera, shape) in enumerate(sorted(schema.cameras.items())):
+        present, images[camera] = _frames(batch.column(IMAGE_PREFIX + camera), shape, IMAGE_PREFIX + camera)
+        if number and not np.array_equal(present, rows):
+            raise Invalid(
+                IMAGE_PREFIX + camera, "frames at other rows than the first camera", "send all cameras together"
+            )
+        rows = present
+    return rows, images
+
+
+def _frames(column: pa.BinaryArray, shape: tuple[int, int, int], name: str) -> tuple[np.ndarray, np.ndarray]:
+    present = np.asarray(column.is_valid())
+    _, offset_buffer, data = column.buffers()
+    offsets = np.frombuffer(offset_buffer, dtype=np.int32)[column.offset : column.offset + len(column) + 1]
+    sizes, expected = np.diff(offsets), int(np.prod(shape))
+    wrong = np.flatnonzero(sizes != np.where(present, expected, 0))
+    if len(wrong):
+        row = int(wrong[0])
+        raise Invalid(name, f"{sizes[row]} bytes at row {row}", f"send {expected} bytes (raw RGB {shape}), or null")
+    begin, end = (int(offsets[0]), int(offsets[-1])) if len(offsets) else (0, 0)
+    flat = np.frombuffer(data, dtype=np.uint8)[begin:end] if end > begin else np.zeros(0, dtype=np.uint8)
+    return present, flat.reshape(-1, *shape)
+
+
+def _summary(schema: pa.Schema) -> str:
+    text = ", ".join(f"{field.name}: {field.type}" for field in schema)
+    return text if len(text) <= 600 else text[:600] + " ..."

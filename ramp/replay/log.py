@@ -1,0 +1,213 @@
+"""The log of segments: written in order, fsynced in groups, mapped for reading, checked at start.
+
+    append(...) -> (position, ticket)     under a lock, into the page cache
+    sync(ticket)                          returns when that record is on the disk; one fsync serves all who wait
+
+A full disk refuses the append and leaves the files as they were. A failed fsync is final (the kernel may have dropped
+the pages): from then on the log refuses to write, and the process must start again from what the disk holds.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import mmap
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from ramp.errors import Corrupt, Full, Unavailable
+from ramp.replay.columns import step_columns
+from ramp.replay.notes import schema_to_note
+from ramp.replay.segment import Damage, Mark, Position, Record, SegmentWriter, scan
+from ramp.types import StepSchema
+
+logger = logging.getLogger(__name__)
+
+SEGMENT_BYTES = 64 * 2**20
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+class Log:
+    """Segments `000001.arrows`, `000002.arrows` ... of one directory. Thread-safe.
+
+    One segment per step schema is open at a time. After a start nothing is appended to older segments.
+    """
+
+    def __init__(self, directory: Path, segment_bytes: int = SEGMENT_BYTES) -> None:
+        self._directory, self._segment_bytes = directory, segment_bytes
+        self._lock, self._sync_lock, self._map_lock = threading.Lock(), threading.Lock(), threading.Lock()
+        self._open: dict[str, SegmentWriter] = {}
+        self._dirty: set[SegmentWriter] = set()
+        self._retired: list[SegmentWriter] = []
+        self._maps: dict[str, np.ndarray] = {}
+        self._written = self._synced = 0
+        self._failure = ""
+        self.damaged = 0  # ranges that were found unreadable and not merely torn
+        self.syncs = 0
+        directory.mkdir(parents=True, exist_ok=True)
+        self._number = max((int(path.stem) for path in self._paths()), default=0)
+
+    def _paths(self) -> list[Path]:
+        return sorted(self._directory.glob("*.arrows"))
+
+    # -------------------------------------------------------------------------------------------- start
+
+    def recover(self) -> Iterator[Record]:
+        """Every readable record, oldest segment first. Cuts torn tails; sets damaged ranges aside and goes on."""
+        for path in self._paths():
+            for found in scan(path):
+                if isinstance(found, Record):
+                    yield found
+                elif found.torn:
+                    self._cut(path, found)
+                else:
+                    self._quarantine(path, found)
+
+    def _cut(self, path: Path, tail: Damage) -> None:
+        logger.warning("%s: torn tail of %d bytes cut (%s)", path.name, tail.end - tail.offset, tail.reason)
+        if tail.offset == 0:
+            path.unlink()
+            return
+        with path.open("r+b") as file:
+            file.truncate(tail.offset)
+            os.fsync(file.fileno())
+
+    def _quarantine(self, path: Path, damage: Damage) -> None:
+        """A copy for whoever investigates; the segment itself stays as it is and is skipped there."""
+        self.damaged += 1
+        place = self._directory / "quarantine" / f"{path.stem}-{damage.offset}.bin"
+        size = damage.end - damage.offset
+        logger.error(
+            "%s: %d bytes at %d unreadable (%s); copied to %s", path.name, size, damage.offset, damage.reason, place
+        )
+        try:
+            place.parent.mkdir(exist_ok=True)
+            with path.open("rb") as file:
+                file.seek(damage.offset)
+                place.write_bytes(file.read(size))
+        except OSError as error:
+            logger.error("could not copy the damaged bytes: %s", error)
+
+    # ------------------------------------------------------------------------------------------ writing
+
+    def append(self, schema: StepSchema, mark: Mark, batch: pa.RecordBatch | None = None) -> tuple[Position, int]:
+        """Write a record. Raises Full where there is no room (nothing is left of the record), Unavailable for good
+        after a failed fsync."""
+        with self._lock:
+            if self._failure:
+                raise Unavailable(self._failure)
+            try:
+                writer = self._writer(schema)
+                position = writer.append(mark, batch)
+            except OSError as error:
+                raise _refusal(error) from error
+            self._dirty.add(writer)
+            self._written += 1
+            return position, self._written
+
+    def _writer(self, schema: StepSchema) -> SegmentWriter:
+        key = schema_to_note(schema)
+        writer = self._open.get(key)
+        if writer is not None and writer.size >= self._segment_bytes:
+            self._retire(self._open.pop(key))
+            writer = None
+        if writer is None:
+            columns = step_columns(schema).with_metadata({"ramp.schema": key, "ramp.format": "1"})
+            writer = SegmentWriter(self._directory / f"{self._number + 1:06d}.arrows", columns)
+            self._number += 1
+            self._open[key] = writer
+            self._sync_directory()
+        return writer
+
+    def _retire(self, writer: SegmentWriter) -> None:
+        """A full segment: the next sync makes it durable and closes it (another thread may be in its fsync now)."""
+        writer.finish()
+        self._dirty.add(writer)
+        self._retired.append(writer)
+
+    def _sync_directory(self) -> None:
+        descriptor = os.open(self._directory, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def sync(self, ticket: int) -> None:
+        """Wait until the record of `ticket` is on the disk. Raises Unavailable where the disk fails."""
+        with self._sync_lock:
+            if self._synced >= ticket:
+                return
+            with self._lock:
+                if self._failure:
+                    raise Unavailable(self._failure)
+                target, dirty = self._written, list(self._dirty)
+                retired, self._retired = self._retired, []
+                self._dirty.clear()
+            try:
+                for writer in dirty:
+                    writer.sync()
+                for writer in retired:
+                    writer.close()
+            except OSError as error:
+                with self._lock:
+                    self._fail(error)
+                raise Unavailable(self._failure) from error
+            self._synced = target
+            self.syncs += 1
+
+    def _fail(self, error: OSError) -> None:
+        self._failure = f"fsync failed ({error}); the replay server must be restarted"
+        logger.critical(self._failure)
+
+    @property
+    def failed(self) -> bool:
+        return bool(self._failure)
+
+    # ------------------------------------------------------------------------------------------ reading
+
+    def read(self, position: Position, columns: pa.Schema) -> tuple[pa.RecordBatch, int]:
+        """The rows of a record as views of the mapped file, and the address in memory of the file's first byte.
+
+        Raises Corrupt.
+        """
+        data = self.mapped(position.segment, position.offset + position.length)
+        try:
+            message = pa.ipc.read_message(pa.py_buffer(data[position.offset : position.offset + position.length]))
+            return pa.ipc.read_record_batch(message, columns), data.ctypes.data
+        except (pa.ArrowException, OSError) as error:
+            raise Corrupt(f"{position.segment} at {position.offset}: {error}") from error
+
+    def mapped(self, segment: str, size: int = 0) -> np.ndarray:
+        """uint8 [at least `size`]: the bytes of a segment. Older, shorter maps stay valid for who holds them."""
+        with self._map_lock:
+            data = self._maps.get(segment)
+            if data is None or len(data) < size:
+                with (self._directory / segment).open("rb") as file:
+                    data = np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), dtype=np.uint8)
+                self._maps[segment] = data
+            return data
+
+    def disk_bytes(self) -> int:
+        return sum(path.stat().st_size for path in self._paths())
+
+    def close(self) -> None:
+        """fsync and close what is open."""
+        with self._lock:
+            for writer in self._open.values():
+                self._retire(writer)
+            self._open.clear()
+            self._written += 1
+            ticket = self._written
+        if not self._failure:
+            self.sync(ticket)
+
+
+def _refusal(error: OSError) -> Full | Unavailable:
+    if error.errno in NO_ROOM:
+        return Full(f"no room for an append ({os.strerror(error.errno)}); reads go on; free some space and try again")
+    return Unavailable(f"the disk refuses to write: {error}")

@@ -1,0 +1,291 @@
+"""One replay server's part of the experience: the whole structure behind one door, without a network.
+
+    begin, append, end, abort     of episodes: durable when they return
+    sample                        batches of one table
+    annotate, update_priorities   labels and weights beside the data
+    query, fetch, info            what there is
+
+Every method may be called from any thread. Opening a directory rebuilds everything from its segments.
+"""
+
+from __future__ import annotations
+
+import difflib
+import fcntl
+import logging
+import os
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from ramp.advantage.config import AdvantageConfig
+from ramp.errors import Invalid, NotFound, Unavailable
+from ramp.replay import checkpoint
+from ramp.replay.annotations import Annotations, Values, check_values
+from ramp.replay.info import AnnotateResult, EpisodeInfo, Limits, Progress, ReplayInfo
+from ramp.replay.labels import Labelled, Labels, derive
+from ramp.replay.limiter import Limiter
+from ramp.replay.log import SEGMENT_BYTES, Log
+from ramp.replay.store import Entry, Store, describe, join_steps
+from ramp.replay.table import Table, TableConfig
+from ramp.types import Batch, Episode, EpisodeHeader, Outcome, SampleSpec, StepBatch
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShardConfig:
+    """Tables by name, bounds, and how values become labels."""
+
+    tables: Mapping[str, TableConfig] = field(default_factory=lambda: {"demos": TableConfig(), "online": TableConfig()})
+    advantage: AdvantageConfig = field(default_factory=AdvantageConfig)
+    limits: Limits = field(default_factory=Limits)
+    segment_bytes: int = SEGMENT_BYTES
+    seed: int = 0  # of sampling
+
+
+def shard_tables(
+    *, min_items: int, samples_per_insert: float, slack: float, human_priority: float
+) -> dict[str, TableConfig]:
+    """The two tables of a run: demonstrations, never limited, and online experience, which is."""
+    limited = Limiter.Config(min_size=min_items, samples_per_insert=samples_per_insert, slack=slack)
+    return {
+        "demos": TableConfig(human_priority=human_priority),
+        "online": TableConfig(limiter=limited, human_priority=human_priority),
+    }
+
+
+class Shard:
+    """Opened on one directory, by one process at a time."""
+
+    def __init__(self, directory: Path, config: ShardConfig) -> None:
+        """Rebuilds everything. Raises Unavailable where another process has the directory open."""
+        self._directory, self.config = directory, config
+        directory.mkdir(parents=True, exist_ok=True)
+        self._guard = _own(directory)
+        self._log = Log(directory / "segments", config.segment_bytes)
+        self._store = Store(self._log, config.limits)
+        self._tables = {name: Table(name, each, self._log.mapped) for name, each in config.tables.items()}
+        self._annotations = Annotations(directory / "annotations")
+        self._switch = threading.Lock()  # inserting and relabelling exclude each other
+        self._infos: dict[str, EpisodeInfo] = {}
+        self._labelled: dict[str, Labelled] = {}
+        self._labels: dict[str, Labels] = {}
+        self._generators = np.random.SeedSequence([config.seed, *os.urandom(8)])
+        self._recover()
+
+    def _recover(self) -> None:
+        ended = self._store.recover()
+        for entry in ended:
+            self._learn(entry)
+        self._derive()
+        for entry in ended:
+            self._insert(entry)
+        known = checkpoint.load(self._directory / "checkpoint.arrow")
+        for name, table in self._tables.items():
+            table.limiter.restore(table.info().items, known.samples.get(name))
+            self._restore_priorities(table, known.priorities.get(name, []))
+        logger.info("%d episodes, %d open, %d damaged places", len(ended), self._store.open_episodes, self._log.damaged)
+
+    def _restore_priorities(self, table: Table, rows: list[tuple[str, int, float]]) -> None:
+        if rows:
+            ids, steps, priorities = zip(*rows, strict=True)
+            try:
+                table.update_priorities(ids, steps, np.array(priorities))
+            except (NotFound, Invalid) as error:
+                logger.warning("priorities of table %s are not restored: %s", table.name, error)
+
+    # ---------------------------------------------------------------------------------------- appending
+
+    def begin(self, header: EpisodeHeader) -> Progress:
+        """OPEN an episode, or learn how far it has come. Raises Invalid, Conflict, Full."""
+        for name in header.tables:
+            if name not in self._tables:
+                raise Invalid("tables", name[:160], self._nearest(name))
+            self._tables[name].check_schema(header.schema)
+        progress = self._store.begin(header)
+        for name in header.tables:
+            self._tables[name].adopt(header.schema)
+        return progress
+
+    def append(self, episode_id: str, number: int, steps: StepBatch) -> Progress:
+        """BATCH `number`; durable when it returns. Raises Invalid, Conflict, NotFound, Full, Corrupt."""
+        return self._store.append(episode_id, number, steps)
+
+    def end(self, episode_id: str, outcome: Outcome, timeout: float | None = None) -> Progress:
+        """END: waits while a rate limiter holds inserts back, then makes the episode durable and visible.
+
+        Raises Invalid, Conflict, NotFound, Full, Corrupt, Timeout, Unavailable (closing).
+        """
+        entry = self._store.entry(episode_id)
+        if not self._store.has_ended(entry, outcome):
+            for name in entry.header.tables:
+                self._tables[name].limiter.await_insert(timeout)
+        return self._store.end(episode_id, outcome, self._learn_and_insert)
+
+    def abort(self, episode_id: str) -> Progress:
+        """ABORT: nothing of the episode will be sampled. Raises Conflict, NotFound, Full."""
+        return self._store.abort(episode_id)
+
+    def _learn_and_insert(self, entry: Entry) -> None:
+        with self._switch:
+            self._learn(entry)
+            self._insert(entry)
+
+    def _learn(self, entry: Entry) -> None:
+        steps = join_steps(self._store.read(entry)[0], images=False)
+        self._infos[entry.header.episode_id] = describe(entry, steps)
+        self._labelled[entry.header.episode_id] = Labelled(
+            task=entry.header.task,
+            max_steps=entry.header.max_steps,
+            success=entry.outcome is Outcome.SUCCESS,
+            reward=steps.reward,
+            source=steps.source,
+            frame_step=steps.step[steps.frame_row],
+        )
+
+    def _insert(self, entry: Entry) -> None:
+        parts, places = self._store.read(entry)
+        steps = join_steps(parts, images=False)
+        labels = (self._labels.get(entry.header.episode_id), self._annotations.version)
+        for name in entry.header.tables:
+            if name in self._tables:  # a run may be opened again with fewer tables
+                self._tables[name].insert(entry.header, entry.outcome, steps, places, labels)
+
+    # ----------------------------------------------------------------------------------------- sampling
+
+    def table(self, name: str) -> Table:
+        """Raises NotFound."""
+        if name not in self._tables:
+            raise NotFound(f"table {name[:160]!r}: {self._nearest(name)}")
+        return self._tables[name]
+
+    def _nearest(self, name: str) -> str:
+        near = difflib.get_close_matches(name, self._tables, n=1)
+        hint = f"did you mean {near[0]}? " if near else ""
+        return f"{hint}there are: {', '.join(sorted(self._tables))}"
+
+    def generator(self) -> np.random.Generator:
+        """A source of randomness of its own for each stream of samples."""
+        with self._switch:
+            return np.random.default_rng(self._generators.spawn(1)[0])
+
+    def sample(
+        self, spec: SampleSpec, generator: np.random.Generator, timeout: float | None = None
+    ) -> tuple[Batch, float]:
+        """One batch and the seconds it waited. Raises NotFound, Invalid, Timeout, Unavailable, Corrupt."""
+        return self.table(spec.table).sample(spec, generator, timeout)
+
+    def update_priorities(
+        self, table: str, episode_ids: Sequence[str], steps: Sequence[int], priorities: np.ndarray
+    ) -> int:
+        """How many items got a new priority. Raises NotFound, Invalid."""
+        if not len(episode_ids) == len(steps) == len(priorities):
+            lengths = (len(episode_ids), len(steps), len(priorities))
+            raise Invalid("priority", f"lists of {lengths}", "send three lists of one length")
+        return self.table(table).update_priorities(episode_ids, steps, priorities)
+
+    # --------------------------------------------------------------------------------------- annotating
+
+    def check_annotation(self, episode_id: str, steps: np.ndarray, remaining: np.ndarray) -> None:
+        """Raises NotFound for an episode that has not ended, Invalid for wrong values."""
+        known = self._labelled.get(episode_id)
+        if known is None:
+            raise NotFound(f"episode {episode_id[:160]!r} has not ended here; ask Query for those that have")
+        check_values(episode_id, steps, remaining, known.frame_step)
+
+    def annotate(self, world_version: int, values: Values, *, extends: bool) -> AnnotateResult:
+        """Label episodes; durable and visible together when it returns. Raises Invalid, NotFound, Unavailable."""
+        if world_version < 1:
+            raise Invalid("world_version", world_version, "give the version of a published world model, 1 or above")
+        for episode_id, (steps, remaining) in values.items():
+            self.check_annotation(episode_id, steps, remaining)
+        with self._switch:
+            try:
+                self._annotations.commit(world_version, values, extends=extends)
+            except OSError as error:
+                raise Unavailable(f"the annotation could not be written: {error}") from error
+            self._derive()
+            for table in self._tables.values():
+                table.relabel(self._labels, world_version)
+            return self._result()
+
+    def _derive(self) -> None:
+        remaining = {name: pair[1] for name, pair in self._annotations.values.items() if name in self._labelled}
+        self._labels = derive(self._labelled, remaining, self.config.advantage)
+
+    def _result(self) -> AnnotateResult:
+        items = sum(len(labels.indicator) for labels in self._labels.values())
+        positive = sum(int((labels.indicator == 1).sum()) for labels in self._labels.values())
+        return AnnotateResult(episodes=len(self._labels), items=items, positive=positive / max(items, 1))
+
+    # ------------------------------------------------------------------------------------------ telling
+
+    def query(self, table: str = "", unlabelled_by: int = 0, limit: int = 0) -> list[EpisodeInfo]:
+        """Ended episodes, oldest first. Raises NotFound for an unknown table."""
+        if table:
+            self.table(table)
+        with self._switch:
+            labelled = self._labels if unlabelled_by and unlabelled_by == self._annotations.version else {}
+            found = [
+                info
+                for name, info in self._infos.items()
+                if (not table or table in info.tables) and (not unlabelled_by or name not in labelled)
+            ]
+        return found[:limit] if limit else found
+
+    def fetch(self, episode_id: str) -> Episode:
+        """Raises NotFound, Corrupt."""
+        return self._store.episode(episode_id)
+
+    def info(self) -> ReplayInfo:
+        return ReplayInfo(
+            tables=tuple(table.info() for table in self._tables.values()),
+            limits=self.config.limits,
+            annotation_version=self._annotations.version,
+            disk_bytes=self._log.disk_bytes(),
+            open_episodes=self._store.open_episodes,
+            quarantined_segments=self._log.damaged + self._annotations.damaged,
+        )
+
+    @property
+    def failed(self) -> bool:
+        """Whether the disk has failed for good: the process should be started again."""
+        return self._log.failed
+
+    # ------------------------------------------------------------------------------------------ closing
+
+    def checkpoint(self) -> None:
+        """Remember what the segments cannot tell. Raises OSError."""
+        samples = {name: table.limiter.samples for name, table in self._tables.items()}
+        priorities = {name: table.changed_priorities() for name, table in self._tables.items()}
+        checkpoint.save(self._directory / "checkpoint.arrow", checkpoint.Checkpoint(samples, priorities))
+
+    def interrupt(self) -> None:
+        """Whoever waits for a rate limiter gets Unavailable."""
+        for table in self._tables.values():
+            table.limiter.close()
+
+    def close(self) -> None:
+        """Interrupt, checkpoint, close the files."""
+        self.interrupt()
+        try:
+            self.checkpoint()
+        except OSError as error:
+            logger.warning("no checkpoint of the counters: %s", error)
+        self._log.close()
+        os.close(self._guard)
+
+
+def _own(directory: Path) -> int:
+    """A file lock that goes with the process, however it ends."""
+    descriptor = os.open(directory / "LOCK", os.O_CREAT | os.O_RDWR, 0o640)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(descriptor)
+        raise Unavailable(f"{directory} is open in another process") from error
+    return descriptor

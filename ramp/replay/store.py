@@ -1,0 +1,297 @@
+"""Episodes by id over the log: what may be appended next, what was appended before, and whole episodes read back.
+
+open ──batch*──> ended | aborted          damaged: bytes on disk were lost, nothing of it is served
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import numpy as np
+
+from ramp.errors import Conflict, Corrupt, Full, Invalid, NotFound
+from ramp.replay.columns import step_columns, steps_from_arrow, steps_to_arrow
+from ramp.replay.info import EpisodeInfo, Limits, Progress
+from ramp.replay.log import Log
+from ramp.replay.notes import header_from_note, header_to_note
+from ramp.replay.segment import Mark, Position, Record, digest
+from ramp.replay.validate import check_follows, check_header, check_steps
+from ramp.types import Episode, EpisodeHeader, Outcome, Source, StepBatch
+
+logger = logging.getLogger(__name__)
+
+
+class State(StrEnum):
+    OPEN = "open"
+    ENDED = "ended"
+    ABORTED = "aborted"
+    DAMAGED = "damaged"
+
+
+@dataclass(slots=True)
+class Entry:
+    """One episode's place in the log, and how far it has come. `lock` serialises its appends."""
+
+    header: EpisodeHeader
+    note: str
+    state: State = State.OPEN
+    positions: list[Position] = field(default_factory=list)
+    digests: list[str] = field(default_factory=list)
+    steps: int = 0
+    frames: int = 0
+    last_timestamp: float = -np.inf
+    outcome: Outcome = Outcome.FAILURE
+    order: int = 0  # of its END among all ENDs
+    ticket: int = 0  # of its last record in the log
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def progress(self) -> Progress:
+        return Progress(next_batch=len(self.positions), ended=self.state is State.ENDED)
+
+
+@dataclass(frozen=True, slots=True)
+class FramePlaces:
+    """Where each frame's pixels lie: `offset[f, c]` bytes into `segment[f]`, cameras in alphabetic order."""
+
+    segment: list[str]  # [F]
+    offset: np.ndarray  # int64 [F, cameras]
+
+
+class Store:
+    """All episodes of one log. Thread-safe. Nothing is kept in memory but the index."""
+
+    def __init__(self, log: Log, limits: Limits, max_open: int = 4096) -> None:
+        self._log, self._limits, self._max_open = log, limits, max_open
+        self._entries: dict[str, Entry] = {}
+        self._lock = threading.Lock()
+        self._open = 0
+        self._next_order = 0
+
+    # -------------------------------------------------------------------------------------------- start
+
+    def recover(self) -> list[Entry]:
+        """Rebuild the index from the log; the ended episodes, oldest first."""
+        for record in self._log.recover():
+            self._replay(record)
+        ended = [entry for entry in self._entries.values() if entry.state is State.ENDED]
+        self._open = sum(entry.state is State.OPEN for entry in self._entries.values())
+        self._next_order = max((entry.order + 1 for entry in ended), default=0)
+        return sorted(ended, key=lambda entry: entry.order)
+
+    def _replay(self, record: Record) -> None:
+        mark = record.mark
+        entry = self._entries.get(mark.episode_id)
+        if mark.kind == "open":
+            self._entries[mark.episode_id] = Entry(header_from_note(mark.note), mark.note)
+        elif entry is None:
+            logger.error("episode %s: its beginning is lost; it is not served", mark.episode_id)
+        elif mark.kind == "batch":
+            self._replay_batch(entry, record)
+        elif mark.kind == "abort":
+            entry.state = State.ABORTED
+        elif entry.state is State.OPEN:
+            entry.state, entry.order = State.ENDED, mark.number
+            outcome, steps = mark.note.split()
+            entry.outcome = Outcome(outcome)
+            if int(steps) != entry.steps:
+                self._damage(entry)
+
+    def _replay_batch(self, entry: Entry, record: Record) -> None:
+        if record.mark.number != len(entry.positions):
+            self._damage(entry)
+        if entry.state is State.OPEN:
+            columns = step_columns(entry.header.schema)
+            steps = steps_from_arrow(self._log.read(record.position, columns)[0], entry.header.schema)
+            self._advance(entry, record.position, record.mark.digest, steps)
+
+    def _damage(self, entry: Entry) -> None:
+        logger.error("episode %s: batches are lost; it is not served", entry.header.episode_id)
+        entry.state = State.DAMAGED
+
+    # ---------------------------------------------------------------------------------------- appending
+
+    def begin(self, header: EpisodeHeader) -> Progress:
+        """OPEN. Raises Invalid, Conflict, Full."""
+        check_header(header, self._limits)
+        note = header_to_note(header)
+        with self._lock:
+            entry = self._entries.get(header.episode_id)
+            if entry is None:
+                if self._open >= self._max_open:
+                    raise Full(f"{self._open} episodes are open; end or abort some first")
+                entry = Entry(header, note)
+                _, entry.ticket = self._log.append(
+                    header.schema, Mark(kind="open", episode_id=header.episode_id, note=note)
+                )
+                self._entries[header.episode_id] = entry
+                self._open += 1
+        if entry.note != note or entry.state is State.ABORTED:
+            what = "an episode that was aborted" if entry.note == note else "another episode"
+            raise Conflict("episode_id", header.episode_id, f"this is the id of {what}; use a new one")
+        self._refuse_damaged(entry)
+        self._log.sync(entry.ticket)
+        return entry.progress()
+
+    def append(self, episode_id: str, number: int, steps: StepBatch) -> Progress:
+        """BATCH `number`. Raises Invalid, Conflict, NotFound, Full."""
+        entry = self.entry(episode_id)
+        self._refuse_damaged(entry)
+        check_steps(steps, entry.header.schema, self._limits)
+        batch = steps_to_arrow(steps, entry.header.schema)
+        content = digest(batch)
+        with entry.lock:
+            if number < len(entry.positions):
+                if entry.digests[number] != content:
+                    raise Conflict(
+                        "number", number, "this batch was appended before with other content; use a new episode id"
+                    )
+            else:
+                self._check_next(entry, number, steps)
+                mark = Mark(kind="batch", episode_id=episode_id, number=number, digest=content)
+                position, entry.ticket = self._log.append(entry.header.schema, mark, batch)
+                self._advance(entry, position, content, steps)
+            progress, ticket = entry.progress(), entry.ticket
+        self._log.sync(ticket)
+        return progress
+
+    def _check_next(self, entry: Entry, number: int, steps: StepBatch) -> None:
+        if entry.state is not State.OPEN:
+            raise Conflict("number", number, f"the episode has {entry.state}; use a new episode id")
+        if number > len(entry.positions):
+            raise Invalid("number", number, f"send batch {len(entry.positions)} next")
+        check_follows(steps, entry.steps, entry.last_timestamp, entry.header.max_steps)
+
+    def _advance(self, entry: Entry, position: Position, content: str, steps: StepBatch) -> None:
+        entry.positions.append(position)
+        entry.digests.append(content)
+        entry.steps += len(steps)
+        entry.frames += len(steps.frame_row)
+        entry.last_timestamp = float(steps.timestamp[-1])
+
+    def end(self, episode_id: str, outcome: Outcome, insert: Callable[[Entry], None]) -> Progress:
+        """END: durable first, then `insert`ed. Raises Invalid, Conflict, NotFound, Full, Corrupt."""
+        entry = self.entry(episode_id)
+        with entry.lock:
+            if not self.has_ended(entry, outcome):
+                with self._lock:
+                    order, self._next_order = self._next_order, self._next_order + 1
+                mark = Mark(kind="end", episode_id=episode_id, number=order, note=f"{outcome} {entry.steps}")
+                _, entry.ticket = self._log.append(entry.header.schema, mark)
+                self._log.sync(entry.ticket)
+                entry.state, entry.outcome, entry.order = State.ENDED, outcome, order
+                self._closed_one()
+                insert(entry)
+            return entry.progress()
+
+    def has_ended(self, entry: Entry, outcome: Outcome) -> bool:
+        """Whether this END was acknowledged before. Raises Conflict or Invalid where it can never be."""
+        self._refuse_damaged(entry)
+        if entry.state is State.ABORTED:
+            raise Conflict("end", entry.header.episode_id, "the episode was aborted; use a new episode id")
+        if entry.state is State.ENDED:
+            if entry.outcome is not outcome:
+                raise Conflict(
+                    "outcome", str(outcome), f"the episode has ended with {entry.outcome}; use a new episode id"
+                )
+            return True
+        if not entry.frames:
+            raise Invalid(
+                "end", f"{entry.steps} steps, no frame", "append at least one step with camera frames, or abort"
+            )
+        return False
+
+    def abort(self, episode_id: str) -> Progress:
+        """ABORT. Raises Conflict, NotFound, Full."""
+        entry = self.entry(episode_id)
+        with entry.lock:
+            if entry.state is State.ENDED:
+                raise Conflict("abort", episode_id, "the episode has ended and may have been sampled")
+            if entry.state is State.OPEN:
+                _, entry.ticket = self._log.append(entry.header.schema, Mark(kind="abort", episode_id=episode_id))
+                entry.state = State.ABORTED
+                self._closed_one()
+            self._log.sync(entry.ticket)
+            return entry.progress()
+
+    def _closed_one(self) -> None:
+        with self._lock:
+            self._open -= 1
+
+    def _refuse_damaged(self, entry: Entry) -> None:
+        if entry.state is State.DAMAGED:
+            raise Corrupt(f"episode {entry.header.episode_id}: acknowledged batches were lost on disk; use a new id")
+
+    # ------------------------------------------------------------------------------------------ reading
+
+    @property
+    def open_episodes(self) -> int:
+        return self._open
+
+    def entry(self, episode_id: str) -> Entry:
+        """Raises NotFound."""
+        entry = self._entries.get(episode_id)
+        if entry is None:
+            raise NotFound(f"episode {episode_id[:160]!r} is not known; open it first")
+        return entry
+
+    def read(self, entry: Entry) -> tuple[list[StepBatch], FramePlaces]:
+        """The batches, and where the frames lie. Numbers and images are views of the files. Raises Corrupt."""
+        schema = entry.header.schema
+        columns = step_columns(schema)
+        parts, segments, places = [], [], []
+        for position in entry.positions:
+            batch, base = self._log.read(position, columns)
+            part = steps_from_arrow(batch, schema)
+            parts.append(part)
+            segments += [position.segment] * len(part.frame_row)
+            places.append(_offsets(part, base))
+        return parts, FramePlaces(segments, np.concatenate(places))
+
+    def episode(self, episode_id: str) -> Episode:
+        """Raises NotFound for an episode that has not ended, Corrupt."""
+        entry = self.entry(episode_id)
+        self._refuse_damaged(entry)
+        if entry.state is not State.ENDED:
+            raise NotFound(f"episode {episode_id!r} is {entry.state}")
+        return Episode(header=entry.header, steps=join_steps(self.read(entry)[0]), outcome=entry.outcome)
+
+
+def _offsets(part: StepBatch, base: int) -> np.ndarray:
+    """int64 [F, cameras]: byte offsets of the frames from the address `base`."""
+    found = np.empty((len(part.frame_row), len(part.images)), dtype=np.int64)
+    for number, camera in enumerate(sorted(part.images)):
+        frames = part.images[camera]
+        size = int(np.prod(frames.shape[1:]))
+        found[:, number] = frames.ctypes.data - base + size * np.arange(len(frames))
+    return found
+
+
+def join_steps(parts: list[StepBatch], *, images: bool = True) -> StepBatch:
+    """Consecutive batches as one, with or without copying their images."""
+    begins = np.cumsum([0] + [len(part) for part in parts[:-1]])
+    rows = [part.frame_row + begin for part, begin in zip(parts, begins, strict=True)]
+    cameras = parts[0].images if images else {}
+    names = ("step", "timestamp", "proprio", "action", "reward", "source", "trainable", "policy_version")
+    return StepBatch(
+        frame_row=np.concatenate(rows).astype(np.int32),
+        images={camera: np.concatenate([part.images[camera] for part in parts]) for camera in cameras},
+        **{name: np.concatenate([getattr(part, name) for part in parts]) for name in names},
+    )
+
+
+def describe(entry: Entry, steps: StepBatch) -> EpisodeInfo:
+    return EpisodeInfo(
+        episode_id=entry.header.episode_id,
+        task=entry.header.task,
+        outcome=entry.outcome,
+        steps=entry.steps,
+        frames=entry.frames,
+        human_steps=int((steps.source == Source.HUMAN).sum()),
+        policy_version=int(steps.policy_version[-1]),
+        tables=entry.header.tables,
+        seed=entry.header.seed,
+    )
