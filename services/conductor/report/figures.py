@@ -65,7 +65,7 @@ def value_figure(trace: ValueTrace, film: Film | None, limit: int | None) -> str
     highest = max([1.0 if limit is None else trace.steps / limit, *(value for _, value in trace.points)])
     plot = Plot(
         x=Axis(low=0, high=trace.steps, label="step", num_ticks=8),
-        y=Axis(low=0, high=min(1.0, max(0.2, 1.05 * highest)), write=lambda v: f"{v:.1f}", num_ticks=4),
+        y=Axis(low=0, high=min(1.0, max(0.2, 1.05 * highest)), num_ticks=4),
         width=WIDE,
         height=230,
         title=f"predicted remaining time along a {trace.outcome}",

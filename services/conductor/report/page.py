@@ -26,7 +26,7 @@ def page(findings: Findings, films: Mapping[str, Film | None]) -> str:
         percent=figures.percent,
         gib=gib,
         interval=lambda rate, cls: Markup(plot.interval(rate.rate, rate.low, rate.high, cls)),
-        to_success=to_success,
+        change=change,
         bounds=bounds,
         time_bar=lambda shares: Markup(figures.time_bar(shares)),
         time_key=lambda shares: Markup(figures.time_key(shares)),
@@ -119,12 +119,10 @@ def bounds(rate: Rate) -> str:
     return f"{100 * rate.low:.0f} to {100 * rate.high:.0f} %"
 
 
-def to_success(before: Rate | None, after: Rate | None) -> str:
-    """Mean time of the successes before and after, in steps and seconds."""
-    rates = [rate for rate in (before, after) if rate is not None and rate.mean_steps is not None]
-    steps = " → ".join(f"{rate.mean_steps:.0f}" for rate in rates)
-    seconds = " → ".join(f"{rate.mean_seconds:.1f}" for rate in rates if rate.mean_seconds is not None)
-    return f"{steps} steps ({seconds} s)" if seconds else steps
+def change(row: TaskResult, name: str, form: str) -> str:
+    """A mean of the successes before and after; a dash where there was no success."""
+    means = [getattr(rate, name) if rate is not None else None for rate in (row.before, row.after)]
+    return " → ".join("-" if mean is None else form % mean for mean in means)
 
 
 def _film_json(film: Film) -> Markup:

@@ -144,7 +144,7 @@ def bars(rows: Sequence[tuple[str, float, str]], *, total: float, width: int = 7
     return f'<svg class="bars" viewBox="0 0 {width} {height}" role="img">{"".join(parts)}</svg>'
 
 
-def interval(rate: float, low: float, high: float, cls: str, *, width: int = 150) -> str:
+def interval(rate: float, low: float, high: float, cls: str, *, width: int = 92) -> str:
     """A rate with its interval on a scale from 0 to 1."""
     pad = 6
     left, middle, right = (pad + value * (width - 2 * pad) for value in (low, rate, high))
