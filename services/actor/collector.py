@@ -82,7 +82,7 @@ def count(summary: EpisodeSummary) -> None:
         "render": summary.render_seconds,
         "inference": summary.inference_seconds,
         "replay": summary.replay_seconds,
-        **{name.removesuffix("_seconds"): seconds for name, seconds in summary.extra.items()},
+        **{name[:-8]: seconds for name, seconds in summary.extra.items() if name.endswith("_seconds")},
     }
     for what, seconds in spent.items():
         metrics.add_seconds(metrics.ACTOR_SECONDS.labels(what), seconds)

@@ -1,7 +1,7 @@
 """The rollout actor as Ray sees it: a process with a collector, its presence on the notice board, its metrics.
 
-Ray restarts a dead actor and runs its assignment again, as a new episode. World-model rollouts will enter by the same
-door: an assignment whose environment is a dream.
+The conductor replaces a dead actor by one of the same name, which finds its spool, and asks for another episode.
+World-model rollouts will enter by the same door: an assignment whose environment is a dream.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from services.common.coordination import Coordination
 from services.common.settings import Settings, load_settings, mujoco_gl, replay_token
 
 
-@ray.remote(max_restarts=-1, max_task_retries=-1)
+@ray.remote(max_restarts=0, max_task_retries=0)
 class RolloutActor:
     """Collects one episode per `run`; calls queue up behind each other."""
 
