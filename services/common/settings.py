@@ -76,7 +76,7 @@ def load_settings(path: str | Path) -> Settings:
 
 def save(settings: Settings, path: Path) -> None:
     """Write every setting, so that a resumed run has the same ones whatever the defaults have become."""
-    text = yaml.safe_dump(_plain(settings), sort_keys=False, allow_unicode=True, width=120)
+    text = yaml.safe_dump(plain(settings), sort_keys=False, allow_unicode=True, width=120)
     partial = path.with_name(path.name + ".partial")
     partial.write_text(text, encoding="utf-8")
     partial.replace(path)
@@ -268,10 +268,11 @@ def _with(tree: Any, values: Mapping[tuple[str, ...], Any]) -> Any:
     )
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """A tree of settings as dicts, lists and numbers."""
     if is_dataclass(value):
-        return {each.name: _plain(getattr(value, each.name)) for each in fields(value)}
-    return [_plain(item) for item in value] if isinstance(value, tuple) else value
+        return {each.name: plain(getattr(value, each.name)) for each in fields(value)}
+    return [plain(item) for item in value] if isinstance(value, tuple) else value
 
 
 def _text(value: Any) -> str:

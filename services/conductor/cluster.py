@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
+import rampwire
 import ray
 
 import ramp
-import rampwire
 from ramp.errors import Unavailable
 from services.common.settings import Settings, keep_ray_quiet
 

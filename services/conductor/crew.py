@@ -86,8 +86,12 @@ class Member:
 class Crew:
     """All rollout actors of a run."""
 
-    def __init__(self, count: int, launch: Launch) -> None:
+    def __init__(self, launch: Launch) -> None:
         self._launch = launch
+        self.members: list[Member] = []
+
+    def start(self, count: int) -> None:
+        """Launch `count` actors; they greet when they are ready."""
         self.members = [self._new(f"actor-{i}") for i in range(count)]
 
     @property
@@ -96,15 +100,15 @@ class Crew:
 
     def free(self) -> Member | None:
         """The member with the shortest queue; None where all queues are full."""
-        member = min(self.members, key=lambda each: len(each.queue))
-        return member if len(member.queue) < QUEUE else None
+        member = min(self.members, key=lambda each: len(each.queue), default=None)
+        return member if member is not None and len(member.queue) < QUEUE else None
 
     def give(self, member: Member, dispatch: Dispatch) -> None:
         """Queue an assignment."""
         member.queue[member.handle.run.remote(dispatch.assignment)] = dispatch
 
     def collect(self, timeout_s: float) -> Iterator[Done | Lost | Process]:
-        """What has come in; waits up to `timeout_s` for the first. Raises Unavailable where an actor can't be kept up."""
+        """What has come in; waits up to `timeout_s` for the first. Raises Unavailable for an actor that fails on."""
         waiting = {reference: member for member in self.members for reference in self._references(member)}
         if not waiting:
             time.sleep(timeout_s)

@@ -87,11 +87,15 @@ def apply(ledger: Ledger, event: journal.Event) -> None:
             ledger.finished = event.reason == "done"
 
 
-def result(episodes: Sequence[EpisodeSummary], control_hz: float) -> TaskResult:
+def result(episodes: Sequence[EpisodeSummary]) -> TaskResult:
     """Success and time to success of one task's evaluation episodes."""
-    steps = [episode.steps for episode in episodes if episode.outcome is Outcome.SUCCESS]
-    mean = fmean(steps) if steps else math.nan
-    return TaskResult(episodes=len(episodes), successes=len(steps), mean_steps=mean, mean_seconds=mean / control_hz)
+    won = [episode for episode in episodes if episode.outcome is Outcome.SUCCESS]
+    return TaskResult(
+        episodes=len(episodes),
+        successes=len(won),
+        mean_steps=fmean(episode.steps for episode in won) if won else math.nan,
+        mean_seconds=fmean(episode.extra.get("robot_s", math.nan) for episode in won) if won else math.nan,
+    )
 
 
 def by_task(tried: Mapping[tuple[str, int], EpisodeSummary], tasks: Sequence[str]) -> dict[str, list[EpisodeSummary]]:

@@ -1,4 +1,4 @@
-"""What the conductor looks at while others work: registry, notice board, replay, memory. Looking never blocks the loop."""
+"""What the conductor looks at: registry, notice board, replay, memory. Looking never blocks its loop."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any, Generic, TypeVar
 
-from ramp.errors import RampError
+from ramp.errors import RampError, Unavailable
 from ramp.types import Kind
 from services.clients.registry import DirectoryRegistry
 from services.common.coordination import Coordination
@@ -21,6 +21,7 @@ Measured = TypeVar("Measured")
 LEARNER_EVERY_S = 5.0  # between learner, replay and usage lines of the journal
 REPLAY_EVERY_S = 10.0
 USAGE_EVERY_S = 5.0
+REDIS_EVERY_S = 1.0
 
 
 class Probe(Generic[Measured]):
@@ -32,11 +33,14 @@ class Probe(Generic[Measured]):
         self.answers = False  # the last attempt had an answer
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"probe-{name}", daemon=True)
+
+    def start(self) -> None:
         self._thread.start()
 
     def close(self) -> None:
         self._closed.set()
-        self._thread.join(self._every_s + 2.0)
+        if self._thread.is_alive():
+            self._thread.join(self._every_s + 2.0)
 
     def _run(self) -> None:
         while True:
@@ -71,6 +75,7 @@ class Watch:
     ) -> None:
         self._registry, self._board = registry, board
         self.replay, self.memory = replay, memory
+        self.redis: Probe[bool] = Probe("redis", lambda: _ping(board), REDIS_EVERY_S)
         self._after = "0"  # last learner entry that was read
         self.learner: Learner | None = None
         self._learner_due, self._replay_due, self._usage_due = (
@@ -78,6 +83,14 @@ class Watch:
             Rhythm(REPLAY_EVERY_S),
             Rhythm(USAGE_EVERY_S),
         )
+
+    def start(self) -> None:
+        for probe in (self.replay, self.memory, self.redis):
+            probe.start()
+
+    def close(self) -> None:
+        for probe in (self.replay, self.memory, self.redis):
+            probe.close()
 
     def look(self, ledger: Ledger) -> Iterator[Event]:
         """Events since the last look; the caller applies each to `ledger` before it takes the next."""
@@ -132,6 +145,12 @@ def _stage(ledger: Ledger, stage: str) -> Iterator[Stage]:
     """A stage is entered once: a learner that goes back to its checkpoint is still in the later one's books."""
     if STAGES.index(stage) > STAGES.index(ledger.stage):
         yield Stage(stage=stage)
+
+
+def _ping(board: Coordination) -> bool:
+    if not board.ping():
+        raise Unavailable("Redis does not answer")
+    return True
 
 
 def _replay_event(info: Any) -> Replay:

@@ -1,0 +1,276 @@
+"""The conductor of a run.
+
+consumes      a run directory with settings; the journal of what was done before
+produces      assignments for actors, the journal, the view, `status.json`
+waits for     at most a fraction of a second for the next episode
+unblocked by  time: nothing here waits for one part without watching the others
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import asdict
+from types import FrameType
+
+from ramp.errors import RampError, Unavailable
+from services.common.metrics import progress
+from services.common.settings import Settings, plain
+from services.conductor import adoption, journal, machine, schedule
+from services.conductor.crew import Done, Lost
+from services.conductor.fleet import Fleet
+from services.conductor.journal import Event, Journal, Process
+from services.conductor.ledger import Ledger, apply, by_task, fold, result
+from services.conductor.portrait import Scene, draw
+from services.conductor.rundir import RunDir
+from services.conductor.schedule import Landmarks
+from services.conductor.view import RunView
+from services.conductor.watch import Rhythm
+
+TICK_S = 0.25  # longest wait for an episode
+STATUS_EVERY_S = 1.0
+ADOPT_AFTER_S = 5.0  # after a death: by then no report of a living actor is under way
+MESSAGES = 50  # kept for the view
+
+Show = Callable[[RunView], None]
+
+
+class Conductor:
+    """Runs all stages of one run directory to the end, or until it is told to stop.
+
+    Example: Conductor(settings, rundir, show=print).run()  # "done" or "interrupted"
+    """
+
+    def __init__(self, settings: Settings, rundir: RunDir, *, show: Show) -> None:
+        self.settings, self.rundir, self._show = settings, rundir, show
+        rundir.make()
+        past = journal.read(rundir.journal)
+        self._resumed = any(isinstance(event, journal.RunStarted) for event in past)
+        self.ledger: Ledger = fold(past)
+        self._journal = Journal(rundir.journal)
+        self._fleet = Fleet(settings, rundir)
+        self._marks = Landmarks()
+        self._messages: deque[str] = deque(maxlen=MESSAGES)
+        self._signals = 0
+        self._began = time.monotonic()
+        self._status_due, self._adopt_at = Rhythm(STATUS_EVERY_S), float("inf")
+        self._episode_times: deque[float] = deque(maxlen=40)
+
+    def run(self) -> str:
+        """The whole run. Raises Unavailable where a part can't be kept up; everything is stopped in any case."""
+        reason = "failed: unexpected error"
+        with _Signals(self._on_signal):
+            try:
+                reason = self._play()
+            except RampError as error:
+                reason = f"failed: {error}"
+                raise
+            finally:
+                self._end(reason)
+        return reason
+
+    def _play(self) -> str:
+        self._begin()
+        while not self._signals:
+            self._supervise()
+            self._observe()
+            if schedule.is_over(self.settings, self.ledger, self._marks) and self._fleet.learner.returned:
+                return "done"
+            self._dispatch()
+            self._collect()
+            self._draw()
+        return "interrupted"
+
+    # ----------------------------------------------------------------------------------------- the loop
+
+    def _begin(self) -> None:
+        self._note(
+            journal.RunStarted(
+                recipe=self.settings.recipe,
+                settings=plain(self.settings),
+                machine=machine.describe(),
+                commit=machine.commit(),
+                resumed=self._resumed,
+            )
+        )
+        self._note_all(self._fleet.start())
+        if self._resumed:
+            schedule.skip_seeds(self.ledger, 2 * self.settings.actors.count)
+            self._adopt()
+        self._note(journal.Stage(stage=self.ledger.stage))
+
+    def _supervise(self) -> None:
+        self._note_all(self._fleet.supervise())
+        if time.monotonic() >= self._adopt_at:
+            self._adopt()
+
+    def _observe(self) -> None:
+        self._note_all(self._fleet.watch.look(self.ledger))
+        self._marks = self._fleet.watch.landmarks()
+        for each in schedule.wanted(self.settings, self.ledger, self._marks):
+            if schedule.is_complete(self.settings, self.ledger, each):
+                self._note(self._evaluation(each))
+
+    def _dispatch(self) -> None:
+        while member := self._fleet.crew.free():
+            dispatch = schedule.next_dispatch(self.settings, self.ledger, self._marks, self._fleet.crew.inflight)
+            if dispatch is None:
+                return
+            schedule.note_seed(self.ledger, dispatch.assignment)
+            self._fleet.crew.give(member, dispatch)
+
+    def _collect(self) -> None:
+        for what in self._fleet.crew.collect(TICK_S):
+            match what:
+                case Done():
+                    self._note(journal.Episode(summary=what.summary, actor=what.actor, label=what.dispatch.label))
+                    self._episode_times.append(time.monotonic())
+                    progress(self.ledger.stage)
+                case Lost():
+                    asked = what.dispatch.assignment
+                    self._say(f"{what.actor} lost {asked.purpose} {asked.task} seed {asked.seed}: {what.why}")
+                    self._adopt_at = time.monotonic() + ADOPT_AFTER_S
+                case Process():
+                    self._note(what)
+
+    def _draw(self) -> None:
+        if self._status_due():
+            view = self._view()
+            self._show(view)
+            _write_json(self.rundir, view)
+            self._fleet.publish_targets()
+
+    def _end(self, reason: str) -> None:
+        """Stop everything in order, and say so last of all."""
+        finished = reason == "done"
+        try:
+            if finished:
+                self._adopt()
+            if not finished:
+                self._say(f"stopping: {reason}")
+                self._show(self._view())
+            self._note_all(self._fleet.stop(hard=self._signals > 1))
+        finally:
+            seconds = time.monotonic() - self._began
+            self._note(journal.RunFinished(reason=reason, seconds=seconds, peak_bytes=self.ledger.peak_bytes))
+            view = self._view()
+            self._show(view)
+            _write_json(self.rundir, view)
+            self._journal.close()
+
+    # ------------------------------------------------------------------------------------------- pieces
+
+    def _note(self, event: Event) -> None:
+        """Journal first, then act on it."""
+        apply(self.ledger, self._journal.write(event))
+        if words := _words(event):
+            self._say(words)
+
+    def _note_all(self, events: Iterable[Event]) -> None:
+        for event in events:
+            self._note(event)
+
+    def _say(self, message: str) -> None:
+        self._messages.append(message)
+
+    def _adopt(self) -> None:
+        """Take what replay holds without a report into the books; tried again later where replay does not answer."""
+        self._adopt_at = float("inf")
+        try:
+            stored = self._fleet.replay.query()
+        except RampError as error:
+            self._say(f"replay does not list its episodes now: {error}")
+            self._adopt_at = time.monotonic() + ADOPT_AFTER_S
+            return
+        self._note_all(adoption.orphans(self.ledger, stored))
+        lost = adoption.missing(self.ledger, stored)
+        if lost:
+            self._say(f"replay lacks {len(lost)} acknowledged episodes, e.g. {min(lost)}: its directory was changed")
+
+    def _evaluation(self, each: schedule.Wanted) -> journal.Evaluation:
+        key = (each.label, each.version)
+        episodes = by_task(self.ledger.tried[key], self.settings.tasks)
+        return journal.Evaluation(
+            label=each.label,
+            policy_version=each.version,
+            env_steps=self.ledger.begun_at[key],
+            tasks={task: result(found) for task, found in episodes.items()},
+        )
+
+    def _view(self) -> RunView:
+        fleet = self._fleet
+        times = self._episode_times
+        span = time.monotonic() - times[0] if len(times) > 1 else 0.0
+        return draw(
+            Scene(
+                recipe_name=self.settings.recipe,
+                run_dir=str(self.rundir.path),
+                recipe=self.settings,
+                ledger=self.ledger,
+                marks=self._marks,
+                seconds=time.monotonic() - self._began,
+                learner=fleet.watch.learner or self.ledger.learner,
+                learner_state=fleet.learner.state,
+                learner_restarts=fleet.learner.restarts,
+                members=fleet.crew.members,
+                children=fleet.children,
+                replay=fleet.watch.replay.latest,
+                replay_up=fleet.watch.replay.answers,
+                redis_up=fleet.watch.redis.answers,
+                memory=fleet.watch.memory.latest or {},
+                episodes_per_s=len(times) / span if span > 0 else 0.0,
+                messages=tuple(self._messages),
+            )
+        )
+
+    def _on_signal(self) -> None:
+        self._signals += 1
+        if self._signals > 1:
+            raise Unavailable("stopped at once: the second signal came before all had stopped in order")
+
+
+class _Signals:
+    """SIGINT and SIGTERM become a call, for as long as the block lasts."""
+
+    def __init__(self, call: Callable[[], None]) -> None:
+        self._call = call
+        self._before: dict[int, object] = {}
+
+    def __enter__(self) -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._before[number] = signal.signal(number, self._handle)
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)  # type: ignore[arg-type]
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        self._call()
+
+
+def _words(event: Event) -> str:
+    """An event for a person; "" for those that the view shows anyway."""
+    match event:
+        case Process(name=name, what=what, pid=pid, detail=detail):
+            return f"{name} {what}" + (f" (pid {pid})" if pid else "") + (f": {detail}" if detail else "")
+        case journal.Stage(stage=stage):
+            return f"stage {stage}"
+        case journal.Version(kind=kind, version=version, update=update):
+            return f"{kind} {version} published at update {update}"
+        case journal.Adopted(episode_id=episode_id):
+            return f"found {episode_id} in replay, whose report was lost"
+        case journal.Evaluation(label=label, policy_version=version, tasks=tasks):
+            won, tried = sum(t.successes for t in tasks.values()), sum(t.episodes for t in tasks.values())
+            return f"evaluation {label}: policy {version} succeeds in {won} of {tried}"
+        case journal.RunFinished(reason=reason):
+            return f"run ends: {reason}"
+    return ""
+
+
+def _write_json(rundir: RunDir, view: RunView) -> None:
+    partial = rundir.view.with_name(rundir.view.name + ".partial")
+    partial.write_text(json.dumps(asdict(view)))
+    partial.replace(rundir.view)

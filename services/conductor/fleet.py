@@ -1,0 +1,147 @@
+"""Everything that a conductor starts: brought up in the order of the topology, watched, and stopped in reverse."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from urllib.parse import urlsplit
+
+from ramp.errors import Unavailable
+from services.clients.registry import DirectoryRegistry
+from services.clients.replay import ReplayClient
+from services.common import metrics
+from services.common.coordination import Coordination
+from services.common.settings import Settings, child_environment, replay_token
+from services.conductor import cluster, memory, processes, redis_server, targets, topology
+from services.conductor.crew import Crew, launcher
+from services.conductor.journal import Process
+from services.conductor.processes import Child, Command
+from services.conductor.rundir import RunDir
+from services.conductor.training import LearnerGroup
+from services.conductor.watch import Probe, Watch
+from services.learner.group import run_learner
+
+LOOK_EVERY_S = 2.0  # at replay and at memory
+LEARNER_STOP_S = 30.0  # for the update in hand and its checkpoint
+ACTORS_STOP_S = 3.0
+
+
+class Fleet:
+    """All parts of a run on this machine. Nothing runs before `start`; `stop` is right at any time."""
+
+    def __init__(self, settings: Settings, rundir: RunDir) -> None:
+        self.settings, self.rundir = settings, rundir
+        self.redis_url = settings.redis.url or f"redis://127.0.0.1:{free_port('127.0.0.1')}/0"
+        self.replay_address = settings.replay.address or _own_replay_address(settings)
+        self.children = self._children()
+        self.registry = DirectoryRegistry(rundir.registry)
+        self.board = Coordination(self.redis_url, rundir.path.name)
+        self.replay = ReplayClient(self.replay_address, name="conductor", token=replay_token(settings))
+        where = (str(rundir.settings), self.replay_address, self.redis_url)
+        self.crew = Crew(launcher(settings, *where))
+        self.learner = LearnerGroup(lambda: run_learner(*where))
+        replay = Probe("replay", self.replay.info, LOOK_EVERY_S)
+        self.watch = Watch(
+            self.registry, self.board, replay, Probe("memory", lambda: memory.by_role(os.getpid()), LOOK_EVERY_S)
+        )
+
+    def start(self, *, with_learner: bool = True) -> Iterator[Process]:
+        """Bring everything up; yields what happened. Raises Unavailable with the remedy where a part does not start."""
+        yield from processes.stop_stale(self.rundir.pids)
+        for child in self.children:
+            child.start()
+        yield from processes.wait_ready(self.children)
+        self.replay.wait_ready(processes.READY_S)
+        if not self.board.ping():
+            raise Unavailable(f"Redis does not answer at {self.redis_url}; check redis.url")
+        self.board.clear_stop()
+        self._announce()
+        cluster.start(self.settings)
+        self.crew.start(self.settings.actors.count)
+        if with_learner:
+            yield self.learner.start()
+        self.watch.start()
+
+    def supervise(self) -> Iterator[Process]:
+        """Deaths and restarts since the last call. Raises Unavailable for what cannot be kept up."""
+        for child in self.children:
+            yield from child.poll()
+        yield from self.learner.poll()
+
+    def publish_targets(self) -> None:
+        """Let Prometheus find every process that has announced itself."""
+        targets.write(self.rundir.targets, targets.groups(self.board.presence(), self.settings.metrics.host))
+
+    def stop(self, *, hard: bool = False) -> Iterator[Process]:
+        """Learner with its checkpoint, actors, Ray, then replay and Redis. `hard` gives nobody time."""
+        if self.learner.state == "up" and not hard:
+            self.board.request_stop("the conductor stops")
+            late = "" if self.learner.join(LEARNER_STOP_S) else f"no checkpoint within {LEARNER_STOP_S:g} s"
+            yield Process(name="learner", what="stopped", detail=late)
+        for member in self.crew.members:
+            yield Process(name=member.name, what="stopped", pid=member.pid)
+        self.crew.stop(0.0 if hard else ACTORS_STOP_S)
+        self.watch.close()
+        cluster.stop()
+        self.replay.close()
+        self.board.close()
+        for child in reversed(self.children):
+            stopped = child.stop(0.5 if hard else processes.STOP_S)
+            if stopped is not None:
+                yield stopped
+
+    def _announce(self) -> None:
+        port = metrics.serve(self.settings.metrics.port, self.settings.metrics.host)
+        self.board.announce("conductor", "conductor", {"pid": os.getpid(), "metrics_port": port})
+
+    def _children(self) -> list[Child]:
+        """The child processes that no setting replaces by one that runs elsewhere."""
+        elsewhere = {"redis": self.settings.redis.url, "replay": self.settings.replay.address}
+        makers = {"redis": self._redis, "replay": self._replay}
+        return [Child(makers[role.name]()) for role in topology.children() if not elsewhere[role.name]]
+
+    def _redis(self) -> Command:
+        port = urlsplit(self.redis_url).port or 6379
+        argv = redis_server.argv(port, self.rundir.redis)
+        return self._command("redis", argv, lambda: redis_server.answers(port))
+
+    def _replay(self) -> Command:
+        program = topology.role("replay").program
+        port = self.replay_address.rsplit(":", 1)[1]
+        options = ["--dir", str(self.rundir.replay), "--port", port, "--settings", str(self.rundir.settings)]
+        host = self.settings.replay.host
+        return self._command("replay", [sys.executable, "-m", program, *options], lambda: _listens(host, int(port)))
+
+    def _command(self, name: str, argv: list[str], is_ready: Callable[[], bool]) -> Command:
+        inherited = child_environment().get("PYTHONPATH", "")
+        path = ":".join(filter(None, [cluster.python_path(), inherited]))
+        return Command(
+            name=name,
+            argv=argv,
+            env=child_environment(PYTHONPATH=path),
+            log=self.rundir.log(name),
+            pid_file=self.rundir.pids / f"{name}.json",
+            is_ready=is_ready,
+        )
+
+
+def free_port(host: str) -> int:
+    """A port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind((host, 0))
+        return int(probe.getsockname()[1])
+
+
+def _own_replay_address(settings: Settings) -> str:
+    host = settings.replay.host
+    return f"{host}:{settings.replay.port or free_port(host)}"
+
+
+def _listens(host: str, port: int) -> bool:
+    try:
+        with socket.create_connection((host, port), timeout=0.2):
+            return True
+    except OSError:
+        return False
