@@ -26,9 +26,6 @@ missing_packages() {
   if [ "${MUJOCO_GL:-osmesa}" = osmesa ]; then
     "$1" -c 'import ctypes.util, sys; sys.exit(not ctypes.util.find_library("OSMesa"))' || echo libosmesa6
   fi
-  # DeepSpeed compiles its CPU communication at first use.
-  command -v "${CXX:-g++}" >/dev/null || echo g++
-  "$1" -c 'import os, sys, sysconfig; sys.exit(not os.path.exists(sysconfig.get_path("include") + "/Python.h"))' || echo python3.11-dev
 }
 
 # Installs Debian packages where that is allowed; otherwise names the command.

@@ -22,7 +22,7 @@ from rich.text import Text
 from services.conductor.journal import STAGES
 from services.conductor.view import ActorView, LearnerView, ProcessView, RunView, Score, TableView, TaskView
 
-GAUGE_WIDTH = 18
+GAUGE_WIDTH = 16
 SHORT_MESSAGES = 4
 WIDE = 126  # columns that the whole table of tasks needs
 STATE_STYLE = {"up": "green", "starting": "yellow", "down": "bold red", "stopped": "dim"}

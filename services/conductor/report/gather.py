@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 from typing import TypeVar
 
 from ramp.evaluation.success import wilson
-
 from services.conductor import journal
 from services.conductor.journal import Event
+from services.conductor.report.counted import counted
 from services.conductor.report.elapsed import Elapsed
 from services.conductor.report.findings import (
     SCHEMA,
@@ -39,6 +39,7 @@ MAX_LOSS_POINTS = 400
 
 def gather(events: Sequence[Event], run_dir: str) -> Findings:
     """The findings of a journal; of an interrupted or a running run as far as it got."""
+    events = counted(events)
     elapsed = Elapsed.of(events)
     curve = _curve(_all(events, journal.Evaluation), elapsed)
     finished = _last(events, journal.RunFinished)

@@ -71,7 +71,7 @@ def _actor_seconds(events: Sequence[Event], elapsed: Elapsed) -> float:
     """From each actor's first hand-in's episode to its last hand-in, all actors together."""
     spans: dict[str, tuple[float, float]] = {}
     for event in events:
-        if isinstance(event, journal.Episode):
+        if isinstance(event, journal.Episode) and event.actor:
             end = elapsed.at(event.t)
             first, _ = spans.get(event.actor, (max(0.0, end - event.summary.seconds), end))
             spans[event.actor] = (first, end)
