@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ramp.advantage.config import AdvantageConfig
+from ramp.advantage.config import AdvantageConfig, BoundaryConfig
 from ramp.envs.config import EnvConfig
 from ramp.models.vla.config import PolicyConfig
 from ramp.models.world.config import WorldConfig
@@ -98,6 +98,7 @@ class Recipe:
     advantage: AdvantageConfig = field(default_factory=AdvantageConfig)
     demos: DemosConfig = field(default_factory=DemosConfig)
     takeover: TakeoverConfig = field(default_factory=TakeoverConfig)
+    boundaries: BoundaryConfig = field(default_factory=lambda: BoundaryConfig(motion_width=3))
     stages: StagesConfig = field(default_factory=StagesConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
     sampling: ReplayConfig = field(default_factory=ReplayConfig)

@@ -41,6 +41,7 @@ class Collector:
             robot=self._robot,
             frame_stride=self._recipe.env.frame_stride,
             batch_steps=self._batch_steps,
+            boundaries=self._recipe.boundaries,
         )
         summary = collect(env, driver, assignment, road, watch)
         count(summary)

@@ -10,13 +10,12 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 
-import numpy as np
-
-from ramp.advantage import boundary_mask
+from ramp.advantage import BoundaryConfig, boundary_mask
 from ramp.interfaces import Env, Replay
-from ramp.types import EpisodeHeader, EpisodeSummary, Outcome
+from ramp.types import EpisodeHeader, EpisodeSummary, Outcome, StepBatch
 from services.actor.assignment import Assignment
 from services.actor.camera import Camera, Stopwatch
 from services.actor.drivers import Driver
@@ -31,6 +30,9 @@ class Road:
     robot: str
     frame_stride: int  # every so many steps a frame is stored
     batch_steps: int = 50  # steps in one append
+    boundaries: BoundaryConfig = field(
+        default_factory=BoundaryConfig
+    )  # what is masked around a takeover and a hand-back
 
 
 def seed_of(run_seed: int, assignment: Assignment) -> int:
@@ -53,8 +55,9 @@ def collect(env: Env, driver: Driver, assignment: Assignment, road: Road, watch:
     recording, outcome = run_episode(env, driver, assignment.seed, road, camera, watch)
     if road.replay is not None:
         with watch("replay"):
-            header = _header(env, assignment, episode_id, road.robot)
-            _store(road.replay, header, recording, outcome, driver.version, road.batch_steps)
+            trainable = boundary_mask(recording.action, recording.source, road.boundaries)
+            batches = recording.batches(trainable, driver.version, road.batch_steps)
+            _store(road.replay, _header(env, assignment, episode_id, road.robot), batches, outcome)
     seconds = dict(watch.seconds)
     return EpisodeSummary(
         episode_id=episode_id,
@@ -99,22 +102,15 @@ def run_episode(
     return recording, Outcome.SUCCESS if now.success else Outcome.FAILURE
 
 
-def _store(
-    replay: Replay, header: EpisodeHeader, recording: Recording, outcome: Outcome, version: int, batch_steps: int
-) -> None:
+def _store(replay: Replay, header: EpisodeHeader, batches: Iterable[StepBatch], outcome: Outcome) -> None:
     writer = replay.open(header)
     try:
-        for steps in recording.batches(_trainable(recording), version, batch_steps):
+        for steps in batches:
             writer.append(steps)
         writer.end(outcome)
     except BaseException:
         writer.abort()
         raise
-
-
-def _trainable(recording: Recording) -> np.ndarray:
-    """bool [T]: False at the artefacts around takeover and hand-back."""
-    return boundary_mask(recording.action, recording.source)
 
 
 def _header(env: Env, assignment: Assignment, episode_id: str, robot: str) -> EpisodeHeader:
