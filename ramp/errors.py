@@ -28,6 +28,10 @@ class Invalid(RampError, ValueError):
         super().__init__(f"{field}: {value}; {remedy}")
         self.field, self.value, self.remedy = field, str(value), remedy
 
+    def __reduce__(self) -> tuple[type[Invalid], tuple[str, str, str]]:
+        """An actor's refusal crosses to the conductor with all its parts."""
+        return type(self), (self.field, self.value, self.remedy)
+
 
 class Conflict(Invalid):
     """The same id was used before with other content."""

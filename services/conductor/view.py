@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import TypeAdapter
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,3 +108,8 @@ class RunView:
     redis_up: bool
     replay_up: bool
     messages: tuple[str, ...] = field(default=())  # last things worth saying, oldest first
+
+
+def view_from(plain: Mapping[str, Any]) -> RunView:
+    """The view that was written as JSON; names that this version does not know are skipped."""
+    return TypeAdapter(RunView, config={"extra": "ignore"}).validate_python(plain)

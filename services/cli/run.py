@@ -1,0 +1,163 @@
+"""`ramp run`: start a run, or go on with one."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ramp.errors import Invalid
+
+if TYPE_CHECKING:  # imported where they are used: `ramp --help` must not load torch and Ray
+    from services.common.settings import Settings
+    from services.conductor.rundir import RunDir
+
+INTERRUPTED = 130
+MAY_CHANGE = ("learner", "actors", "replay", "redis", "ray", "metrics")  # on --resume
+
+
+def run(
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="RECIPE KEY=VALUE", help="A recipe and settings laid over it.", show_default=False
+        ),
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option("--config", "-c", help="YAML file laid over the recipe.", show_default=False)
+    ] = None,
+    dir_: Annotated[
+        Path | None, typer.Option("--dir", "-d", help="Where the run lives.", show_default="runs/RECIPE-TIME")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --dir, or the latest one.")] = False,
+    show: Annotated[bool, typer.Option("--show", help="Print all settings with their meaning, and stop.")] = False,
+) -> int:
+    """Run all stages: demonstrations, world model, policy, then both together while actors collect.
+
+    \b
+    Recipes:
+      metaworld   several robot-arm tasks, one policy from pixels; at most 20 minutes on two cores (the default)
+      debug       two of its tasks, two minutes: look at the machinery
+      counting    a test world, seconds
+
+    \b
+    Examples:
+      ramp run
+      ramp run debug --dir runs/try seed=1
+      ramp run tasks=reach-v3,drawer-open-v3 stages.joint_updates=5000
+      ramp run --show | grep publish
+      ramp run --resume
+
+    Ctrl-C stops in order and says how to go on. A run's directory holds its settings, data, weights, logs and report.
+    """
+    recipe, overrides = _split(words or [])
+    if resume:
+        return _resume(dir_, recipe, config, overrides)
+    from services.common.settings import compose
+
+    settings = compose(recipe, config, overrides)
+    if show:
+        _show(settings)
+        return 0
+    path = dir_ or _directory(settings.dir, settings.recipe)
+    if (path / "settings.yaml").exists():
+        raise Invalid("--dir", path, "it holds a run already: add --resume to go on with it, or choose another")
+    return _play(replace(settings, dir=str(path.resolve())))
+
+
+def _split(words: Sequence[str]) -> tuple[str, list[str]]:
+    """The recipe (the first word without "=") and the overrides."""
+    names = [word for word in words if "=" not in word]
+    if len(names) > 1:
+        raise Invalid("arguments", " ".join(names), "give one recipe; settings are written key=value")
+    return (names[0] if names else ""), [word for word in words if "=" in word]
+
+
+def _directory(chosen: str, recipe: str) -> Path:
+    """`dir` where somebody has set it, otherwise one with the time in its name."""
+    if chosen != "runs/latest":
+        return Path(chosen)
+    return Path("runs") / f"{recipe}-{datetime.now():%Y%m%d-%H%M%S}"
+
+
+def _resume(directory: Path | None, recipe: str, config: Path | None, overrides: Sequence[str]) -> int:
+    from services.common.settings import compose
+    from services.conductor import rundir
+
+    found = rundir.find(directory)
+    if recipe or config:
+        raise Invalid("--resume", recipe or config, "a resumed run keeps its recipe and settings; leave that out")
+    for override in overrides:
+        if override.split(".", 1)[0] not in MAY_CHANGE:
+            raise Invalid("--resume", override, f"only {', '.join(f'{name}.*' for name in MAY_CHANGE)} may change")
+    return _play(replace(compose("", found.settings, overrides), dir=str(found.path)))
+
+
+def _show(settings: Settings) -> None:
+    from services.common.settings import describe
+
+    rows = describe(settings)
+    widths = [max(len(row[i]) for row in rows) for i in range(3)]
+    for row in rows:
+        print(f"{row.key:{widths[0]}}  {row.value:{min(widths[2], 40)}}  {row.doc}")
+
+
+def _play(settings: Settings) -> int:
+    """Run under the directory's lock, with everything that libraries print going to the conductor's log."""
+    from services.common.settings import save
+    from services.conductor.rundir import Lock, RunDir, point_latest
+
+    rundir = RunDir(Path(settings.dir))
+    lock = Lock(rundir)
+    try:
+        rundir.make()
+        save(settings, rundir.settings)
+        point_latest(rundir)
+        with _stderr_to(rundir.log("conductor")):
+            reason = _conduct(settings, rundir)
+    finally:
+        lock.release()
+    if reason != "done":
+        print(f"stopped in order; go on with: ramp run --resume --dir {_shown(rundir.path)}")
+        return INTERRUPTED
+    print(f"report: {_shown(rundir.path / 'report.html')}")
+    return 0
+
+
+def _conduct(settings: Settings, rundir: RunDir) -> str:
+    from services.conductor.conductor import Conductor
+    from services.conductor.report import write_report
+    from services.conductor.terminal import Terminal
+
+    with Terminal() as terminal:
+        terminal.say(f"run {settings.recipe} in {_shown(rundir.path)}")
+        reason = Conductor(settings, rundir, show=terminal.show).run()
+    write_report(rundir.path)
+    return reason
+
+
+def _shown(path: Path) -> str:
+    """Relative where that is shorter."""
+    return os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path)
+
+
+@contextlib.contextmanager
+def _stderr_to(log: Path) -> Iterator[None]:
+    """Send file descriptor 2 to a file: Ray's C++ parts would write into the picture otherwise."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with log.open("ab") as file:
+        os.dup2(file.fileno(), 2)
+    try:
+        yield
+    finally:
+        sys.stderr.flush()
+        os.dup2(kept, 2)
+        os.close(kept)
