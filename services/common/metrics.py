@@ -97,3 +97,41 @@ ACTOR_TAKEOVERS = counter("ramp_actor_takeovers_total", "Times a person took ove
 ACTOR_SECONDS = counter("ramp_actor_work_seconds", "Time of sim, render, inference, replay, weights", ["what"])
 ACTOR_POLICY = gauge("ramp_actor_policy_version", "Version of the policy that acts")
 ACTOR_REFUSED = counter("ramp_actor_weights_refused_total", "Published weights that an actor refused", ["kind"])
+
+# ------------------------------------------------------------------------------------------------ learner
+
+LEARNER_UPDATES = counter("ramp_learner_applied_updates", "Updates applied, by model", ["what"])
+LEARNER_SKIPPED = counter("ramp_learner_skipped_updates", "Updates left out because they were not finite", ["what"])
+LEARNER_REWINDS = counter("ramp_learner_rewinds_total", "Returns to the last checkpoint after such updates")
+LEARNER_SECONDS = counter("ramp_learner_work_seconds", "Time of wait, update, publish, checkpoint, relabel", ["what"])
+LEARNER_LOSS = gauge("ramp_learner_mean_loss", "Mean since the last report, by name", ["what"])
+LEARNER_VERSION = gauge("ramp_learner_published_version", "Last published version", ["kind"])
+LEARNER_POLICY_AGE = gauge("ramp_learner_policy_age_version", "Published versions since the one that acted, mean")
+LEARNER_RELABELLED = counter("ramp_learner_relabelled_episodes", "Episodes labelled")
+LEARNER_RELABEL_FAILURES = counter("ramp_learner_relabel_failures_total", "Relabelling passes that were broken off")
+LEARNER_STREAM_RETRIES = counter("ramp_learner_stream_retries_total", "Sampling streams opened again after a failure")
+
+# --------------------------------------------------------------------------------------- servers of gRPC
+
+GRPC_CALLS = counter("ramp_grpc_calls_total", "Calls answered, by method and status", ["method", "code"])
+GRPC_SECONDS = histogram("ramp_grpc_call_seconds", "Duration of calls; streams live long", ["method"])
+
+# ------------------------------------------------------------------------------------------------- replay
+
+REPLAY_APPENDED_STEPS = counter("ramp_replay_appended_steps", "Steps made durable")
+REPLAY_APPENDED_BYTES = counter("ramp_replay_appended_bytes", "Arrow bytes made durable")
+REPLAY_ENDED_EPISODES = counter("ramp_replay_ended_episodes", "Episodes that became visible, by table", ["table"])
+REPLAY_REFUSED = counter("ramp_replay_refused_total", "Appends refused, by status", ["code"])
+REPLAY_APPEND_SECONDS = histogram("ramp_replay_append_seconds", "From the arrival of a batch until it is durable")
+REPLAY_SAMPLED_ITEMS = counter("ramp_replay_sampled_items", "Items sent to learners", ["table"])
+REPLAY_SAMPLED_BYTES = counter("ramp_replay_sampled_bytes", "Bytes of batches sent to learners", ["table"])
+REPLAY_SAMPLE_SECONDS = histogram("ramp_replay_sample_seconds", "Making one batch, waits left out", ["table"])
+REPLAY_SAMPLE_WAIT = counter("ramp_replay_sample_wait_seconds", "Sampling held back by the rate limiter", ["table"])
+REPLAY_INSERT_WAIT = counter("ramp_replay_insert_wait_seconds", "Inserting held back by the rate limiter", ["table"])
+REPLAY_ITEMS = gauge("ramp_replay_held_items", "Items of a table", ["table"])
+REPLAY_EPISODES = gauge("ramp_replay_held_episodes", "Episodes of a table", ["table"])
+REPLAY_LEAD = gauge("ramp_replay_limiter_lead_items", "Lead of the rate limiter, in samples", ["table"])
+REPLAY_LABELLED = gauge("ramp_replay_labelled_ratio", "Share of a table's items that have an indicator", ["table"])
+REPLAY_ANNOTATION = gauge("ramp_replay_annotation_version", "World-model version of the current labels")
+REPLAY_DISK = gauge("ramp_replay_disk_bytes", "Bytes of all segments")
+REPLAY_DAMAGED = gauge("ramp_replay_quarantined_count", "Places on disk whose bytes were not what had been written")

@@ -35,7 +35,7 @@ deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
 MOMENTS = ("exp_avg", "exp_avg_sq")  # of AdamW
 
 
-class Diverged(RampError):
+class DivergedError(RampError):
     """The weights are no longer finite: only a checkpoint helps."""
 
 
@@ -85,7 +85,7 @@ class Engine:
     def step(self, loss: Tensor) -> bool:
         """One update; False where the loss or its gradient is not finite: then nothing changed, on any worker.
 
-        Raises Diverged where that was noticed only after the update (ZeRO stages 1 and 2).
+        Raises DivergedError where that was noticed only after the update (ZeRO stages 1 and 2).
         """
         self._set_lr()
         applied = self._step_replicated(loss) if self.plan.zero_stage == 0 else self._step_partitioned(loss)
@@ -132,6 +132,10 @@ class Engine:
         if self.plan.zero_stage:
             self._engine.optimizer.refresh_fp32_params()
 
+    def close(self) -> None:
+        """Take DeepSpeed's hooks off the model, so that another engine can train other parts of it."""
+        self._engine.destroy()
+
     def _step_replicated(self, loss: Tensor) -> bool:
         """Gradients are whole on every worker, so the norm tells all of them the same."""
         self._engine.backward(loss)
@@ -145,12 +149,12 @@ class Engine:
 
     def _step_partitioned(self, loss: Tensor) -> bool:
         """DeepSpeed reduces and clips on the way, so all workers must agree on a good loss before."""
-        if not agree(bool(torch.isfinite(loss.detach()))):
+        if not all(agree(bool(torch.isfinite(loss.detach())))):
             return False
         self._engine.backward(loss)
         self._engine.step()
         if not math.isfinite(float(self._engine.get_global_grad_norm() or 0.0)):
-            raise Diverged(f"the gradient's norm was not finite in update {self.updates}")
+            raise DivergedError(f"the gradient's norm was not finite in update {self.updates}")
         return True
 
     def _set_lr(self, lr: float | None = None) -> None:
@@ -225,13 +229,13 @@ def rank() -> int:
     return dist.get_rank() if dist.is_initialized() else 0
 
 
-def agree(fact: bool) -> bool:
-    """Whether it is true on every worker. Collective."""
+def agree(*facts: bool) -> tuple[bool, ...]:
+    """Which of the facts are true on every worker. Collective."""
     if workers() == 1:
-        return fact
-    flag = torch.tensor([float(fact)], device=_device())
-    dist.all_reduce(flag, op=dist.ReduceOp.MIN)
-    return bool(flag.item() > 0.5)
+        return facts
+    flags = torch.tensor([float(fact) for fact in facts], device=_device())
+    dist.all_reduce(flags, op=dist.ReduceOp.MIN)
+    return tuple(flag > 0.5 for flag in flags.tolist())
 
 
 def from_first(value: int) -> int:

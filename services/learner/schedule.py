@@ -11,7 +11,7 @@ def lr_factor(update: int, spans: Sequence[int], *, warmup: int, final: float) -
 
     Each span (a stage's number of updates) rises linearly over `warmup` updates, at most a quarter of the span, and
     falls along a cosine to `final`. The first span rises from 0, later ones from `final`: each stage ends settled, so
-    that what is published at a stage's end can be compared with what comes after. Beyond the last span it stays `final`.
+    that what is published at its end can be compared with what comes after. Beyond the last span it stays `final`.
     """
     start = 0
     for index, span in enumerate(spans):

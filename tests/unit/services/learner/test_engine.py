@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from ramp.errors import Invalid
-from services.learner.engine import Diverged, Engine, Plan, rank
+from services.learner.engine import DivergedError, Engine, Plan, rank
 
 PLAN = Plan(lr=1e-2, weight_decay=0.1, grad_clip=0.5, spans=(20, 20), warmup=4, final_lr=0.1, ema=0.9)
 
@@ -203,4 +203,4 @@ def test_what_two_workers_saved_one_worker_goes_on_from(folder: Path, stage: int
 
 
 def test_diverged_is_an_error_of_the_product() -> None:
-    assert issubclass(Diverged, Exception)
+    assert issubclass(DivergedError, Exception)

@@ -1,0 +1,65 @@
+"""What a learner worker works with: settings, places, and the clients of the other services."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ramp.errors import NotFound
+from services.clients.registry import DirectoryRegistry
+from services.clients.replay import ReplayClient
+from services.common import metrics
+from services.common.coordination import Coordination
+from services.common.settings import Settings, load_settings, replay_token
+from services.learner.checkpoint import Checkpoints
+from services.learner.engine import rank
+from services.learner.progress import Basis
+from services.learner.publish import Publisher
+from services.learner.telemetry import Telemetry
+
+
+@dataclass(kw_only=True)
+class Context:
+    """Made once per life of a worker."""
+
+    settings: Settings
+    replay: ReplayClient
+    registry: DirectoryRegistry
+    board: Coordination
+    publisher: Publisher
+    checkpoints: Checkpoints
+    telemetry: Telemetry
+    basis_path: Path
+    _basis: Basis | None = None
+
+    @property
+    def basis(self) -> Basis:
+        """Raises NotFound before the demonstrations were looked at."""
+        if self._basis is None:
+            raise NotFound(f"{self.basis_path} does not exist yet")
+        return self._basis
+
+    def read_basis(self) -> None:
+        self._basis = Basis.read(self.basis_path)
+
+    def close(self) -> None:
+        self.replay.close()
+        self.board.close()
+
+
+def connect(settings_path: str, run_dir: str, replay_address: str, redis_url: str) -> Context:
+    """Everything that a worker needs, in its process. Raises NotFound, Invalid, Unavailable."""
+    settings, where = load_settings(settings_path), Path(run_dir)
+    board = Coordination(redis_url, where.name)
+    replay = ReplayClient(replay_address, name=f"learner-{rank()}", token=replay_token(settings))
+    registry = DirectoryRegistry(where / "registry")
+    return Context(
+        settings=settings,
+        replay=replay,
+        registry=registry,
+        board=board,
+        publisher=Publisher(registry, board, replay, settings.recipe),
+        checkpoints=Checkpoints(where / "checkpoints"),
+        telemetry=Telemetry(board, rank(), metrics_port=metrics.serve(0, settings.metrics.host)),
+        basis_path=where / "checkpoints" / "basis.json",
+    )

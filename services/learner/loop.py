@@ -1,0 +1,366 @@
+"""RAMP's four stages as one resumable loop. This is the learner; the other files of the room are its parts.
+
+    demos    wait until every task has its demonstrations; read schema and normalisation off them
+    world    stage 1: the tokenizer, then, frozen, the predictor of futures and value; publish; label everything
+    policy   stage 2: the policy, conditioned on the published world model's tokens and the indicator; publish
+    joint    stages 3 and 4: while actors collect, policy updates on demonstrations and fresh experience, a world-model
+             update now and then; publish both by and by; relabel in the background
+    done     the last versions have the alias `final`
+
+Every worker runs the same loop. Worker 0 alone publishes, relabels, writes checkpoints and speaks; what depends on the
+world outside (data, stop requests) is agreed upon before each update, so that no worker waits alone.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from functools import partial
+
+from ramp.errors import Full, RampError
+from ramp.models.manifest import policy_manifest, world_manifest
+from ramp.types import Kind, SampleSpec
+from services.common import metrics
+from services.learner.basis import find_basis
+from services.learner.batches import Mixture, Sampled, convert, open_mixture, shares
+from services.learner.context import Context
+from services.learner.engine import DivergedError, agree, from_first, rank, share_buffers, workers
+from services.learner.progress import DEMOS, DONE, JOINT, POLICY, WORLD, Progress, total
+from services.learner.publish import finite
+from services.learner.published import PublishedWorld
+from services.learner.relabel import Relabeller
+from services.learner.trainer import POLICY as POLICY_MODEL
+from services.learner.trainer import PREDICTOR, TOKENIZER, Trainer
+
+LOG = logging.getLogger(__name__)
+
+POLL_S = 0.25  # longest wait for data before the other workers are asked how they are
+MAX_REWINDS = 5  # in one life; a training that diverges that often needs other settings
+
+
+class Learner:
+    """One worker. `run` returns when the run is done or was asked to stop; killed, the next life goes on."""
+
+    def __init__(self, context: Context) -> None:
+        self._at = context
+        self._settings = context.settings
+        self._says = context.telemetry
+        self.progress = Progress()
+        self._trainer: Trainer | None = None
+        self._world: PublishedWorld | None = None
+        self._relabeller: Relabeller | None = None
+        self._rewinds = 0
+        self._saved_at = 0  # updates of all models at the last checkpoint
+
+    def run(self) -> None:
+        """Raises RampError where the run can't go on."""
+        stages: dict[str, Callable[[], None]] = {
+            DEMOS: self._wait_for_demonstrations,
+            WORLD: self._pretrain_world_model,
+            POLICY: self._train_policy,
+            JOINT: self._train_jointly,
+        }
+        self._restore()
+        while self.progress.stage != DONE and not self._must_stop():
+            began, stage = time.monotonic(), self.progress.stage
+            self._announce()
+            try:
+                stages[stage]()
+            except DivergedError as error:
+                self._rewind(error)
+            spent = self.progress.seconds
+            spent[stage] = spent.get(stage, 0.0) + time.monotonic() - began
+        self._checkpoint()
+        self._announce()
+        if self._relabeller is not None:
+            self._relabeller.close()
+
+    # ------------------------------------------------------------------------------------------- stages
+
+    def _wait_for_demonstrations(self) -> None:
+        """Enough episodes in the table `demos`; schema and normalisation are read off them once."""
+        wanted = len(self._settings.tasks) * self._settings.demos.episodes_per_task
+        while not from_first(int(rank() == 0 and self._demonstrations() >= wanted)):
+            if self._must_stop():
+                return
+            with self._says.spent("wait"):
+                time.sleep(POLL_S)
+            self._says.tell(self.progress)
+        if rank() == 0:
+            find_basis(self._at.replay).write(self._at.basis_path)
+        from_first(0)  # wait for the file
+        self._found()
+        self._enter(WORLD)
+
+    def _pretrain_world_model(self) -> None:
+        """Stage 1 (PAPERS 1.3) on the demonstrations, uniformly."""
+        first, last = self._settings.stages.tokenizer_updates, total(WORLD, self._settings)
+        if self.progress.update <= first:
+            with self._batches(self._settings.training.world_batch, online=0.0) as frames:
+                if not self._updates(first, lambda: self._update(TOKENIZER, frames)):
+                    return
+            share_buffers(self._models.world)
+            self._models.drop(TOKENIZER)
+            self._models.engine(PREDICTOR)
+        with self._windows(online=0.0) as windows:
+            if not self._updates(last, lambda: self._update(PREDICTOR, windows)):
+                return
+        self._publish_world()
+        self._label_everything()
+        self._enter(POLICY)
+
+    def _train_policy(self) -> None:
+        """Stage 2 (PAPERS 1.4) on the demonstrations, by priority."""
+        with self._chunks(online=0.0) as chunks:
+            if not self._updates(total(POLICY, self._settings), lambda: self._update(POLICY_MODEL, chunks)):
+                return
+        self._publish_policy("latest", "stage2")
+        self._enter(JOINT)
+
+    def _train_jointly(self) -> None:
+        """Stages 3 and 4 (PAPERS 1.5, 1.6): actors collect meanwhile, and nobody waits for a round to end."""
+        online = self._settings.training.online_share
+        with self._chunks(online=online) as chunks, self._windows(online=online) as windows:
+            if not self._updates(total(JOINT, self._settings), partial(self._joint_update, chunks, windows)):
+                return
+        self._publish_policy("latest", "final")
+        self._point_final_world()
+        self._enter(DONE)
+
+    def _joint_update(self, chunks: Mixture, windows: Mixture) -> bool | None:
+        training, last = self._settings.training, total(JOINT, self._settings)
+        applied = self._update(POLICY_MODEL, chunks)
+        if not applied:
+            return applied
+        done = self.progress.update + 1
+        if done % training.world_every == 0:
+            self._update(PREDICTOR, windows)
+        if done % training.publish_every == 0 and done < last:
+            self._publish_policy("latest")
+        if done % training.relabel_every == 0 and done < last:
+            self._publish_world()
+        return True
+
+    # ------------------------------------------------------------------------------------------ updates
+
+    def _updates(self, until: int, update: Callable[[], bool | None]) -> bool:
+        """Repeat `update` until the stage has that many applied ones; False when asked to stop before."""
+        while self.progress.update < until:
+            applied = update()
+            if applied is None:
+                return False
+            self.progress.update += int(applied)
+            self._relabel_a_little()
+            if self._applied() - self._saved_at >= self._settings.learner.checkpoint_every:
+                self._checkpoint()
+            self._says.tell(self.progress)
+        return True
+
+    def _update(self, model: str, source: Mixture) -> bool | None:
+        """One update; False where it was left out, None where a stop was requested instead of data."""
+        sampled = self._next(source)
+        if sampled is None:
+            return None
+        world = self._world if model == POLICY_MODEL else None
+        with self._says.spent("update"):
+            applied, report = self._models.update(model, sampled, world)
+        if applied:
+            self._says.updated(model, report, self.progress)
+        if sampled.policy_versions and model == POLICY_MODEL:
+            age = self.progress.policy_version - sum(sampled.policy_versions) / len(sampled.policy_versions)
+            metrics.LEARNER_POLICY_AGE.set(age)
+            self._says.observe("policy_age", age)
+        return applied
+
+    def _next(self, source: Mixture) -> Sampled | None:
+        """The next batch, as soon as every worker has one; None once worker 0 was asked to stop."""
+        sampled: Sampled | None = None
+        while True:
+            with self._says.spent("wait"):
+                sampled = sampled or source.poll(POLL_S)
+                ready, going = agree(sampled is not None, not (rank() == 0 and self._says.stop_requested()))
+            if not going:
+                return None
+            if ready:
+                return sampled
+            self._relabel_a_little()
+            self._says.tell(self.progress)
+
+    def _relabel_a_little(self) -> None:
+        if self._relabeller is not None:
+            with self._says.spent("relabel"):
+                self._relabeller.slice()
+
+    # ---------------------------------------------------------------------------------------- publishing
+
+    def _publish_policy(self, *aliases: str) -> None:
+        """Averaged weights, with the world model they were trained with. All workers go on when it is there."""
+        models, engine = self._models, self._models.engine(POLICY_MODEL)
+        manifest = policy_manifest(models.policy, self._at.basis.normalizer) | self._origin(engine.updates)
+        number = self.progress.policy_version
+        if rank() == 0:
+            with self._says.spent("publish"):
+                try:
+                    number = self._at.publisher.publish(Kind.POLICY, engine.weights(averaged=True), manifest, aliases)
+                except Full as error:
+                    if aliases != ("latest",):
+                        raise
+                    LOG.error("a policy was not published: %s", error)
+        self.progress.policy_version = from_first(number)
+
+    def _publish_world(self) -> None:
+        """Publish, and take it from the registry like everybody else: policy and actors must see the same tokens."""
+        models, engine = self._models, self._models.engine(PREDICTOR)
+        manifest = world_manifest(models.world, self._at.basis.normalizer) | self._origin(engine.updates)
+        number = self.progress.world_version
+        if rank() == 0:
+            with self._says.spent("publish"):
+                try:
+                    number = self._at.publisher.publish(Kind.WORLD, engine.weights(), manifest, ("latest",))
+                except Full as error:
+                    if not number:
+                        raise
+                    LOG.error("a world model was not published: %s", error)
+        self._use_world(from_first(number))
+
+    def _use_world(self, number: int) -> None:
+        """The policy's tokens and the labels come from this version from now on."""
+        self.progress.world_version = number
+        if number and (self._world is None or self._world.version != number):
+            self._world = PublishedWorld.from_registry(self._at.registry, number, self._models.device)
+            if self._relabeller is not None:
+                self._relabeller.use(self._world)
+
+    def _point_final_world(self) -> None:
+        """The world model that belongs to the final policy."""
+        if rank() == 0:
+            self._at.publisher.point(Kind.WORLD, self.progress.world_version, ("final",))
+
+    def _origin(self, update: int) -> dict[str, object]:
+        return {
+            "stage": self.progress.stage,
+            "update": update,
+            "world_version": self.progress.world_version,
+            "metrics": finite(self._says.means),
+        }
+
+    def _label_everything(self) -> None:
+        """Before stage 2 begins, every demonstration has its indicator. Other workers wait."""
+        if self._relabeller is not None:
+            with self._says.spent("relabel"):
+                while not self._relabeller.finish():
+                    time.sleep(POLL_S)
+        from_first(0)
+
+    # ------------------------------------------------------------------------------------- coming and going
+
+    def _restore(self) -> None:
+        """Go on from the newest whole checkpoint; worker 0 says which that is."""
+        number = from_first(self._at.checkpoints.newest() if rank() == 0 else 0)
+        if not number:
+            return
+        plain, states = self._at.checkpoints.load(number)
+        self.progress = Progress.from_plain(plain)
+        LOG.info("going on from checkpoint %d: %s, update %d", number, self.progress.stage, self.progress.update)
+        if self.progress.stage != DEMOS:
+            self._found(states)
+            self._saved_at = self._applied()
+
+    def _found(self, states: dict | None = None) -> None:
+        """Models on the basis that the demonstrations gave."""
+        self._at.read_basis()
+        self._trainer = Trainer(self._settings, self._at.basis, states or {})
+        if rank() == 0:
+            self._relabeller = Relabeller(self._at.replay, self._at.basis.normalizer)
+        self._world = None
+        self._use_world(self.progress.world_version)
+        if self.progress.stage in (POLICY, JOINT):
+            self._models.engine(PREDICTOR)
+
+    def _rewind(self, error: DivergedError) -> None:
+        self._rewinds += 1
+        metrics.LEARNER_REWINDS.inc()
+        if self._rewinds > MAX_REWINDS:
+            raise RampError(f"the training diverged {self._rewinds} times: {error}; lower the learning rate") from error
+        LOG.warning("back to the last checkpoint: %s", error)
+        if self._relabeller is not None:
+            self._relabeller.close()
+        self.progress, self._trainer, self._world, self._relabeller = Progress(), None, None, None
+        self._restore()
+
+    def _enter(self, stage: str) -> None:
+        self.progress.enter(stage)
+        LOG.info("stage %s", stage)
+        self._checkpoint()
+        self._says.tell(self.progress, now=True)
+
+    def _checkpoint(self) -> None:
+        """All workers give their part, worker 0 writes. A full disk does not stop the training."""
+        if self._trainer is None:
+            return
+        with self._says.spent("checkpoint"):
+            states = self._trainer.states()
+            if rank() == 0:
+                try:
+                    self._at.checkpoints.save(self.progress.plain(), states)
+                except OSError as error:
+                    LOG.error("no checkpoint: %s", error)
+            self._saved_at = self._applied()
+            from_first(0)
+
+    def _must_stop(self) -> bool:
+        return bool(from_first(int(rank() == 0 and self._says.stop_requested())))
+
+    def _announce(self) -> None:
+        self._says.announce(self.progress, total(self.progress.stage, self._settings))
+        self._says.tell(self.progress, now=True)
+
+    def _applied(self) -> int:
+        return self.progress.update
+
+    @property
+    def _models(self) -> Trainer:
+        if self._trainer is None:
+            raise RuntimeError("models exist from stage world on")
+        return self._trainer
+
+    # -------------------------------------------------------------------------------------------- batches
+
+    def _demonstrations(self) -> int:
+        try:
+            table = self._at.replay.info().table("demos")
+        except RampError as error:
+            LOG.warning("replay does not say how many demonstrations there are: %s", error)
+            return 0
+        return table.episodes if table else 0
+
+    def _chunks(self, *, online: float) -> Mixture:
+        """For the policy: by priority, without futures."""
+        return self._batches(self._settings.training.policy_batch, online=online, prioritized=True)
+
+    def _windows(self, *, online: float) -> Mixture:
+        """For the world model: uniformly, with the frames at its horizons."""
+        return self._batches(
+            self._settings.training.world_batch, online=online, horizons=tuple(self._settings.world.horizons)
+        )
+
+    def _batches(
+        self, rows: int, *, online: float, prioritized: bool = False, horizons: tuple[int, ...] = ()
+    ) -> Mixture:
+        return open_mixture(
+            self._at.replay,
+            shares(rows, online, workers()),
+            SampleSpec(
+                table="",
+                batch_size=rows,
+                chunk=self._settings.policy.chunk,
+                horizons=horizons,
+                prioritized=prioritized,
+            ),
+            partial(
+                convert,
+                normalizer=self._at.basis.normalizer,
+                failure_penalty=self._settings.advantage.failure_penalty,
+            ),
+        )

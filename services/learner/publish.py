@@ -1,0 +1,79 @@
+"""Publishing: manifest, registry, alias, announcement. What was published before a crash is not published again."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from torch import Tensor
+
+from ramp.errors import RampError
+from ramp.types import Kind
+from services.clients.registry import DirectoryRegistry
+from services.clients.replay import ReplayClient
+from services.common.coordination import Coordination
+from services.common.metrics import LEARNER_VERSION
+
+
+class Publisher:
+    """Worker 0's way to the registry."""
+
+    def __init__(self, registry: DirectoryRegistry, board: Coordination, replay: ReplayClient, recipe: str) -> None:
+        self._registry, self._board, self._replay, self._recipe = registry, board, replay, recipe
+
+    def publish(
+        self, kind: Kind, weights: Mapping[str, Tensor], manifest: Mapping[str, Any], aliases: tuple[str, ...]
+    ) -> int:
+        """The version that stands for `manifest["update"]` of this kind: a new one, or the one of an earlier life.
+
+        Raises Full, Invalid.
+        """
+        number = self._published(kind, int(manifest["update"]))
+        if number is None:
+            number = self._registry.publish(kind, weights, {**manifest, **self._provenance(kind)})
+        self.point(kind, number, aliases)
+        LEARNER_VERSION.labels(kind.value).set(number)
+        return number
+
+    def point(self, kind: Kind, number: int, aliases: tuple[str, ...]) -> None:
+        """Move aliases to a version, and say so."""
+        for alias in aliases:
+            self._registry.alias(kind, alias, number)
+            self._board.publish_alias(kind, alias, number)
+
+    def _published(self, kind: Kind, update: int) -> int | None:
+        for number in reversed(self._registry.versions(kind)):
+            if int(self._registry.manifest(kind, number).get("update", -1)) == update:
+                return number
+        return None
+
+    def _provenance(self, kind: Kind) -> dict[str, Any]:
+        versions = self._registry.versions(kind)
+        return {
+            "parent": versions[-1] if versions else None,
+            "code": code(),
+            "recipe": self._recipe,
+            "watermark": self._watermark(),
+        }
+
+    def _watermark(self) -> dict[str, int]:
+        """Items that each table had received; empty where replay does not answer just now."""
+        try:
+            return {table.name: table.inserted_items for table in self._replay.info().tables}
+        except RampError:
+            return {}
+
+
+def finite(means: Mapping[str, float]) -> dict[str, float]:
+    """Metrics for a manifest, which is JSON."""
+    return {name: value for name, value in means.items() if math.isfinite(value)}
+
+
+def code() -> str:
+    """Version of the code that trained."""
+    try:
+        return f"ramp-fleet {version('ramp-fleet')}"
+    except PackageNotFoundError:
+        return "ramp-fleet, from source"

@@ -1,0 +1,76 @@
+"""The published world model, frozen: the only one whose tokens the policy ever sees, on actors and here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ramp.data.normalize import Normalizer
+from ramp.data.transforms import fold_of, observation_tensors
+from ramp.interfaces import Registry
+from ramp.models.manifest import load_world
+from ramp.models.world.model import WorldModel
+from ramp.types import Episode, Kind, Observation
+
+CACHED = 16_384  # token sets kept; beyond it the oldest are forgotten
+Key = tuple[str, int]
+
+
+class PublishedWorld:
+    """One world-model version. Tokens of a frame are predicted once and kept: the model does not change any more.
+
+    A prediction starts from noise, but at this end of the flow the answer hardly depends on it, so that one draw per
+    frame stands for all.
+    """
+
+    def __init__(self, model: WorldModel, version: int, device: torch.device) -> None:
+        self.version = version
+        self._model = model.to(device).eval().requires_grad_(False)
+        self._device = device
+        self._tokens: dict[Key, Tensor] = {}
+
+    @classmethod
+    def from_registry(cls, registry: Registry, version: int, device: torch.device) -> PublishedWorld:
+        """Raises NotFound, Corrupt, Invalid."""
+        tensors, manifest = registry.load(Kind.WORLD, version)
+        return cls(load_world(tensors, manifest), version, device)
+
+    def tokens(self, keys: Sequence[Key], tensors: Mapping[str, Tensor], generator: torch.Generator) -> Tensor:
+        """float32 [B, N, D] for the frames `keys` (episode, step), whose observations are the rows of `tensors`."""
+        missing = [row for row, key in enumerate(keys) if key not in self._tokens]
+        if missing:
+            chosen = {name: tensors[name][missing] for name in ("images", "proprio", "words")}
+            predicted = self._model.predict(chosen, generator=generator).tokens
+            self._tokens.update({keys[row]: found for row, found in zip(missing, predicted, strict=True)})
+        found = torch.stack([self._tokens[key] for key in keys])
+        self._forget()
+        return found
+
+    def remaining(self, episode: Episode, rows: slice, normalizer: Normalizer, seed: int) -> np.ndarray:
+        """float32 [F'] in [0, 1]: remaining time at some of the episode's frames, by the head that never learned from
+        this episode (cross-fitting; PAPERS 1.14)."""
+        observations = _observations(episode, rows)
+        tensors = {k: v.to(self._device) for k, v in observation_tensors(observations, normalizer).items()}
+        generator = torch.Generator(device=self._device).manual_seed(seed)
+        both = self._model.predict(tensors, generator=generator).remaining
+        return both[:, fold_of(episode.header.episode_id)].clamp(0.0, 1.0).cpu().numpy().astype(np.float32)
+
+    def _forget(self) -> None:
+        while len(self._tokens) > CACHED:
+            del self._tokens[next(iter(self._tokens))]
+
+
+def _observations(episode: Episode, rows: slice) -> list[Observation]:
+    steps, instruction = episode.steps, episode.header.instruction
+    frames = range(len(steps.frame_row))[rows]
+    return [
+        Observation(
+            images={camera: images[frame] for camera, images in steps.images.items()},
+            proprio=steps.proprio[steps.frame_row[frame]],
+            instruction=instruction,
+        )
+        for frame in frames
+    ]

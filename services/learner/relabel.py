@@ -1,0 +1,129 @@
+"""Relabelling: a new world model's values for every episode, in slices between updates.
+
+    query -> fetch (ahead, in a thread) -> predict a few frames per slice -> annotate -> commit
+
+A new world-model version labels everything anew; until the server commits, batches carry the old labels. Episodes that
+arrive later are added to the same generation (`extends`). There is no state to save: the server knows what is labelled.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from typing import Any
+
+import numpy as np
+
+from ramp.data.normalize import Normalizer
+from ramp.errors import RampError
+from ramp.replay.info import EpisodeInfo
+from ramp.types import Episode
+from services.clients.replay import ReplayClient
+from services.common.metrics import LEARNER_RELABEL_FAILURES, LEARNER_RELABELLED
+from services.learner.published import PublishedWorld
+
+LOG = logging.getLogger(__name__)
+
+FRAMES = 32  # predicted in one slice
+AHEAD = 3  # episodes fetched ahead
+PAUSE_S = 3.0  # between looks for new episodes, and after a failure
+
+Labels = tuple[str, np.ndarray, np.ndarray]  # episode, steps int32 [F], remaining float32 [F]
+
+
+class Relabeller:
+    """Worker 0's. `slice()` costs one small prediction at most; `finish()` labels all that is there now."""
+
+    def __init__(self, replay: ReplayClient, normalizer: Normalizer) -> None:
+        self._replay, self._normalizer = replay, normalizer
+        self._world: PublishedWorld | None = None
+        self._pool = ThreadPoolExecutor(2, thread_name_prefix="relabel")
+        self._pass: Iterator[Future[Any] | None] | None = None
+        self._due = 0.0
+
+    def use(self, world: PublishedWorld) -> None:
+        """From now on label with this version; a pass of an older one is broken off."""
+        self._world, self._pass, self._due = world, None, 0.0
+
+    def slice(self) -> None:
+        """Get on a little; never waits."""
+        if self._pass is None:
+            if self._world is None or time.monotonic() < self._due:
+                return
+            self._pass = self._run(self._world)
+        self._advance(self._pass)
+
+    def finish(self) -> bool:
+        """A whole pass, waiting for it; whether it was committed, or there was nothing to label."""
+        if self._world is None:
+            return True
+        self._pass = current = self._run(self._world)
+        while self._pass is current:
+            waited = self._advance(current)
+            if waited is not None:
+                wait([waited])
+        return self._failed is None
+
+    def close(self) -> None:
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    _failed: RampError | None = None
+
+    def _advance(self, current: Iterator[Future[Any] | None]) -> Future[Any] | None:
+        """One step of a pass; the future that it waits for, if it does."""
+        try:
+            return next(current)
+        except StopIteration:
+            self._failed = None
+        except RampError as error:
+            LOG.warning("relabelling is tried again later: %s", error)
+            LEARNER_RELABEL_FAILURES.inc()
+            self._failed = error
+        self._pass, self._due = None, time.monotonic() + PAUSE_S
+        return None
+
+    def _run(self, world: PublishedWorld) -> Iterator[Future[Any] | None]:
+        """One pass; yields after each small piece of work, and the future while it waits for the server."""
+        info = self._pool.submit(self._replay.info)
+        yield from _until(info)
+        extends = info.result().annotation_version == world.version
+        wanted = self._pool.submit(self._replay.query, unlabelled_by=world.version if extends else 0)
+        yield from _until(wanted)
+        labels: list[Labels] = []
+        for pending in self._fetched(wanted.result()):
+            yield from _until(pending)
+            yield from self._predict(world, pending.result(), labels)
+        if labels:
+            commit = self._pool.submit(self._replay.annotate, world.version, labels, extends=extends)
+            yield from _until(commit)
+            LEARNER_RELABELLED.inc(len(labels))
+            if not extends:
+                LOG.info("world model %d labelled %d episodes: %s", world.version, len(labels), commit.result())
+            else:
+                commit.result()
+
+    def _fetched(self, episodes: Sequence[EpisodeInfo]) -> Iterator[Future[Episode]]:
+        """Episodes in order, a few of them fetched ahead."""
+        ahead: deque[Future[Episode]] = deque()
+        for info in episodes:
+            ahead.append(self._pool.submit(self._replay.fetch, info.episode_id))
+            if len(ahead) > AHEAD:
+                yield ahead.popleft()
+        yield from ahead
+
+    def _predict(self, world: PublishedWorld, episode: Episode, labels: list[Labels]) -> Iterator[None]:
+        rows = episode.steps.frame_row
+        parts = []
+        for start in range(0, len(rows), FRAMES):
+            parts.append(world.remaining(episode, slice(start, start + FRAMES), self._normalizer, seed=start))
+            yield None
+        steps = episode.steps.step[rows].astype(np.int32)
+        labels.append((episode.header.episode_id, steps, np.concatenate(parts or [np.zeros(0, np.float32)])))
+
+
+def _until(future: Future[Any]) -> Iterator[Future[Any]]:
+    while not future.done():
+        yield future

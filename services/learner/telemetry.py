@@ -1,0 +1,99 @@
+"""What a learner worker tells: presence and curves on the notice board, counters for Prometheus.
+
+Entries of the stream "learner" have the fields stage, update, total, updates_per_s, wait_share, policy_version and
+world_version; every other field is a curve by its own name, the mean since the entry before.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from services.common import metrics
+from services.common.coordination import Coordination
+from services.learner.progress import Progress
+
+STREAM = "learner"
+ROLE = "learner"
+EVERY_S = 1.0  # between entries
+STOP_EVERY_S = 0.5  # between looks at the stop request
+
+
+class Telemetry:
+    """One worker's voice. Worker 0 alone writes the stream; every worker announces itself."""
+
+    def __init__(self, board: Coordination, rank: int, *, metrics_port: int = 0) -> None:
+        self._board, self._rank, self._port = board, rank, metrics_port
+        self._sums: dict[str, float] = defaultdict(float)
+        self._counts: dict[str, int] = defaultdict(int)
+        self._updates, self._waited, self._began = 0, 0.0, time.monotonic()
+        self._stop, self._stop_due = False, 0.0
+        self._total = 0
+        self.means: dict[str, float] = {}  # of the last entry that had curves
+
+    def announce(self, progress: Progress, total: int) -> None:
+        """Presence with the process id; written at every stage and kept alive by the notice board's heartbeat."""
+        self._total = total
+        fields = {"pid": os.getpid(), "rank": self._rank, "metrics_port": self._port, **_place(progress, total)}
+        self._board.announce(ROLE, f"learner-{self._rank}", fields)
+
+    def updated(self, model: str, report: Mapping[str, float], progress: Progress) -> None:
+        """An update of one model was applied, with what its algorithm reports."""
+        metrics.LEARNER_UPDATES.labels(model).inc()
+        metrics.progress(f"learner-{progress.stage}")
+        self._updates += 1
+        for name, value in report.items():
+            self.observe(f"{model}.{name}", value)
+
+    def observe(self, curve: str, value: float) -> None:
+        """A value of a curve."""
+        self._sums[curve] += value
+        self._counts[curve] += 1
+
+    @contextmanager
+    def spent(self, what: str) -> Iterator[None]:
+        """Counts the body's time; "wait" is the time in which the learner had no data."""
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            seconds = time.monotonic() - began
+            metrics.LEARNER_SECONDS.labels(what).inc(seconds)
+            self._waited += seconds if what == "wait" else 0.0
+
+    def tell(self, progress: Progress, *, now: bool = False) -> None:
+        """Write an entry if one is due, or at once."""
+        if not now and time.monotonic() - self._began < EVERY_S:
+            return
+        seconds = max(1e-6, time.monotonic() - self._began)
+        curves = {name: self._sums[name] / self._counts[name] for name in self._sums}
+        self.means |= curves
+        for name, value in curves.items():
+            metrics.LEARNER_LOSS.labels(name).set(value)
+        if self._rank == 0:
+            share = {"updates_per_s": self._updates / seconds, "wait_share": min(1.0, self._waited / seconds)}
+            self._board.emit(STREAM, {**_place(progress, self._total), **share, **curves})
+            self.announce(progress, self._total)
+        self._sums.clear()
+        self._counts.clear()
+        self._updates, self._waited, self._began = 0, 0.0, time.monotonic()
+
+    def stop_requested(self) -> bool:
+        """Whether the run shall stop; asks the board now and then, and remembers a yes."""
+        if not self._stop and time.monotonic() >= self._stop_due:
+            self._stop = self._board.stop_requested()
+            self._stop_due = time.monotonic() + STOP_EVERY_S
+        return self._stop
+
+
+def _place(progress: Progress, total: int) -> dict[str, str | int]:
+    return {
+        "stage": progress.stage,
+        "update": progress.update,
+        "total": total,
+        "policy_version": progress.policy_version,
+        "world_version": progress.world_version,
+    }

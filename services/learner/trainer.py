@@ -1,0 +1,119 @@
+"""The models in training, by name, and one update of one of them.
+
+tokenizer   world model, stage 1's first part
+predictor   world model with the tokenizer frozen: stage 1's second part, and stage 4
+policy      stages 2 and 4
+"""
+
+from __future__ import annotations
+
+import logging
+import zlib
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from ramp.algorithms import RampAlgorithm, TokenizerAlgorithm, WorldModelAlgorithm
+from ramp.models.vla.policy import VLAPolicy
+from ramp.models.world.model import WorldModel
+from services.common import metrics
+from services.common.settings import Settings
+from services.learner.batches import Sampled
+from services.learner.checkpoint import States
+from services.learner.engine import DivergedError, Engine, Plan, rank, training_device
+from services.learner.progress import Basis
+from services.learner.published import PublishedWorld
+
+LOG = logging.getLogger(__name__)
+
+TOKENIZER, PREDICTOR, POLICY = "tokenizer", "predictor", "policy"
+BAD_IN_A_ROW = 3  # updates that were not finite; then the weights themselves are suspected
+
+
+class Trainer:
+    """Engines over one world model and one policy. Every worker holds the same; each trains on its share of rows."""
+
+    def __init__(self, settings: Settings, basis: Basis, states: States) -> None:
+        self._settings = settings
+        self.device = training_device()
+        torch.manual_seed(settings.seed)
+        self.world = WorldModel(settings.world, basis.schema).to(self.device)
+        self.policy = VLAPolicy(settings.policy, basis.schema, self.world.token_shape).to(self.device)
+        self._algorithms: dict[str, Any] = {
+            TOKENIZER: TokenizerAlgorithm(),
+            PREDICTOR: WorldModelAlgorithm(),
+            POLICY: RampAlgorithm(),
+        }
+        self._engines: dict[str, Engine] = {}
+        self._states = states
+        self._bad = 0
+
+    def engine(self, name: str) -> Engine:
+        """The engine of that name; made on first use, going on from the checkpoint it was loaded with. Collective."""
+        if name not in self._engines:
+            if name in (TOKENIZER, PREDICTOR):
+                self.world.train_only(name)
+            engine = Engine(self.policy if name == POLICY else self.world, self._plan(name))
+            if name in self._states:
+                engine.load(self._states.pop(name))
+            self._engines[name] = engine
+        return self._engines[name]
+
+    def drop(self, name: str) -> None:
+        """Training of this part is over."""
+        if name in self._engines:
+            self._engines.pop(name).close()
+
+    def states(self) -> States:
+        """Of all engines, for a checkpoint; of those not made yet, what was loaded for them. Collective."""
+        return {**self._states, **{name: engine.state() for name, engine in self._engines.items()}}
+
+    def update(
+        self, name: str, sampled: Sampled, world: PublishedWorld | None = None
+    ) -> tuple[bool, Mapping[str, float]]:
+        """One update; whether it was applied, and the algorithm's report. The policy is given `world`'s tokens.
+
+        Raises DivergedError after BAD_IN_A_ROW updates that were not finite. Collective.
+        """
+        engine = self.engine(name)
+        tensors = {key: tensor.to(self.device) for key, tensor in sampled.tensors.items()}
+        if world is not None:
+            tensors["world_tokens"] = world.tokens(sampled.keys, tensors, self._generator("tokens", engine.updates))
+        generator = self._generator(name, engine.updates)
+        loss, report = engine.loss(self._algorithms[name], tensors, generator=generator)
+        if engine.step(loss):
+            self._bad = 0
+            return True, report
+        self._skip(name, engine.updates)
+        return False, {}
+
+    def _skip(self, name: str, update: int) -> None:
+        self._bad += 1
+        metrics.LEARNER_SKIPPED.labels(name).inc()
+        LOG.warning("update %d of the %s was not finite and is left out (%d in a row)", update, name, self._bad)
+        if self._bad >= BAD_IN_A_ROW:
+            raise DivergedError(f"{self._bad} updates of the {name} in a row were not finite")
+
+    def _generator(self, name: str, update: int) -> torch.Generator:
+        """Noise by position, not by history: the same after any resume, different for every worker and attempt."""
+        place = f"{self._settings.seed}/{name}/{update}/{self._bad}/{rank()}"
+        return torch.Generator(device=self.device).manual_seed(zlib.crc32(place.encode()))
+
+    def _plan(self, name: str) -> Plan:
+        training, stages = self._settings.training, self._settings.stages
+        spans = {
+            TOKENIZER: (stages.tokenizer_updates,),
+            PREDICTOR: (stages.world_updates, stages.joint_updates // training.world_every),
+            POLICY: (stages.policy_updates, stages.joint_updates),
+        }
+        return Plan(
+            lr=training.policy_lr if name == POLICY else training.world_lr,
+            weight_decay=training.weight_decay,
+            grad_clip=training.grad_clip,
+            spans=spans[name],
+            warmup=training.warmup,
+            final_lr=training.final_lr,
+            ema=training.ema if name == POLICY else 0.0,
+            zero_stage=self._settings.learner.zero_stage,
+        )
