@@ -20,6 +20,7 @@ class DemosConfig:
 
     episodes_per_task: int = 16
     noise: float = 0.3  # standard deviation added to the expert's action, in action units
+    noise_steps: int = 1  # steps for which one draw of it lasts; longer ones lead further astray
 
 
 @dataclass(frozen=True, kw_only=True)

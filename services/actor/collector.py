@@ -63,7 +63,7 @@ class Collector:
     def _driver(self, assignment: Assignment, env: Env, watch: Stopwatch) -> Driver:
         seed = seed_of(self._recipe.seed, assignment)
         if assignment.purpose == "demo":
-            return Demonstrator(env, make_expert(env), watch, noise=self._recipe.demos.noise, seed=seed)
+            return Demonstrator(env, make_expert(env), watch, config=self._recipe.demos, seed=seed)
         agent = self._agents.get(assignment.policy_version, env.schema)
         if assignment.purpose == "eval" or self._recipe.takeover.max_takeovers == 0:
             return Pilot(env, agent, watch, seed=seed)

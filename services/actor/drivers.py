@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from ramp.interfaces import Actor, Env, Expert
+from ramp.recipes.recipe import DemosConfig
 from ramp.types import Observation, Source
 from services.actor.camera import Camera, Stopwatch
 from services.actor.intervention import Takeover
@@ -42,17 +43,19 @@ class Demonstrator:
     version = 0
     takeovers = 0
 
-    def __init__(self, env: Env, expert: Expert, watch: Stopwatch, *, noise: float, seed: int) -> None:
+    def __init__(self, env: Env, expert: Expert, watch: Stopwatch, *, config: DemosConfig, seed: int) -> None:
         self.values: list[tuple[int, float]] = []
-        self._expert, self._noise, self._watch = expert, noise, watch
+        self._expert, self._config, self._watch = expert, config, watch
         self._random = np.random.default_rng(seed)
         self._low, self._high = bounds(env)
+        self._noise = np.zeros_like(self._low)
 
     def choose(self, step: int, proprio: np.ndarray, camera: Camera) -> Choice:
         with self._watch("expert"):
             action = np.asarray(self._expert.act(), np.float32)
-        noise = self._random.normal(0.0, self._noise, action.shape).astype(np.float32) if self._noise else 0.0
-        return Choice(action=np.clip(action + noise, self._low, self._high), source=Source.DEMO)
+        if step % self._config.noise_steps == 0:
+            self._noise = self._random.normal(0.0, self._config.noise, action.shape).astype(np.float32)
+        return Choice(action=np.clip(action + self._noise, self._low, self._high), source=Source.DEMO)
 
 
 class Pilot:

@@ -36,6 +36,7 @@ RANGES: Mapping[str, tuple[float, float]] = {
     "advantage.rollout_positive": (0, 1),
     "demos.episodes_per_task": (1, INFINITE),
     "demos.noise": (0, 10),
+    "demos.noise_steps": (1, INFINITE),
     "takeover.patience": (1, INFINITE),
     "takeover.min_progress": (0, 1),
     "takeover.hold": (1, INFINITE),

@@ -7,7 +7,7 @@ import pytest
 
 from ramp.envs import make_expert
 from ramp.envs.counting import read_action_step
-from ramp.recipes.recipe import TakeoverConfig
+from ramp.recipes.recipe import DemosConfig, TakeoverConfig
 from ramp.types import Source
 from services.actor.camera import Camera, Stopwatch
 from services.actor.drivers import Choice, Demonstrator, Driver, Pilot
@@ -25,9 +25,9 @@ def drive(driver: Driver, camera: Camera, env, steps: int) -> list[Choice]:
     return chosen
 
 
-def demonstrate(noise: float, seed: int = 0) -> np.ndarray:
+def demonstrate(noise: float, seed: int = 0, steps: int = 1) -> np.ndarray:
     env, watch = counting_env(), Stopwatch()
-    driver = Demonstrator(env, make_expert(env), watch, noise=noise, seed=seed)
+    driver = Demonstrator(env, make_expert(env), watch, config=DemosConfig(noise=noise, noise_steps=steps), seed=seed)
     chosen = drive(driver, Camera(env, watch), env, 5)
     assert {choice.source for choice in chosen} == {Source.DEMO}
     return np.stack([choice.action for choice in chosen])
@@ -44,6 +44,13 @@ def test_noise_is_within_the_bounds_and_repeatable() -> None:
     assert not np.array_equal(noisy, demonstrate(0.0))
     assert np.array_equal(noisy, demonstrate(3.0))
     assert not np.array_equal(noisy, demonstrate(3.0, seed=1))
+
+
+def test_one_draw_of_noise_may_last_for_several_steps() -> None:
+    noise = demonstrate(0.1, steps=3)[:, 1] - demonstrate(0.0)[:, 1]
+
+    assert np.allclose(noise[1:3], noise[1], atol=1e-6)
+    assert not np.allclose(noise[3], noise[2], atol=1e-4)
 
 
 def test_the_policy_sees_a_frame_only_where_it_decides() -> None:

@@ -8,7 +8,7 @@ import pytest
 from ramp.envs import make_expert
 from ramp.envs.counting import read_seed, read_step
 from ramp.errors import Invalid
-from ramp.recipes.recipe import TakeoverConfig
+from ramp.recipes.recipe import DemosConfig, TakeoverConfig
 from ramp.types import EpisodeSummary, Outcome, Source
 from services.actor.assignment import Assignment
 from services.actor.camera import Stopwatch
@@ -20,7 +20,7 @@ from tests.unit.services.actor.fakes import CONFIG, FakeAgent, FakeReplay, FakeW
 
 def demo(replay: FakeReplay, *, noise: float = 0.3, seed: int = 3) -> EpisodeSummary:
     env, watch = counting_env(), Stopwatch()
-    driver = Demonstrator(env, make_expert(env), watch, noise=noise, seed=seed)
+    driver = Demonstrator(env, make_expert(env), watch, config=DemosConfig(noise=noise), seed=seed)
     road = Road(replay=replay, robot="actor-0", frame_stride=CONFIG.frame_stride, batch_steps=5)
     return collect(env, driver, assignment("demo", seed), road, watch)
 
