@@ -1,0 +1,68 @@
+"""BENCHMARKS.md, from the results and from nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.record import Result, Row
+
+PAGE = Path(__file__).parents[1] / "BENCHMARKS.md"
+APART = ("name", "value", "unit", "baseline", "ratio", "target")  # keys with a column, or a place, of their own
+
+HEAD = """# Benchmarks
+
+Written by `make bench` from the files in `benchmarks/results/`; do not edit. A ratio compares two figures of the same
+run on the same machine, so it can be compared with others; the figures themselves depend on the machine and on what
+else runs there. Repeat with `make bench`, or one of them with `make bench ARGS="rollout"`.
+"""
+
+
+def page(results: Sequence[Result]) -> str:
+    parts = [HEAD]
+    if ratios := [row for result in results for row in result.rows if "ratio" in row]:
+        parts += ["## Ratios\n", table(("what", "ratio", "target"), map(ratio_cells, ratios))]
+    for result in results:
+        parts += [f"## {result.name}\n", _origin(result), table(("what", "measured"), map(_cells, result.rows))]
+    return "\n".join(parts)
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |\n" for line in lines)
+
+
+def ratio_cells(row: Row) -> tuple[str, str, str]:
+    return row["name"], number(row["ratio"]), number(row.get("target", ""))
+
+
+def number(value: Any) -> str:
+    """A figure as short as it is still right: three to four significant digits."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return str(value)
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+
+
+def _cells(row: Row) -> tuple[str, str]:
+    figures = [f"{number(row['value'])} {row.get('unit', '')}".strip()] if "value" in row else []
+    if "baseline" in row:
+        figures.append(f"beside {number(row['baseline'])} {row.get('unit', '')}".strip())
+    if "ratio" in row:
+        figures.append(f"ratio {number(row['ratio'])}")
+    figures += [f"{key.replace('_', ' ')} {number(value)}" for key, value in row.items() if key not in APART]
+    return row["name"], ", ".join(figures)
+
+
+def _origin(result: Result) -> str:
+    machine = ", ".join(f"{key} {_figure(key, value)}" for key, value in result.machine.items())
+    seeds = ", ".join(map(str, result.seeds)) or "none"
+    commit = result.commit[:10] + "+" * result.commit.endswith("+")
+    return (
+        f"`{result.command}` at commit `{commit or 'unknown'}`, {result.date[:10]}, in "
+        f"{result.seconds:.0f} s. Seeds: {seeds}. Machine: {machine}.\n"
+    )
+
+
+def _figure(key: str, value: Any) -> str:
+    return f"{value / 2**30:.0f} GiB" if key.endswith("bytes") else str(value)

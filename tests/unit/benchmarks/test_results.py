@@ -1,0 +1,81 @@
+"""Results and their page: what stands in BENCHMARKS.md is what stands in the JSON files."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from benchmarks.__main__ import MeasurementError, learner_wait
+from benchmarks.page import PAGE, number, page
+from benchmarks.record import Result, load, save
+
+RESULT = Result(
+    name="engine",
+    command="python -m benchmarks engine",
+    commit="0123456789abcdef+",
+    date="2026-11-21T10:00:00+00:00",
+    machine={"cpu": "some", "memory_bytes": 8 << 30},
+    seeds=(0, 1),
+    seconds=12.3,
+    rows=(
+        {"name": "step, DeepSpeed | PyTorch", "ratio": 1.0432, "target": 1.1},
+        {"name": "sample", "value": 1234.5, "unit": "items/s", "baseline": 2000, "streams": 2},
+    ),
+)
+
+
+def test_the_page_in_the_repository_agrees_with_the_results() -> None:
+    assert PAGE.read_text(encoding="utf-8") == page(load()), "run `make bench`, or python -m benchmarks --page"
+
+
+def test_every_published_result_says_how_it_was_made() -> None:
+    for result in load():
+        assert result.command, result.name
+        assert result.date, result.name
+        assert result.commit, result.name
+        assert "host" not in result.machine, result.name
+
+
+def test_a_result_comes_back_from_its_file_as_it_was(tmp_path: Path) -> None:
+    save(RESULT, tmp_path)
+
+    assert load(tmp_path) == [RESULT]
+
+
+def test_the_page_shows_ratios_first_then_every_figure() -> None:
+    text = page([RESULT])
+
+    assert "| step, DeepSpeed \\| PyTorch | 1.043 | 1.1 |" in text
+    assert "| sample | 1,234 items/s, beside 2,000 items/s, streams 2 |" in text
+    assert "commit `0123456789+`, 2026-11-21" in text
+    assert "memory_bytes 8 GiB" in text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0.81234, "0.8123"), (1234.5, "1,234"), (12, "12"), ("x", "x"), (True, "True")]
+)
+def test_figures_are_short(value: object, text: str) -> None:
+    assert number(value) == text
+
+
+def report(folder: Path, share: float | None) -> Path:
+    path = folder / "report.json"
+    time = {"learner_wait_share": share, "learner": [{"name": "waiting for data", "seconds": 3.0}]}
+    facts = {"seed": 3, "recipe": "metaworld", "commit": "abc", "started": "2026-11-21T10:00:00+00:00"}
+    path.write_text(json.dumps({**facts, "time": time, "machine": {"host": "x", "cores": 2}, "seconds": 60.0}))
+    return path
+
+
+def test_the_learners_waiting_is_taken_from_a_runs_report(tmp_path: Path) -> None:
+    result = learner_wait(report(tmp_path, 0.0421))
+
+    assert result.command == "ramp run metaworld seed=3"
+    assert result.rows[0]["ratio"] == 0.0421
+    assert result.machine == {"cores": 2}
+
+
+def test_a_report_without_training_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(MeasurementError, match="did not report"):
+        learner_wait(report(tmp_path, None))
