@@ -174,7 +174,7 @@ class Batch:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EpisodeSummary:
-    """What a collector reports of an episode that replay has acknowledged (or of an evaluation, which is not stored)."""
+    """What a collector reports of an episode that replay has acknowledged, or of an evaluation, which is not stored."""
 
     episode_id: str
     task: str
