@@ -43,10 +43,11 @@ def remaining_time(
 ) -> np.ndarray:
     """Label of the value: remaining steps over the task's limit, failures later by the penalty, cut to [0, 1].
 
-    float32, any common shape. Normalised by the limit and not by the episode's own length, so that speed counts
-    (RECAP; PAPERS 1.14). `failure_penalty` is C_fail over max_steps (RAMP Eq. 5).
+    float32, any common shape; `step` is about to be taken, so at least one remains. Normalised by the limit and not by
+    the episode's own length, so that speed counts (RECAP; PAPERS 1.14). `failure_penalty` is C_fail over max_steps
+    (RAMP Eq. 5).
     """
-    remaining = (length - 1 - step) / max_steps + np.where(success, 0.0, failure_penalty)
+    remaining = (length - step) / max_steps + np.where(success, 0.0, failure_penalty)
     return np.clip(remaining, 0.0, 1.0).astype(np.float32)
 
 

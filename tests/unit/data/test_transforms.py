@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from ramp import advantage
 from ramp.data.normalize import Normalizer
 from ramp.data.transforms import fold_of, observation_tensors, remaining_time, to_tensors
 from ramp.data.words import LONGEST, word_ids
@@ -43,12 +44,12 @@ def test_a_batch_without_horizons_has_no_future() -> None:
     assert "future_images" not in to_tensors(batch(2, horizons=0), normalizer())
 
 
-def test_remaining_time_counts_down_to_zero_at_success() -> None:
+def test_remaining_time_counts_down_to_the_last_step_before_success() -> None:
     label = remaining_time(np.array([0, 9]), np.array([10, 10]), np.array([40, 40]), np.array([True, True]), 1.0)
-    assert label.tolist() == pytest.approx([9 / 40, 0.0])
+    assert label.tolist() == pytest.approx([10 / 40, 1 / 40])
 
 
-@pytest.mark.parametrize(("penalty", "expected"), [(0.0, 9 / 40), (0.5, 0.5 + 9 / 40), (1.0, 1.0)])
+@pytest.mark.parametrize(("penalty", "expected"), [(0.0, 10 / 40), (0.5, 0.5 + 10 / 40), (1.0, 1.0)])
 def test_failure_comes_later_by_the_penalty_and_is_cut_at_one(penalty: float, expected: float) -> None:
     label = remaining_time(np.array([0]), np.array([10]), np.array([40]), np.array([False]), penalty)
     assert label.tolist() == pytest.approx([expected])
@@ -73,3 +74,11 @@ def test_widths_other_than_the_normalisers_are_refused() -> None:
         to_tensors(batch(2), narrow)
     with pytest.raises(Invalid, match="action"):
         to_tensors(replace(batch(2), action=np.zeros((2, 4, 5), np.float32)), normalizer())
+
+
+def test_the_label_of_a_batch_is_the_remaining_time_that_advantages_are_made_of() -> None:
+    for success in (True, False):
+        whole = advantage.remaining_time(10, max_steps=40, success=success, failure_penalty=0.5)
+        steps = np.arange(10)
+        label = remaining_time(steps, np.full(10, 10), np.full(10, 40), np.full(10, success), 0.5)
+        np.testing.assert_allclose(label, whole, atol=1e-7)
