@@ -30,7 +30,7 @@ import json
 import os
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, ClassVar
@@ -124,6 +124,7 @@ class Learner(Event):
     wait_share: float  # of the time since the last report, spent waiting for data, in [0, 1]
     policy_version: int
     world_version: int
+    spent_s: Mapping[str, float] = field(default_factory=dict)  # seconds since the last report, by what
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,7 +1,8 @@
 """What a learner worker tells: presence and curves on the notice board, counters for Prometheus.
 
 Entries of the stream "learner" have the fields stage, update, total, updates_per_s, wait_share, policy_version and
-world_version; every other field is a curve by its own name, the mean since the entry before.
+world_version. `spent_s.<what>` are seconds since the entry before; every other field is a curve by its own name, the
+mean since then.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ class Telemetry:
         self._board, self._rank, self._port = board, rank, metrics_port
         self._sums: dict[str, float] = defaultdict(float)
         self._counts: dict[str, int] = defaultdict(int)
-        self._updates, self._waited, self._began = 0, 0.0, time.monotonic()
+        self._updates, self._began = 0, time.monotonic()
+        self._spent: dict[str, float] = defaultdict(float)
         self._stop, self._stop_due = False, 0.0
         self._total = 0
         self.means: dict[str, float] = {}  # of the last entry that had curves
@@ -62,7 +64,7 @@ class Telemetry:
         finally:
             seconds = time.monotonic() - began
             metrics.LEARNER_SECONDS.labels(what).inc(seconds)
-            self._waited += seconds if what == "wait" else 0.0
+            self._spent[what] += seconds
 
     def tell(self, progress: Progress, *, now: bool = False) -> None:
         """Write an entry if one is due, or at once."""
@@ -74,12 +76,14 @@ class Telemetry:
         for name, value in curves.items():
             metrics.LEARNER_LOSS.labels(name).set(value)
         if self._rank == 0:
-            share = {"updates_per_s": self._updates / seconds, "wait_share": min(1.0, self._waited / seconds)}
-            self._board.emit(STREAM, {**_place(progress, self._total), **share, **curves})
+            share = {"updates_per_s": self._updates / seconds, "wait_share": min(1.0, self._spent["wait"] / seconds)}
+            spent = {f"spent_s.{what}": value for what, value in self._spent.items()}
+            self._board.emit(STREAM, {**_place(progress, self._total), **share, **spent, **curves})
             self.announce(progress, self._total)
         self._sums.clear()
         self._counts.clear()
-        self._updates, self._waited, self._began = 0, 0.0, time.monotonic()
+        self._spent.clear()
+        self._updates, self._began = 0, time.monotonic()
 
     def stop_requested(self) -> bool:
         """Whether the run shall stop; asks the board now and then, and remembers a yes."""

@@ -111,7 +111,7 @@ def _times(findings: Findings) -> list[tuple[str, Any, str]]:
     return [
         ("the run, by stage", time.stages, ""),
         ("actors, added up", time.actors, speed),
-        ("learner, between its reports", time.learner, waited),
+        ("learner, while it trains", time.learner, waited),
     ]
 
 

@@ -16,10 +16,20 @@ LONGEST_REPORT_GAP_S = 60.0
 """A longer silence of the learner was a death or a restart, not work between two reports."""
 
 
+WAIT = "wait"
+LEARNER_WORDS = {
+    "update": "updates",
+    WAIT: "waiting for data",
+    "relabel": "relabelling",
+    "publish": "publishing",
+    "checkpoint": "checkpoints",
+}
+
+
 def time_spent(events: Sequence[Event], elapsed: Elapsed) -> TimeSpent:
     summaries = [event.summary for event in events if isinstance(event, journal.Episode)]
     learner = learner_time([event for event in events if isinstance(event, journal.Learner)])
-    waiting = next((share.seconds for share in learner if share.name == "waiting for data"), 0.0)
+    waiting = next((share.seconds for share in learner if share.name == LEARNER_WORDS[WAIT]), 0.0)
     busy = sum(share.seconds for share in learner)
     inside = sum(summary.seconds for summary in summaries)
     return TimeSpent(
@@ -57,14 +67,18 @@ def actor_time(summaries: Sequence[EpisodeSummary], available: float) -> tuple[S
 
 
 def learner_time(reports: Sequence[journal.Learner]) -> tuple[Share, ...]:
-    """Seconds between consecutive reports, split by their share of waiting."""
+    """Seconds by what the learner did in the stages in which it trains; what it does not name is "other"."""
     parts: dict[str, float] = defaultdict(float)
     for before, after in pairwise(reports):
         gap = after.t - before.t
-        if 0 < gap <= LONGEST_REPORT_GAP_S and after.total:
-            parts["updates"] += gap * (1 - after.wait_share)
-            parts["waiting for data"] += gap * after.wait_share
-    return _shares(parts)
+        if not (0 < gap <= LONGEST_REPORT_GAP_S and after.total and before.stage == after.stage):
+            continue
+        spent = dict(after.spent_s) or {"update": gap * (1 - after.wait_share), WAIT: gap * after.wait_share}
+        for name, seconds in spent.items():
+            parts[LEARNER_WORDS.get(name, name)] += seconds
+        parts["other"] += max(0.0, gap - sum(spent.values()))
+    order = [*LEARNER_WORDS.values(), *sorted(parts.keys() - LEARNER_WORDS.values())]
+    return _shares({name: parts[name] for name in order})
 
 
 def _actor_seconds(events: Sequence[Event], elapsed: Elapsed) -> float:

@@ -62,6 +62,21 @@ def test_the_learners_waiting_is_weighted_by_time() -> None:
     assert time.learner_wait_share == pytest.approx((0.5 * 10 + 0.1 * 30) / 40)
 
 
+def test_what_the_learner_says_of_its_time_is_kept_and_the_rest_is_named() -> None:
+    reports = [made_run.learner(START + t, "joint", t, 100) for t in (0, 10)]
+    reports[1] = replace(reports[1], spent_s={"update": 6.0, "wait": 1.0, "relabel": 2.0})
+
+    time = gather([made_run.started(), *reports], "runs/x").time
+
+    assert {share.name: share.seconds for share in time.learner} == {
+        "updates": 6.0,
+        "waiting for data": 1.0,
+        "relabelling": 2.0,
+        "other": 1.0,
+    }
+    assert time.learner_wait_share == pytest.approx(0.1)
+
+
 def test_an_episode_found_in_replay_is_counted_once() -> None:
     summary = made_run.summary(1, "hammer-v3", "rollout", won=True)
     found = journal.Adopted(
