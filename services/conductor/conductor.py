@@ -145,14 +145,15 @@ class Conductor:
 
     def _end(self, reason: str) -> None:
         """Stop everything in order, and say so last of all."""
-        finished = reason == "done"
+        hard = self._signals > 1
         try:
-            if finished:
-                self._adopt()
-            if not finished:
+            if reason != "done":
                 self._say(f"stopping: {reason}")
                 self._show(self._view())
-            self._note_all(self._fleet.stop(hard=self._signals > 1))
+            self._note_all(self._fleet.stop_work(hard=hard))
+            if self._fleet.watch.replay.answers:
+                self._adopt()
+            self._note_all(self._fleet.stop_services(hard=hard))
         finally:
             seconds = time.monotonic() - self._began
             self._note(journal.RunFinished(reason=reason, seconds=seconds, peak_bytes=self.ledger.peak_bytes))

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import ray
 
-from ramp.errors import Unavailable
+from ramp.errors import Invalid, Unavailable
 from ramp.types import EpisodeSummary
 from services.actor.worker import start_actor
 from services.common.settings import Settings
@@ -160,7 +160,9 @@ class Crew:
         return Process(name=member.name, what="restarted" if member.restarts else "started", pid=member.pid)
 
     def _failed(self, member: Member, reference: Any, error: ray.exceptions.RayTaskError) -> Iterator[Lost]:
-        """The actor lives, its assignment raised."""
+        """The actor lives, its assignment raised. Wrong input does not get better by trying again."""
+        if isinstance(error.cause, Invalid):
+            raise error.cause
         why = _in_short(error)
         dispatch = member.queue.pop(reference, None)
         _count(member, why)
@@ -203,6 +205,6 @@ def _count(member: Member, why: str) -> None:
 
 
 def _in_short(error: ray.exceptions.RayTaskError) -> str:
-    cause = error.cause if isinstance(getattr(error, "cause", None), BaseException) else error
+    cause = error.cause if isinstance(error.cause, BaseException) else error
     lines = [line.strip() for line in str(cause).splitlines() if line.strip()]
     return f"{type(cause).__name__}: {lines[-1][:300] if lines else 'no message'}"

@@ -50,7 +50,7 @@ def evaluate(
             tell(f"{event.name} {event.what}")
         yield from _drain(fleet.crew, list(reversed(todo)), tell)
     finally:
-        for event in fleet.stop():
+        for event in (*fleet.stop_work(), *fleet.stop_services()):
             tell(f"{event.name} {event.what}")
 
 

@@ -35,6 +35,7 @@ class Fleet:
         self.settings, self.rundir = settings, rundir
         self.redis_url = settings.redis.url or f"redis://127.0.0.1:{free_port('127.0.0.1')}/0"
         self.replay_address = settings.replay.address or _own_replay_address(settings)
+        self.replay_metrics_port = 0 if settings.replay.address else free_port(settings.metrics.host)
         self.children = self._children()
         self.registry = DirectoryRegistry(rundir.registry)
         self.board = Coordination(self.redis_url, rundir.path.name)
@@ -71,11 +72,15 @@ class Fleet:
         yield from self.learner.poll()
 
     def publish_targets(self) -> None:
-        """Let Prometheus find every process that has announced itself."""
-        targets.write(self.rundir.targets, targets.groups(self.board.presence(), self.settings.metrics.host))
+        """Let Prometheus find the children and every process that has announced itself."""
+        host = self.settings.metrics.host
+        found = targets.groups(self.board.presence(), host)
+        if self.replay_metrics_port:
+            found.append(targets.group(host, self.replay_metrics_port, "replay", "replay"))
+        targets.write(self.rundir.targets, found)
 
-    def stop(self, *, hard: bool = False) -> Iterator[Process]:
-        """Learner with its checkpoint, actors, Ray, then replay and Redis. `hard` gives nobody time."""
+    def stop_work(self, *, hard: bool = False) -> Iterator[Process]:
+        """Learner with its checkpoint, then actors, whose last episodes reach replay. `hard` gives nobody time."""
         if self.learner.state == "up" and not hard:
             self.board.request_stop("the conductor stops")
             late = "" if self.learner.join(LEARNER_STOP_S) else f"no checkpoint within {LEARNER_STOP_S:g} s"
@@ -83,6 +88,9 @@ class Fleet:
         for member in self.crew.members:
             yield Process(name=member.name, what="stopped", pid=member.pid)
         self.crew.stop(0.0 if hard else ACTORS_STOP_S)
+
+    def stop_services(self, *, hard: bool = False) -> Iterator[Process]:
+        """Ray, then replay and Redis."""
         self.watch.close()
         cluster.stop()
         self.replay.close()
@@ -111,6 +119,7 @@ class Fleet:
         program = topology.role("replay").program
         port = self.replay_address.rsplit(":", 1)[1]
         options = ["--dir", str(self.rundir.replay), "--port", port, "--settings", str(self.rundir.settings)]
+        options += ["--metrics-port", str(self.replay_metrics_port)]
         host = self.settings.replay.host
         return self._command("replay", [sys.executable, "-m", program, *options], lambda: _listens(host, int(port)))
 

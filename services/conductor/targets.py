@@ -13,10 +13,15 @@ from services.common.coordination import Presence
 def groups(presence: Sequence[Presence], host: str) -> list[dict[str, Any]]:
     """One group per process that has announced a metrics port."""
     return [
-        {"targets": [f"{host}:{each.fields['metrics_port']}"], "labels": {"role": each.role, "name": each.name}}
+        group(host, int(each.fields["metrics_port"]), each.role, each.name)
         for each in presence
         if each.fields.get("metrics_port", "0") != "0"
     ]
+
+
+def group(host: str, port: int, role: str, name: str) -> dict[str, Any]:
+    """One process."""
+    return {"targets": [f"{host}:{port}"], "labels": {"role": role, "name": name}}
 
 
 def write(path: Path, found: Sequence[Mapping[str, Any]]) -> bool:
