@@ -23,6 +23,8 @@ SCALARS: Mapping[str, tuple[str, pa.DataType]] = {
     "policy_version": ("policy_version", pa.int32()),
 }
 """Field of StepBatch -> column and its type."""
+PER_STEP = (*SCALARS, "proprio", "action")
+"""Fields of StepBatch with a row per step."""
 
 
 def step_columns(schema: StepSchema) -> pa.Schema:
@@ -136,3 +138,25 @@ def _frames(column: pa.BinaryArray, shape: tuple[int, int, int], name: str) -> t
 def _summary(schema: pa.Schema) -> str:
     text = ", ".join(f"{field.name}: {field.type}" for field in schema)
     return text if len(text) <= 600 else text[:600] + " ..."
+
+
+def join_steps(parts: list[StepBatch], *, images: bool = True) -> StepBatch:
+    """Consecutive batches as one, with or without copying their images."""
+    begins = np.cumsum([0] + [len(part) for part in parts[:-1]])
+    rows = [part.frame_row + begin for part, begin in zip(parts, begins, strict=True)]
+    cameras = parts[0].images if images else {}
+    return StepBatch(
+        frame_row=np.concatenate(rows).astype(np.int32),
+        images={camera: np.concatenate([part.images[camera] for part in parts]) for camera in cameras},
+        **{name: np.concatenate([getattr(part, name) for part in parts]) for name in PER_STEP},
+    )
+
+
+def slice_steps(steps: StepBatch, begin: int, end: int) -> StepBatch:
+    """Rows `begin` to `end` as a batch of views."""
+    first, last = np.searchsorted(steps.frame_row, [begin, end])
+    return StepBatch(
+        frame_row=steps.frame_row[first:last] - np.int32(begin),
+        images={camera: frames[first:last] for camera, frames in steps.images.items()},
+        **{name: getattr(steps, name)[begin:end] for name in PER_STEP},
+    )

@@ -11,7 +11,6 @@ Every method may be called from any thread. Opening a directory rebuilds everyth
 from __future__ import annotations
 
 import difflib
-import fcntl
 import logging
 import os
 import threading
@@ -25,11 +24,13 @@ from ramp.advantage.config import AdvantageConfig
 from ramp.errors import Invalid, NotFound, Unavailable
 from ramp.replay import checkpoint
 from ramp.replay.annotations import Annotations, Values, check_values
+from ramp.replay.columns import join_steps
 from ramp.replay.info import AnnotateResult, EpisodeInfo, Limits, Progress, ReplayInfo
 from ramp.replay.labels import Labelled, Labels, derive
 from ramp.replay.limiter import Limiter
 from ramp.replay.log import SEGMENT_BYTES, Log
-from ramp.replay.store import Entry, Store, describe, join_steps
+from ramp.replay.ownership import own
+from ramp.replay.store import Entry, Store, describe
 from ramp.replay.table import Table, TableConfig
 from ramp.types import Batch, Episode, EpisodeHeader, Outcome, SampleSpec, StepBatch
 
@@ -65,7 +66,7 @@ class Shard:
         """Rebuilds everything. Raises Unavailable where another process has the directory open."""
         self._directory, self.config = directory, config
         directory.mkdir(parents=True, exist_ok=True)
-        self._guard = _own(directory)
+        self._guard = own(directory)
         self._log = Log(directory / "segments", config.segment_bytes)
         self._store = Store(self._log, config.limits)
         self._tables = {name: Table(name, each, self._log.mapped) for name, each in config.tables.items()}
@@ -115,20 +116,25 @@ class Shard:
         """BATCH `number`; durable when it returns. Raises Invalid, Conflict, NotFound, Full, Corrupt."""
         return self._store.append(episode_id, number, steps)
 
-    def end(self, episode_id: str, outcome: Outcome, timeout: float | None = None) -> Progress:
-        """END: waits while a rate limiter holds inserts back, then makes the episode durable and visible.
+    def end(self, episode_id: str, outcome: Outcome, batches: int, timeout: float | None = None) -> Progress:
+        """END of an episode of so many batches: waits while a rate limiter holds inserts back, then makes the episode
+        durable and visible.
 
         Raises Invalid, Conflict, NotFound, Full, Corrupt, Timeout, Unavailable (closing).
         """
         entry = self._store.entry(episode_id)
-        if not self._store.has_ended(entry, outcome):
+        if not self._store.has_ended(entry, outcome, batches):
             for name in entry.header.tables:
                 self._tables[name].limiter.await_insert(timeout)
-        return self._store.end(episode_id, outcome, self._learn_and_insert)
+        return self._store.end(episode_id, outcome, batches, self._learn_and_insert)
 
     def abort(self, episode_id: str) -> Progress:
         """ABORT: nothing of the episode will be sampled. Raises Conflict, NotFound, Full."""
         return self._store.abort(episode_id)
+
+    def header(self, episode_id: str) -> EpisodeHeader:
+        """Of an open or ended episode. Raises NotFound."""
+        return self._store.entry(episode_id).header
 
     def _learn_and_insert(self, entry: Entry) -> None:
         with self._switch:
@@ -239,7 +245,12 @@ class Shard:
 
     def fetch(self, episode_id: str) -> Episode:
         """Raises NotFound, Corrupt."""
-        return self._store.episode(episode_id)
+        header, outcome, parts = self._store.parts(episode_id)
+        return Episode(header=header, steps=join_steps(parts), outcome=outcome)
+
+    def fetch_parts(self, episode_id: str) -> tuple[EpisodeHeader, Outcome, list[StepBatch]]:
+        """An ended episode in the batches in which it came, not copied. Raises NotFound, Corrupt."""
+        return self._store.parts(episode_id)
 
     def info(self) -> ReplayInfo:
         return ReplayInfo(
@@ -278,14 +289,3 @@ class Shard:
             logger.warning("no checkpoint of the counters: %s", error)
         self._log.close()
         os.close(self._guard)
-
-
-def _own(directory: Path) -> int:
-    """A file lock that goes with the process, however it ends."""
-    descriptor = os.open(directory / "LOCK", os.O_CREAT | os.O_RDWR, 0o640)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(descriptor)
-        raise Unavailable(f"{directory} is open in another process") from error
-    return descriptor

@@ -20,7 +20,7 @@ from ramp.replay.log import Log
 from ramp.replay.notes import header_from_note, header_to_note
 from ramp.replay.segment import Mark, Position, Record, digest
 from ramp.replay.validate import check_follows, check_header, check_steps
-from ramp.types import Episode, EpisodeHeader, Outcome, Source, StepBatch
+from ramp.types import EpisodeHeader, Outcome, Source, StepBatch
 
 logger = logging.getLogger(__name__)
 
@@ -129,9 +129,8 @@ class Store:
                 )
                 self._entries[header.episode_id] = entry
                 self._open += 1
-        if entry.note != note or entry.state is State.ABORTED:
-            what = "an episode that was aborted" if entry.note == note else "another episode"
-            raise Conflict("episode_id", header.episode_id, f"this is the id of {what}; use a new one")
+        if entry.note != note:
+            raise Conflict("episode_id", header.episode_id, "this id was used with another header; use a new one")
         self._refuse_damaged(entry)
         self._log.sync(entry.ticket)
         return entry.progress()
@@ -172,11 +171,11 @@ class Store:
         entry.frames += len(steps.frame_row)
         entry.last_timestamp = float(steps.timestamp[-1])
 
-    def end(self, episode_id: str, outcome: Outcome, insert: Callable[[Entry], None]) -> Progress:
+    def end(self, episode_id: str, outcome: Outcome, batches: int, insert: Callable[[Entry], None]) -> Progress:
         """END: durable first, then `insert`ed. Raises Invalid, Conflict, NotFound, Full, Corrupt."""
         entry = self.entry(episode_id)
         with entry.lock:
-            if not self.has_ended(entry, outcome):
+            if not self.has_ended(entry, outcome, batches):
                 with self._lock:
                     order, self._next_order = self._next_order, self._next_order + 1
                 mark = Mark(kind="end", episode_id=episode_id, number=order, note=f"{outcome} {entry.steps}")
@@ -187,13 +186,15 @@ class Store:
                 insert(entry)
             return entry.progress()
 
-    def has_ended(self, entry: Entry, outcome: Outcome) -> bool:
+    def has_ended(self, entry: Entry, outcome: Outcome, batches: int) -> bool:
         """Whether this END was acknowledged before. Raises Conflict or Invalid where it can never be."""
         self._refuse_damaged(entry)
         if entry.state is State.ABORTED:
             raise Conflict("end", entry.header.episode_id, "the episode was aborted; use a new episode id")
+        if entry.state is State.OPEN and batches != len(entry.positions):
+            raise Invalid("end.batches", batches, f"send batch {len(entry.positions)} next, or end with that count")
         if entry.state is State.ENDED:
-            if entry.outcome is not outcome:
+            if entry.outcome is not outcome or batches != len(entry.positions):
                 raise Conflict(
                     "outcome", str(outcome), f"the episode has ended with {entry.outcome}; use a new episode id"
                 )
@@ -251,13 +252,13 @@ class Store:
             places.append(_offsets(part, base))
         return parts, FramePlaces(segments, np.concatenate(places))
 
-    def episode(self, episode_id: str) -> Episode:
+    def parts(self, episode_id: str) -> tuple[EpisodeHeader, Outcome, list[StepBatch]]:
         """Raises NotFound for an episode that has not ended, Corrupt."""
         entry = self.entry(episode_id)
         self._refuse_damaged(entry)
         if entry.state is not State.ENDED:
             raise NotFound(f"episode {episode_id!r} is {entry.state}")
-        return Episode(header=entry.header, steps=join_steps(self.read(entry)[0]), outcome=entry.outcome)
+        return entry.header, entry.outcome, self.read(entry)[0]
 
 
 def _offsets(part: StepBatch, base: int) -> np.ndarray:
@@ -268,19 +269,6 @@ def _offsets(part: StepBatch, base: int) -> np.ndarray:
         size = int(np.prod(frames.shape[1:]))
         found[:, number] = frames.ctypes.data - base + size * np.arange(len(frames))
     return found
-
-
-def join_steps(parts: list[StepBatch], *, images: bool = True) -> StepBatch:
-    """Consecutive batches as one, with or without copying their images."""
-    begins = np.cumsum([0] + [len(part) for part in parts[:-1]])
-    rows = [part.frame_row + begin for part, begin in zip(parts, begins, strict=True)]
-    cameras = parts[0].images if images else {}
-    names = ("step", "timestamp", "proprio", "action", "reward", "source", "trainable", "policy_version")
-    return StepBatch(
-        frame_row=np.concatenate(rows).astype(np.int32),
-        images={camera: np.concatenate([part.images[camera] for part in parts]) for camera in cameras},
-        **{name: np.concatenate([getattr(part, name) for part in parts]) for name in names},
-    )
 
 
 def describe(entry: Entry, steps: StepBatch) -> EpisodeInfo:

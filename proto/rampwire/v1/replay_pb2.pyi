@@ -10,8 +10,8 @@ the two streams Append and Sample, which live as long as their producer or learn
 Errors, from one table (services/common/errors.py):
   INVALID_ARGUMENT     the input is wrong; the message names field, value and remedy; nothing was stored
   ALREADY_EXISTS       the episode id (or batch number) was used before with other content
-  NOT_FOUND            unknown table or episode
-  RESOURCE_EXHAUSTED   a message over its bound, or the disk is full: appends are refused, reads go on
+  NOT_FOUND            unknown table or episode (at OPEN an unknown table is INVALID_ARGUMENT, with the nearest name)
+  RESOURCE_EXHAUSTED   a message far over its bound, or the disk is full: appends are refused, reads go on; try later
   DATA_LOSS            a checksum disagrees
   UNAUTHENTICATED      no token, or a wrong one, while the server was started with a token
   DEADLINE_EXCEEDED, UNAVAILABLE   try again
@@ -240,15 +240,19 @@ class End(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     OUTCOME_FIELD_NUMBER: _builtins.int
+    BATCHES_FIELD_NUMBER: _builtins.int
     outcome: Global___Outcome.ValueType
+    batches: _builtins.int
+    """how many the episode has; refused where the server holds another number of them"""
     def __init__(
         self,
         *,
         outcome: Global___Outcome.ValueType = ...,
+        batches: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["outcome", b"outcome"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["batches", b"batches", "outcome", b"outcome"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

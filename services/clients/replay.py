@@ -1,0 +1,268 @@
+"""The replay service from outside: what robots, actors and learners hold in their hands.
+
+client = ReplayClient("127.0.0.1:7001", name="actor-0", spool=Path("spool/actor-0"))
+writer = client.open(header); writer.append(steps); writer.end(Outcome.SUCCESS); writer.wait(30)
+for batch in client.sample(SampleSpec(table="online", batch_size=96, chunk=8), timeout=60): ...
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rampwire.v1 import replay_pb2 as wire
+
+from ramp.errors import Conflict, Full, Invalid, Timeout, Unauthenticated
+from ramp.replay.columns import join_steps, slice_steps
+from ramp.replay.info import AnnotateResult, EpisodeInfo, Limits, ReplayInfo
+from ramp.replay.validate import check_follows, check_header, check_steps
+from ramp.types import Episode, EpisodeHeader, Outcome, SampleSpec, StepBatch
+from services.clients.channel import await_ready, bearer, call, open_channel
+from services.clients.sampling import SampleStream
+from services.clients.sender import Ledger, Sender
+from services.clients.spool import Parcel, Spool
+from services.common import codec
+
+__all__ = ["AnnotateResult", "EpisodeInfo", "ReplayClient", "ReplayInfo", "Writer"]
+
+CALL_TIMEOUT_S = 30.0
+SPOOL_BYTES = 2**30
+MEMORY_BYTES = 64 * 2**20
+BATCH_BYTES = 4 * 2**20  # a longer append is sent in pieces, which keeps any step within the server's bound
+ROOM_PATIENCE_S = 10.0  # how long an append waits for room in a full spool
+
+
+class Writer:
+    """One open episode. Not thread-safe: an episode has one producer."""
+
+    def __init__(self, header: EpisodeHeader, parcel: Parcel, spool: Spool, sender: Sender, *, durable: bool) -> None:
+        self._header, self._parcel, self._spool, self._sender = header, parcel, spool, sender
+        self._durable = durable  # the spool is on disk: spooled is safe
+        self._batches = self._steps = self._frames = 0
+        self._last_timestamp = -np.inf
+        self._limits = Limits()
+
+    def append(self, steps: StepBatch) -> None:
+        """Hand over the next steps. With a spool on disk it returns when they are there, else when the server has them.
+
+        Raises Invalid (at once, for what can be seen here; from the server's answer, on a later call), Conflict, Full
+        (the spool has reached its bound), Unauthenticated, Timeout (without a spool).
+        """
+        self._raise_refusal()
+        check_steps(steps, self._header.schema, self._limits)
+        check_follows(steps, self._steps, self._last_timestamp, self._header.max_steps)
+        for piece in _pieces(steps):
+            request = codec.batch_request(self._header.episode_id, self._batches, piece, self._header.schema)
+            self._put(request)
+            self._batches += 1
+        self._steps += len(steps)
+        self._frames += len(steps.frame_row)
+        self._last_timestamp = float(steps.timestamp[-1])
+
+    def end(self, outcome: Outcome) -> None:
+        """Make the episode visible to samplers. Returns and raises as `append`; `wait` waits for the server."""
+        self._raise_refusal()
+        if not self._frames:
+            raise Invalid("end", f"{self._steps} steps, no frame", "append at least one step with frames, or abort")
+        self._put(codec.end_request(self._header.episode_id, outcome, self._batches), last=True)
+
+    def abort(self) -> None:
+        """Withdraw the episode: nothing of it will be sampled."""
+        if self._sender.refusal(self._header.episode_id) is None and not self._parcel.closed:
+            self._put(codec.abort_request(self._header.episode_id), last=True)
+
+    def wait(self, timeout: float) -> None:
+        """Until the server has acknowledged all that was handed over (after `end`: the episode is visible).
+
+        Raises Timeout, and what the server refused.
+        """
+        self._await(len(self._parcel), timeout)
+
+    def _put(self, request: wire.AppendRequest, *, last: bool = False) -> None:
+        data = request.SerializeToString()
+        if not last:
+            self._await_room(len(data))
+        self._parcel.add(data, last=last)
+        self._sender.notify()
+        if not self._durable:
+            self._await(len(self._parcel), CALL_TIMEOUT_S)
+
+    def _await_room(self, count: int) -> None:
+        if self._spool.room_for(count):
+            return
+        if not self._sender.wait(lambda _: self._spool.room_for(count), ROOM_PATIENCE_S):
+            raise Full(f"{self._spool.size} bytes wait for the replay service ({self._sender.trouble or 'it is slow'})")
+
+    def _await(self, frames: int, timeout: float) -> None:
+        name = self._header.episode_id
+
+        def done(ledger: Ledger) -> bool:
+            stuck = isinstance(ledger.trouble, Unauthenticated)
+            finished = self._parcel not in self._spool.parcels
+            return stuck or finished or name in ledger.refused or ledger.acknowledged.get(name, 0) >= frames
+
+        arrived = self._sender.wait(done, timeout)
+        self._raise_refusal()
+        if not arrived:
+            why = f": {self._sender.trouble}" if self._sender.trouble else ""
+            raise Timeout(f"episode {name}: not acknowledged within {timeout:g} s{why}")
+
+    def _raise_refusal(self) -> None:
+        refusal = self._sender.refusal(self._header.episode_id)
+        if refusal is None and isinstance(self._sender.trouble, Unauthenticated):
+            refusal = self._sender.trouble
+        if refusal is not None:
+            raise refusal
+
+
+class ReplayClient:
+    """One producer or learner. Implements ramp.interfaces.Replay.
+
+    With `spool`, appends survive this process and the server being away, up to `spool_bytes`; the directory belongs to
+    one process at a time. Without it, appends return when the server has made them durable.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        *,
+        name: str,
+        token: str = "",
+        spool: Path | None = None,
+        spool_bytes: int = SPOOL_BYTES,
+    ) -> None:
+        self.address, self.name, self._token = address, name, token
+        self._channel = open_channel(address)
+        self._metadata = bearer(token)
+        self._durable = spool is not None
+        self._spool = Spool(spool, spool_bytes if spool else min(spool_bytes, MEMORY_BYTES))
+        self._sender = Sender(self._channel, self._metadata, self._spool)
+        self._streams: list[SampleStream] = []
+
+    # ---------------------------------------------------------------------------------------- appending
+
+    def open(self, header: EpisodeHeader) -> Writer:
+        """Begin an episode. Raises Invalid for what can be seen here, and without a spool what the server refuses."""
+        check_header(header, Limits())
+        if any(parcel.episode_id == header.episode_id and not parcel.closed for parcel in self._spool.parcels):
+            raise Conflict("episode_id", header.episode_id, "this client has that episode open; use a new id")
+        parcel = self._spool.open(header.episode_id)
+        writer = Writer(header, parcel, self._spool, self._sender, durable=self._durable)
+        writer._put(codec.open_request(header))
+        return writer
+
+    def flush(self, timeout: float) -> bool:
+        """Wait until everything handed over was acknowledged or refused; False where `timeout` s did not suffice."""
+        return self._sender.wait(lambda _: not self._spool.parcels, timeout)
+
+    @property
+    def pending_bytes(self) -> int:
+        """What waits in the spool."""
+        return self._spool.size
+
+    # ----------------------------------------------------------------------------------------- sampling
+
+    def sample(self, spec: SampleSpec, *, timeout: float) -> SampleStream:
+        """An endless stream of batches, two of them read ahead; it reconnects by itself.
+
+        `next` raises Timeout where none came for `timeout` s, NotFound, Invalid, Unauthenticated.
+        """
+        stream = SampleStream(self._channel, self._metadata, spec, timeout=timeout)
+        self._streams.append(stream)
+        return stream
+
+    def update_priorities(
+        self, table: str, episode_ids: Sequence[str], steps: Sequence[int], priorities: Sequence[float] | np.ndarray
+    ) -> int:
+        """How many items got a new priority. Raises NotFound, Invalid."""
+        request = codec.priorities_request(table, episode_ids, map(int, steps), map(float, priorities))
+        return int(self._unary("UpdatePriorities", request, wire.UpdatePrioritiesResponse).updated)
+
+    # ------------------------------------------------------------------------------------ labels, queries
+
+    def annotate(
+        self, world_version: int, values: Iterable[tuple[str, np.ndarray, np.ndarray]], *, extends: bool
+    ) -> AnnotateResult:
+        """Label episodes: (id, steps with frames int [F], remaining time float [F]) each.
+
+        They become visible together, or not at all.
+
+        Raises Invalid, NotFound (an episode that has not ended), Unavailable.
+        """
+        requests = [codec.begin_request(world_version, extends=extends)]
+        requests += [codec.values_to_wire(*each) for each in values]
+        requests.append(codec.commit_request())
+        method = self._channel.stream_unary(
+            "/ramp.v1.Replay/Annotate",
+            request_serializer=wire.AnnotateRequest.SerializeToString,
+            response_deserializer=wire.AnnotateResponse.FromString,
+        )
+        answer = call(lambda left: method(iter(requests), timeout=left, metadata=self._metadata), timeout=120.0)
+        return codec.annotated_from_wire(answer)
+
+    def query(self, table: str = "", unlabelled_by: int = 0, limit: int = 0) -> list[EpisodeInfo]:
+        """Ended episodes, oldest first. Raises NotFound for an unknown table."""
+        request = wire.QueryRequest(table=table, unlabelled_by=unlabelled_by, limit=limit)
+        answer = self._unary("Query", request, wire.QueryResponse)
+        return [codec.episode_info_from_wire(message) for message in answer.episodes]
+
+    def fetch(self, episode_id: str) -> Episode:
+        """A whole episode, as it was appended. Raises NotFound, Corrupt."""
+        method = self._channel.unary_stream(
+            "/ramp.v1.Replay/Fetch",
+            request_serializer=wire.FetchRequest.SerializeToString,
+            response_deserializer=wire.FetchedSteps.FromString,
+        )
+        request = wire.FetchRequest(episode_id=episode_id)
+        messages = call(
+            lambda left: list(method(request, timeout=left, metadata=self._metadata)), timeout=CALL_TIMEOUT_S
+        )
+        header = codec.header_from_wire(messages[0].header)
+        parts = [codec.steps_from_ipc(message.arrow, header.schema, 2**31 - 1) for message in messages]
+        outcome = codec.outcome_from_wire(messages[0].outcome)
+        return Episode(header=header, steps=join_steps(parts), outcome=outcome)
+
+    def info(self) -> ReplayInfo:
+        """Tables, counters, limits."""
+        return codec.info_from_wire(self._unary("Info", wire.InfoRequest(), wire.InfoResponse))
+
+    def _unary(self, name: str, request: Any, answer: Any) -> Any:
+        method = self._channel.unary_unary(
+            f"/ramp.v1.Replay/{name}",
+            request_serializer=type(request).SerializeToString,
+            response_deserializer=answer.FromString,
+        )
+        return call(lambda left: method(request, timeout=left, metadata=self._metadata), timeout=CALL_TIMEOUT_S)
+
+    # ------------------------------------------------------------------------------------------ life
+
+    def wait_ready(self, timeout: float) -> None:
+        """Raises Unavailable unless the server answers within `timeout` s."""
+        await_ready(self._channel, self.address, timeout)
+
+    def close(self) -> None:
+        """Stop the threads. What was not acknowledged stays in the spool, for the next client of that directory."""
+        for stream in self._streams:
+            stream.close()
+        self._sender.close()
+        self._spool.close()
+        self._channel.close()
+
+    def __enter__(self) -> ReplayClient:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _pieces(steps: StepBatch) -> Iterator[StepBatch]:
+    """The steps in batches of at most BATCH_BYTES, as far as single steps allow."""
+    size = sum(frames.nbytes for frames in steps.images.values()) + steps.proprio.nbytes + steps.action.nbytes
+    if size <= BATCH_BYTES or len(steps) == 1:
+        yield steps
+        return
+    middle = len(steps) // 2
+    yield from _pieces(slice_steps(steps, 0, middle))
+    yield from _pieces(slice_steps(steps, middle, len(steps)))

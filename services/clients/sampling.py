@@ -1,0 +1,141 @@
+"""A stream of batches with credit, read ahead by a thread, that outlives restarts of the server.
+
+consumes      SampledBatch messages
+produces      decoded batches, at most `ahead` of them waiting
+waits for     the server (rate limiter, data) or the learner (a full queue)
+unblocked by  the next message, the learner's next(), close()
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+import time
+import weakref
+from collections.abc import Iterator
+
+import grpc
+from rampwire.v1 import replay_pb2 as wire
+
+from ramp.errors import RampError, Timeout, Unavailable
+from ramp.types import Batch, SampleSpec
+from services.clients.channel import Metadata, delays
+from services.common import codec
+from services.common.errors import from_call
+
+logger = logging.getLogger(__name__)
+
+
+class SampleStream:
+    """An endless iterator of batches.
+
+    `next` raises Timeout where none came for `timeout` s (the stream goes on; ask again), and what the server refuses:
+    NotFound, Invalid, Unauthenticated.
+    """
+
+    def __init__(
+        self, channel: grpc.Channel, metadata: Metadata, spec: SampleSpec, *, timeout: float, ahead: int = 2
+    ) -> None:
+        self._reader = _Reader(channel, metadata, spec, ahead)
+        self._timeout = timeout
+        self._finish = weakref.finalize(self, self._reader.close)
+
+    def __iter__(self) -> Iterator[Batch]:
+        return self
+
+    def __next__(self) -> Batch:
+        return self._reader.take(self._timeout)
+
+    def close(self) -> None:
+        """Cancel the call; what was read ahead is dropped."""
+        self._finish()
+
+
+class _Reader:
+    """Owns the thread. Does not know the stream that uses it, so that a dropped stream ends it."""
+
+    def __init__(self, channel: grpc.Channel, metadata: Metadata, spec: SampleSpec, ahead: int) -> None:
+        self._sample = channel.stream_stream(
+            "/ramp.v1.Replay/Sample",
+            request_serializer=wire.SampleRequest.SerializeToString,
+            response_deserializer=None,
+        )
+        self._metadata, self._spec, self._ahead = metadata, spec, ahead
+        self._ready: queue.Queue[Batch | RampError] = queue.Queue()
+        self._trouble: RampError | None = None
+        self._grants: queue.Queue[int | None] = queue.Queue()
+        self._call: grpc.Call | None = None
+        self._stopped = threading.Event()
+        self._lock = threading.Lock()
+        self._thread = threading.Thread(target=self._run, name=f"sample-{spec.table}", daemon=True)
+        self._thread.start()
+
+    # ---------------------------------------------------------------------------------- the learner's side
+
+    def take(self, timeout: float) -> Batch:
+        try:
+            found = self._ready.get(timeout=timeout)
+        except queue.Empty:
+            why = f" ({self._trouble})" if self._trouble else ""
+            raise Timeout(f"no batch of table {self._spec.table} within {timeout:g} s{why}") from self._trouble
+        if isinstance(found, RampError):
+            self._ready.put(found)  # it stays true for every later call
+            raise found
+        self._grants.put(1)
+        return found
+
+    def close(self) -> None:
+        self._stopped.set()
+        self._grants.put(None)
+        with self._lock:
+            if self._call is not None:
+                self._call.cancel()
+        self._ready.put(Unavailable("the stream was closed"))
+
+    # ------------------------------------------------------------------------------------------ the thread
+
+    def _run(self) -> None:
+        pauses = delays()
+        while not self._stopped.is_set():
+            began = time.monotonic()
+            try:
+                self._read()
+                refusal: RampError = Unavailable("the server ended the stream")
+            except grpc.RpcError as error:
+                refusal = from_call(error)
+            except RampError as error:
+                refusal = error
+            if self._stopped.is_set():
+                return
+            if not isinstance(refusal, Unavailable):
+                self._ready.put(refusal)
+                return
+            self._trouble = refusal
+            pauses = delays() if time.monotonic() - began > 5.0 else pauses
+            self._stopped.wait(next(pauses))
+
+    def _read(self) -> None:
+        """One connection, until it breaks."""
+        grants: queue.Queue[int | None] = queue.Queue()
+        with self._lock:
+            if self._stopped.is_set():
+                return
+            old, self._grants = self._grants, grants
+            old.put(None)  # the old connection's request thread leaves
+            credit = max(self._ahead - self._ready.qsize(), 0)
+            call = self._sample(_requests(self._spec, credit, grants), metadata=self._metadata)
+            self._call = call
+        try:
+            for data in call:
+                self._ready.put(codec.sampled_from_bytes(data)[0])
+                self._trouble = None
+        finally:
+            call.cancel()
+            grants.put(None)
+
+
+def _requests(spec: SampleSpec, credit: int, grants: queue.Queue[int | None]) -> Iterator[wire.SampleRequest]:
+    yield wire.SampleRequest(spec=codec.spec_to_wire(spec), credit=credit)
+    while (grant := grants.get()) is not None:
+        yield wire.SampleRequest(credit=grant)

@@ -1,0 +1,226 @@
+"""The thread that brings a spool to the server, through as many connections as it takes.
+
+    consumes      frames of the spool's parcels, in order
+    produces      Append requests; at most FLIGHT_FRAMES and FLIGHT_BYTES of them unanswered
+    waits for     frames, answers, and after a failure a pause that doubles
+    unblocked by  Writer.append, the server's Appended, close()
+
+Every connection begins each parcel anew with OPEN; the answer says which batch the server wants next. A server that
+knows nothing gets everything, one that has all of it gets the END again; it stores every step once.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import grpc
+from rampwire.v1 import replay_pb2 as wire
+
+from ramp.errors import Conflict, Corrupt, Invalid, RampError
+from services.clients.channel import Metadata, delays
+from services.clients.spool import Parcel, Spool
+from services.common import codec
+from services.common.errors import from_call, from_wire
+
+logger = logging.getLogger(__name__)
+
+FLIGHT_FRAMES = 64
+FLIGHT_BYTES = 16 * 2**20
+FINAL = (Invalid, Conflict, Corrupt)
+"""Refusals of the episode itself: trying again cannot help."""
+
+
+@dataclass(slots=True)
+class _Way:
+    """How far a parcel has come on the present connection."""
+
+    sent: int = 0  # frames
+    opened: bool = False  # OPEN was answered
+    answered: int = 0  # frames
+
+
+@dataclass(slots=True)
+class Ledger:
+    """What became of the parcels; guarded by the sender's condition."""
+
+    acknowledged: dict[str, int] = field(default_factory=dict)  # frames, of parcels under way
+    refused: dict[str, RampError] = field(default_factory=dict)
+    trouble: RampError | None = None  # why the last connection ended; None while all is well
+
+
+class Sender:
+    """Started at construction; `close` stops it, leaving in the spool what was not acknowledged."""
+
+    def __init__(self, channel: grpc.Channel, metadata: Metadata, spool: Spool, keep_refused: int = 256) -> None:
+        self._append = channel.stream_stream(
+            "/ramp.v1.Replay/Append", request_serializer=None, response_deserializer=wire.Appended.FromString
+        )
+        self._metadata, self._spool, self._keep_refused = metadata, spool, keep_refused
+        self._changed = threading.Condition()
+        self._ledger = Ledger()
+        self._ways: dict[Parcel, _Way] = {}
+        self._flight: deque[tuple[Parcel, int, int]] = deque()  # parcel, frame, bytes
+        self._link = 0  # number of the present connection
+        self._stopped = False
+        self._call: grpc.Call | None = None
+        for parcel in spool.parcels:
+            self._finish_leftover(parcel)
+        self._thread = threading.Thread(target=self._run, name="sender", daemon=True)
+        self._thread.start()
+
+    def _finish_leftover(self, parcel: Parcel) -> None:
+        """A producer that died mid-episode will not go on with it."""
+        last = wire.AppendRequest.FromString(parcel.frame(len(parcel) - 1)).WhichOneof("event")
+        if last in ("end", "abort"):
+            parcel.finish()
+        else:
+            parcel.add(codec.abort_request(parcel.episode_id).SerializeToString(), last=True)
+
+    # ------------------------------------------------------------------------------- the producer's side
+
+    def notify(self) -> None:
+        """Frames were added."""
+        with self._changed:
+            self._changed.notify_all()
+
+    def refusal(self, episode_id: str) -> RampError | None:
+        """Why the server refused the episode, if it did."""
+        with self._changed:
+            return self._ledger.refused.get(episode_id)
+
+    def wait(self, done: Callable[[Ledger], bool], timeout: float) -> bool:
+        """Until `done`, looked at whenever an answer came."""
+        with self._changed:
+            return self._changed.wait_for(lambda: done(self._ledger) or self._stopped, timeout) and not self._stopped
+
+    @property
+    def trouble(self) -> RampError | None:
+        return self._ledger.trouble
+
+    def close(self) -> None:
+        with self._changed:
+            self._stopped = True
+            self._changed.notify_all()
+            if self._call is not None:
+                self._call.cancel()
+        self._thread.join()
+
+    # -------------------------------------------------------------------------------------- the thread
+
+    def _run(self) -> None:
+        pauses = delays()
+        while self._await_work():
+            began = time.monotonic()
+            try:
+                self._connect()
+            except grpc.RpcError as error:
+                self._note(from_call(error))
+            except RampError as error:
+                self._note(error)
+            if time.monotonic() - began > 5.0:
+                pauses = delays()
+            with self._changed:
+                self._changed.wait_for(lambda: self._stopped, next(pauses))
+
+    def _await_work(self) -> bool:
+        with self._changed:
+            self._changed.wait_for(lambda: self._stopped or bool(self._spool.parcels))
+            return not self._stopped
+
+    def _note(self, error: RampError) -> None:
+        with self._changed:
+            if not self._stopped and type(error) is not type(self._ledger.trouble):
+                logger.warning("replay connection: %s", error)
+            self._ledger.trouble = error
+            self._changed.notify_all()
+
+    def _connect(self) -> None:
+        """One connection, until it breaks or the sender is stopped."""
+        with self._changed:
+            self._link += 1
+            self._ways.clear()
+            self._flight.clear()
+            call = self._append(self._frames(self._link), metadata=self._metadata, wait_for_ready=False)
+            self._call = call
+        try:
+            for answer in call:
+                self._take(answer)
+        finally:
+            call.cancel()
+
+    def _frames(self, link: int) -> Iterator[bytes]:
+        """gRPC's own thread pulls from here; an old connection's thread finds another number and leaves."""
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._stopped or self._link != link or self._next() is not None)
+                if self._stopped or self._link != link:
+                    return
+                found = self._next()
+                assert found is not None
+                parcel, number = found
+                data = parcel.frame(number)
+                self._ways[parcel].sent = number + 1
+                self._flight.append((parcel, number, len(data)))
+            yield data
+
+    def _next(self) -> tuple[Parcel, int] | None:
+        """The next frame that may be sent."""
+        if len(self._flight) >= FLIGHT_FRAMES or sum(size for _, _, size in self._flight) >= FLIGHT_BYTES:
+            return None
+        for parcel in self._spool.parcels:
+            way = self._ways.setdefault(parcel, _Way())
+            if way.sent < len(parcel) and (way.opened or way.sent == 0):
+                return parcel, way.sent
+        return None
+
+    def _take(self, answer: wire.Appended) -> None:
+        with self._changed:
+            parcel, number, _ = self._flight.popleft()
+            way = self._ways.get(parcel)
+            if way is not None and parcel in self._spool.parcels:
+                if answer.HasField("error"):
+                    self._refused(parcel, way, from_wire(answer.error))
+                else:
+                    self._acknowledged(parcel, way, number, answer)
+            self._changed.notify_all()
+
+    def _acknowledged(self, parcel: Parcel, way: _Way, number: int, answer: wire.Appended) -> None:
+        self._ledger.trouble = None
+        way.answered = number + 1
+        if number == 0:
+            way.opened = True
+            known = 1 + answer.next_batch  # OPEN and the batches that the server holds
+            way.sent = min(known, len(parcel) - 1) if parcel.closed else min(known, len(parcel))
+            way.sent, way.answered = max(way.sent, 1), max(min(known, len(parcel)), 1)
+        self._ledger.acknowledged[parcel.episode_id] = way.answered
+        if parcel.closed and number == len(parcel) - 1:
+            self._ledger.acknowledged.pop(parcel.episode_id, None)
+            self._ways.pop(parcel)
+            self._spool.remove(parcel, Parcel.discard)
+
+    def _refused(self, parcel: Parcel, way: _Way, error: RampError) -> None:
+        """Raises what another connection may mend; remembers what nothing can mend, for the producer's next call."""
+        if not isinstance(error, FINAL):
+            raise error
+        logger.error("episode %s was refused: %s", parcel.episode_id, error)
+        refused = self._ledger.refused
+        refused.setdefault(parcel.episode_id, error)
+        while len(refused) > self._keep_refused:
+            refused.pop(next(iter(refused)))
+        self._ledger.acknowledged.pop(parcel.episode_id, None)
+        opening = parcel.frame(0)
+        self._ways.pop(parcel)
+        self._spool.remove(parcel, Parcel.set_aside)
+        if way.opened and not isinstance(error, Corrupt):
+            self._withdraw(parcel.episode_id, opening)
+
+    def _withdraw(self, episode_id: str, opening: bytes) -> None:
+        """Abort at the server what it knows of a refused episode."""
+        apology = self._spool.open(episode_id, durable=False)
+        apology.add(opening)
+        apology.add(codec.abort_request(episode_id).SerializeToString(), last=True)

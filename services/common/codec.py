@@ -1,0 +1,359 @@
+"""The only file that copies fields between messages of the wire and the nouns.
+
+Bulk data is Arrow IPC inside `bytes` fields. Bytes of a stranger go through `record_from_ipc`, which believes nothing:
+exactly one schema, equal to the expected one, exactly one record batch, not compressed, fully validated.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable
+
+import numpy as np
+import pyarrow as pa
+from google.protobuf.message import DecodeError
+from rampwire.v1 import replay_pb2 as wire
+
+from ramp.errors import Invalid
+from ramp.replay.batches import batch_from_arrow, batch_to_arrow
+from ramp.replay.columns import step_columns, steps_from_arrow, steps_to_arrow
+from ramp.replay.info import AnnotateResult, EpisodeInfo, Limits, Progress, ReplayInfo, TableInfo
+from ramp.types import Batch, EpisodeHeader, Outcome, SampleSpec, StepBatch, StepSchema
+
+OUTCOMES = {Outcome.SUCCESS: wire.OUTCOME_SUCCESS, Outcome.FAILURE: wire.OUTCOME_FAILURE}
+OUTCOMES_BACK = {number: outcome for outcome, number in OUTCOMES.items()}
+
+# ------------------------------------------------------------------------------------------------ nouns
+
+
+def schema_to_wire(schema: StepSchema) -> wire.StepSchema:
+    cameras = [
+        wire.Camera(name=name, height=shape[0], width=shape[1], channels=shape[2])
+        for name, shape in sorted(schema.cameras.items())
+    ]
+    return wire.StepSchema(
+        cameras=cameras,
+        proprio_width=schema.proprio_width,
+        action_low=schema.action_low,
+        action_high=schema.action_high,
+    )
+
+
+def schema_from_wire(message: wire.StepSchema) -> StepSchema:
+    cameras = {camera.name: (camera.height, camera.width, camera.channels) for camera in message.cameras}
+    if len(cameras) != len(message.cameras):
+        raise Invalid("schema.cameras", [camera.name for camera in message.cameras], "name each camera once")
+    return StepSchema(
+        cameras=cameras,
+        proprio_width=message.proprio_width,
+        action_low=tuple(message.action_low),
+        action_high=tuple(message.action_high),
+    )
+
+
+def header_to_wire(header: EpisodeHeader) -> wire.EpisodeHeader:
+    return wire.EpisodeHeader(
+        episode_id=header.episode_id,
+        task=header.task,
+        instruction=header.instruction,
+        robot=header.robot,
+        seed=header.seed,
+        max_steps=header.max_steps,
+        tables=header.tables,
+        schema=schema_to_wire(header.schema),
+    )
+
+
+def header_from_wire(message: wire.EpisodeHeader) -> EpisodeHeader:
+    return EpisodeHeader(
+        episode_id=message.episode_id,
+        task=message.task,
+        instruction=message.instruction,
+        robot=message.robot,
+        seed=message.seed,
+        max_steps=message.max_steps,
+        tables=tuple(message.tables),
+        schema=schema_from_wire(message.schema),
+    )
+
+
+def outcome_to_wire(outcome: Outcome) -> wire.Outcome:
+    return OUTCOMES[outcome]
+
+
+def outcome_from_wire(number: int) -> Outcome:
+    if number not in OUTCOMES_BACK:
+        raise Invalid("outcome", number, "send OUTCOME_SUCCESS or OUTCOME_FAILURE")
+    return OUTCOMES_BACK[number]
+
+
+def spec_to_wire(spec: SampleSpec) -> wire.SampleSpec:
+    return wire.SampleSpec(
+        table=spec.table,
+        batch_size=spec.batch_size,
+        chunk=spec.chunk,
+        horizons=spec.horizons,
+        prioritized=spec.prioritized,
+    )
+
+
+def spec_from_wire(message: wire.SampleSpec) -> SampleSpec:
+    return SampleSpec(
+        table=message.table,
+        batch_size=message.batch_size,
+        chunk=message.chunk,
+        horizons=tuple(message.horizons),
+        prioritized=message.prioritized,
+    )
+
+
+def progress_to_wire(episode_id: str, progress: Progress) -> wire.Appended:
+    return wire.Appended(episode_id=episode_id, next_batch=progress.next_batch, ended=progress.ended)
+
+
+def episode_info_to_wire(info: EpisodeInfo) -> wire.EpisodeInfo:
+    return wire.EpisodeInfo(
+        episode_id=info.episode_id,
+        task=info.task,
+        outcome=OUTCOMES[info.outcome],
+        steps=info.steps,
+        frames=info.frames,
+        human_steps=info.human_steps,
+        policy_version=info.policy_version,
+        tables=info.tables,
+        seed=info.seed,
+    )
+
+
+def episode_info_from_wire(message: wire.EpisodeInfo) -> EpisodeInfo:
+    return EpisodeInfo(
+        episode_id=message.episode_id,
+        task=message.task,
+        outcome=outcome_from_wire(message.outcome),
+        steps=message.steps,
+        frames=message.frames,
+        human_steps=message.human_steps,
+        policy_version=message.policy_version,
+        tables=tuple(message.tables),
+        seed=message.seed,
+    )
+
+
+def annotated_to_wire(result: AnnotateResult) -> wire.AnnotateResponse:
+    return wire.AnnotateResponse(episodes=result.episodes, items=result.items, positive=result.positive)
+
+
+def annotated_from_wire(message: wire.AnnotateResponse) -> AnnotateResult:
+    return AnnotateResult(episodes=message.episodes, items=message.items, positive=message.positive)
+
+
+def begin_request(world_version: int, *, extends: bool) -> wire.AnnotateRequest:
+    return wire.AnnotateRequest(begin=wire.AnnotateRequest.Begin(world_version=world_version, extends=extends))
+
+
+def commit_request() -> wire.AnnotateRequest:
+    return wire.AnnotateRequest(commit=wire.AnnotateRequest.Commit())
+
+
+def values_to_wire(episode_id: str, steps: np.ndarray, remaining: np.ndarray) -> wire.AnnotateRequest:
+    values = wire.AnnotateRequest.Values(episode_id=episode_id, step=steps.tolist(), remaining=remaining.tolist())
+    return wire.AnnotateRequest(values=values)
+
+
+def values_from_wire(message: wire.AnnotateRequest.Values) -> tuple[str, np.ndarray, np.ndarray]:
+    steps = np.fromiter(message.step, dtype=np.int32, count=len(message.step))
+    remaining = np.fromiter(message.remaining, dtype=np.float32, count=len(message.remaining))
+    return message.episode_id, steps, remaining
+
+
+TABLE_FIELDS = (
+    "name",
+    "episodes",
+    "items",
+    "steps",
+    "inserted_items",
+    "sampled_items",
+    "lead",
+    "insert_wait_s",
+    "sample_wait_s",
+    "labelled",
+)
+LIMIT_FIELDS = ("max_message_bytes", "max_steps_per_batch", "max_episode_steps")
+INFO_FIELDS = ("annotation_version", "disk_bytes", "open_episodes", "quarantined_segments")
+
+
+def info_to_wire(info: ReplayInfo) -> wire.InfoResponse:
+    tables = [
+        wire.TableInfo(**{name: getattr(table, name) for name in TABLE_FIELDS}, episodes_by_task=table.episodes_by_task)
+        for table in info.tables
+    ]
+    limits = wire.Limits(**{name: getattr(info.limits, name) for name in LIMIT_FIELDS})
+    return wire.InfoResponse(tables=tables, limits=limits, **{name: getattr(info, name) for name in INFO_FIELDS})
+
+
+def info_from_wire(message: wire.InfoResponse) -> ReplayInfo:
+    tables = tuple(
+        TableInfo(
+            **{name: getattr(table, name) for name in TABLE_FIELDS}, episodes_by_task=dict(table.episodes_by_task)
+        )
+        for table in message.tables
+    )
+    limits = Limits(**{name: getattr(message.limits, name) for name in LIMIT_FIELDS})
+    return ReplayInfo(tables=tables, limits=limits, **{name: getattr(message, name) for name in INFO_FIELDS})
+
+
+# ---------------------------------------------------------------------------------------------- appends
+
+
+def open_request(header: EpisodeHeader) -> wire.AppendRequest:
+    return wire.AppendRequest(episode_id=header.episode_id, open=header_to_wire(header))
+
+
+def batch_request(episode_id: str, number: int, steps: StepBatch, schema: StepSchema) -> wire.AppendRequest:
+    arrow = record_to_ipc(steps_to_arrow(steps, schema)).to_pybytes()
+    return wire.AppendRequest(episode_id=episode_id, batch=wire.StepBatch(number=number, arrow=arrow))
+
+
+def end_request(episode_id: str, outcome: Outcome, batches: int) -> wire.AppendRequest:
+    return wire.AppendRequest(episode_id=episode_id, end=wire.End(outcome=OUTCOMES[outcome], batches=batches))
+
+
+def abort_request(episode_id: str) -> wire.AppendRequest:
+    return wire.AppendRequest(episode_id=episode_id, abort=wire.Abort())
+
+
+def steps_from_ipc(arrow: bytes, schema: StepSchema, max_rows: int) -> StepBatch:
+    """Steps that a stranger sent. Raises Invalid; the numbers themselves are not looked at here."""
+    return steps_from_arrow(record_from_ipc(arrow, step_columns(schema), max_rows), schema)
+
+
+def steps_to_ipc(steps: StepBatch, schema: StepSchema) -> bytes:
+    return bytes(record_to_ipc(steps_to_arrow(steps, schema)).to_pybytes())
+
+
+# ------------------------------------------------------------------------------------------ Arrow bytes
+
+
+def record_to_ipc(record: pa.RecordBatch) -> pa.Buffer:
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, record.schema) as writer:
+        writer.write_batch(record)
+    return sink.getvalue()
+
+
+def record_from_ipc(arrow: bytes, columns: pa.Schema, max_rows: int) -> pa.RecordBatch:
+    """One record batch of exactly these columns from an untrusted Arrow IPC stream. Raises Invalid."""
+    source = pa.BufferReader(arrow)
+    try:
+        found = pa.ipc.read_schema(pa.ipc.read_message(source))
+        if not found.equals(columns, check_metadata=False):
+            raise Invalid(
+                "arrow", f"columns {str(found.remove_metadata())[:400]!r}", f"send {columns.names} as documented"
+            )
+        message = pa.ipc.read_message(source)
+        _check_header(message, max_rows)
+        record = pa.ipc.read_record_batch(message, columns)
+        record.validate(full=True)
+        _check_end(source)
+    except (pa.ArrowException, OSError, EOFError, struct.error) as error:
+        raise Invalid("arrow", str(error)[:200], "send one Arrow IPC stream with one record batch") from error
+    return record
+
+
+def _check_end(source: pa.BufferReader) -> None:
+    rest = source.read()
+    if rest not in (b"", b"\xff\xff\xff\xff\0\0\0\0"):
+        raise Invalid("arrow", f"{len(rest)} bytes behind the record batch", "send one record batch a message")
+
+
+def _check_header(message: pa.ipc.Message, max_rows: int) -> None:
+    """Rows and compression, read from the flatbuffer before Arrow allocates anything for them.
+
+    A compressed buffer of a few bytes may claim gigabytes, so none is accepted (Arrow's Message.fbs: field 2 of the
+    message is its header; of a RecordBatch, field 0 is the length and field 3 the compression).
+    """
+    if message.type != "record batch":
+        raise Invalid("arrow", f"a {message.type} message", "send a schema, then one record batch")
+    data = message.metadata.to_pybytes()
+    root = struct.unpack_from("<I", data, 0)[0]
+    header_at = _table_field(data, root, 2)
+    if header_at is None:
+        raise Invalid("arrow", "a message without a header", "send one record batch")
+    header = header_at + struct.unpack_from("<I", data, header_at)[0]
+    rows_at = _table_field(data, header, 0)
+    rows = struct.unpack_from("<q", data, rows_at)[0] if rows_at is not None else 0
+    if not 0 <= rows <= max_rows:
+        raise Invalid("arrow", f"{rows} rows", f"send at most {max_rows} rows a batch")
+    if _table_field(data, header, 3) is not None:
+        raise Invalid("arrow", "compressed buffers", "send them uncompressed")
+
+
+def _table_field(data: bytes, table: int, number: int) -> int | None:
+    """Where a flatbuffer table keeps a field, or None where it has its default."""
+    vtable = table - struct.unpack_from("<i", data, table)[0]
+    size = struct.unpack_from("<H", data, vtable)[0]
+    slot = 4 + 2 * number
+    offset = struct.unpack_from("<H", data, vtable + slot)[0] if slot + 2 <= size else 0
+    return table + offset if offset else None
+
+
+# ---------------------------------------------------------------------------------------------- samples
+
+ARROW_TAG = b"\x0a"  # field 1 of SampledBatch, length-delimited
+WAITED_TAG = b"\x11"  # field 2, a double
+
+
+def sampled_to_bytes(batch: Batch, waited_s: float) -> bytes:
+    """A serialised SampledBatch. Written by hand, because the generated code would copy the pixels twice more."""
+    arrow = record_to_ipc(batch_to_arrow(batch))
+    return b"".join((ARROW_TAG, _varint(arrow.size), arrow, WAITED_TAG, struct.pack("<d", waited_s)))  # type: ignore[arg-type]
+
+
+def sampled_from_bytes(data: bytes) -> tuple[Batch, float]:
+    """The batch as views of `data`, and the seconds that it waited. Raises Invalid."""
+    arrow, waited_s = _split_sampled(data)
+    try:
+        record = pa.ipc.open_stream(arrow).read_next_batch()
+    except (pa.ArrowException, OSError, StopIteration) as error:
+        raise Invalid("arrow", str(error)[:200], "expect one Arrow IPC stream with one record batch") from error
+    return batch_from_arrow(record), waited_s
+
+
+def _split_sampled(data: bytes) -> tuple[pa.Buffer, float]:
+    """Fields as our server orders them; anything else is left to the generated code."""
+    if data[:1] == ARROW_TAG:
+        size, begin = _read_varint(data, 1)
+        rest = data[begin + size :]
+        if len(rest) == 9 and rest[:1] == WAITED_TAG:
+            return pa.py_buffer(data).slice(begin, size), float(struct.unpack("<d", rest[1:])[0])
+    try:
+        message = wire.SampledBatch.FromString(data)
+    except DecodeError as error:
+        raise Invalid("SampledBatch", str(error), "check that client and server speak one version") from error
+    return pa.py_buffer(message.arrow), message.waited_s
+
+
+def _varint(number: int) -> bytes:
+    out = bytearray()
+    while number > 0x7F:
+        out.append(number & 0x7F | 0x80)
+        number >>= 7
+    out.append(number)
+    return bytes(out)
+
+
+def _read_varint(data: bytes, begin: int) -> tuple[int, int]:
+    """The number and the place behind it."""
+    number = shift = 0
+    while begin < len(data) and shift < 64:
+        byte = data[begin]
+        number, shift, begin = number | (byte & 0x7F) << shift, shift + 7, begin + 1
+        if not byte & 0x80:
+            return number, begin
+    return 0, begin
+
+
+def priorities_request(
+    table: str, episode_ids: Iterable[str], steps: Iterable[int], priorities: Iterable[float]
+) -> wire.UpdatePrioritiesRequest:
+    return wire.UpdatePrioritiesRequest(table=table, episode_id=episode_ids, step=steps, priority=priorities)

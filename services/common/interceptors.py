@@ -1,0 +1,107 @@
+"""What every call of a server goes through: its token, its deadline, its metrics, and errors made statuses."""
+
+from __future__ import annotations
+
+import hmac
+import logging
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import grpc
+
+from ramp.errors import Invalid, RampError, Unauthenticated
+from services.common.errors import ERROR_TRAILER, status_of, to_wire
+from services.common.metrics import GRPC_CALLS, GRPC_SECONDS
+
+logger = logging.getLogger(__name__)
+
+PUBLIC = ("/grpc.health.v1.Health/",)
+"""Prefixes of methods that need neither token nor deadline: probes have neither."""
+
+Handler = Callable[[Any, grpc.ServicerContext], Any]
+
+
+class Guard(grpc.ServerInterceptor):
+    """Refuses strangers and calls that could last for ever; counts; turns errors of our tree into statuses.
+
+    `endless` names the methods that may come without a deadline: streams that live as long as their peer.
+    """
+
+    def __init__(self, token: str = "", endless: tuple[str, ...] = ()) -> None:
+        self._token, self._endless = token.encode(), endless
+
+    def intercept_service(
+        self, continuation: Callable[[grpc.HandlerCallDetails], Any], handler_call_details: grpc.HandlerCallDetails
+    ) -> Any:
+        handler = continuation(handler_call_details)
+        method = str(handler_call_details.method)
+        if handler is None or method.startswith(PUBLIC):
+            return handler
+        return _rewrap(handler, lambda call: self._guarded(method, call, handler.response_streaming))
+
+    def _guarded(self, method: str, call: Handler, streaming: bool) -> Handler:
+        def unary(request: Any, context: grpc.ServicerContext) -> Any:
+            with _Call(method, context):
+                self._admit(method, context)
+                return call(request, context)
+
+        def stream(request: Any, context: grpc.ServicerContext) -> Iterator[Any]:
+            with _Call(method, context):
+                self._admit(method, context)
+                yield from call(request, context)
+
+        return stream if streaming else unary
+
+    def _admit(self, method: str, context: grpc.ServicerContext) -> None:
+        if self._token and not self._knows(context):
+            raise Unauthenticated("no token, or a wrong one; send the metadata `authorization: Bearer <token>`")
+        if method not in self._endless and context.time_remaining() is None:
+            raise Invalid("deadline", "none", "give the call a timeout")
+
+    def _knows(self, context: grpc.ServicerContext) -> bool:
+        for key, value in context.invocation_metadata() or ():
+            if key == "authorization":
+                given = value if isinstance(value, bytes) else value.encode()
+                return hmac.compare_digest(given, b"Bearer " + self._token)
+        return False
+
+
+class _Call:
+    """One call: its time and how it ended. Errors of our tree and bugs alike end in `context.abort`."""
+
+    def __init__(self, method: str, context: grpc.ServicerContext) -> None:
+        self._method, self._context = method.rsplit("/", 1)[-1], context
+        self._began = time.monotonic()
+
+    def __enter__(self) -> _Call:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        GRPC_SECONDS.labels(self._method).observe(time.monotonic() - self._began)
+        if isinstance(error, RampError):
+            self._abort(error)
+        elif isinstance(error, Exception) and self._context.is_active():
+            logger.error("%s failed", self._method, exc_info=error)
+            GRPC_CALLS.labels(self._method, "INTERNAL").inc()
+            self._context.abort(grpc.StatusCode.INTERNAL, f"{self._method} failed; the server's log says why")
+        else:
+            GRPC_CALLS.labels(self._method, "OK" if error is None else "CANCELLED").inc()
+
+    def _abort(self, error: RampError) -> None:
+        code = status_of(error)
+        GRPC_CALLS.labels(self._method, code.name).inc()
+        self._context.set_trailing_metadata(((ERROR_TRAILER, to_wire(error).SerializeToString()),))
+        self._context.abort(code, str(error)[:1000])
+
+
+def _rewrap(handler: Any, guard: Callable[[Handler], Handler]) -> Any:
+    """The same kind of handler around a guarded behaviour."""
+    kinds = {
+        (False, False): ("unary_unary", grpc.unary_unary_rpc_method_handler),
+        (False, True): ("unary_stream", grpc.unary_stream_rpc_method_handler),
+        (True, False): ("stream_unary", grpc.stream_unary_rpc_method_handler),
+        (True, True): ("stream_stream", grpc.stream_stream_rpc_method_handler),
+    }
+    name, make = kinds[handler.request_streaming, handler.response_streaming]
+    return make(guard(getattr(handler, name)), handler.request_deserializer, handler.response_serializer)

@@ -1,0 +1,78 @@
+"""A gRPC server with its bounds: threads, streams, message sizes, keepalive, health and reflection."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from ramp.errors import Unavailable
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Bounds:
+    """What a server grants. A call beyond `calls` is refused at once instead of waiting for a free thread."""
+
+    calls: int = 128  # at the same time; each stream is one for as long as it lives
+    max_receive_bytes: int = 64 * 2**20
+    max_send_bytes: int = 512 * 2**20
+
+
+class Server:
+    """gRPC, started last and stopped first.
+
+    Example: server = Server(Bounds(), interceptors=(Guard(),)); add_service(server.grpc); server.start("0.0.0.0", 7001)
+    """
+
+    def __init__(self, bounds: Bounds, interceptors: tuple[grpc.ServerInterceptor, ...]) -> None:
+        threads = ThreadPoolExecutor(max_workers=bounds.calls, thread_name_prefix="call")
+        self.grpc = grpc.server(
+            threads,
+            interceptors=interceptors,
+            options=_options(bounds),
+            maximum_concurrent_rpcs=bounds.calls,
+        )
+        self._health = health.HealthServicer()
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self.grpc)
+
+    def start(self, host: str, port: int, services: tuple[str, ...]) -> int:
+        """Serve; the port, chosen freely where 0 was given. Raises Unavailable where it is taken."""
+        reflection.enable_server_reflection((*services, health.SERVICE_NAME, reflection.SERVICE_NAME), self.grpc)
+        try:
+            bound = self.grpc.add_insecure_port(f"{host}:{port}")
+        except RuntimeError as error:
+            raise Unavailable(f"cannot listen on {host}:{port}: {error}") from error
+        if not bound:
+            raise Unavailable(f"cannot listen on {host}:{port}")
+        self.grpc.start()
+        self._tell(services, health_pb2.HealthCheckResponse.SERVING)
+        return int(bound)
+
+    def _tell(self, services: tuple[str, ...], status: int) -> None:
+        for name in ("", *services):
+            self._health.set(name, status)
+
+    def retire(self) -> None:
+        """Tell probes and balancers that this server is going; calls are still answered."""
+        self._health.enter_graceful_shutdown()
+
+    def stop(self, grace_s: float) -> None:
+        """No new calls; those in progress have `grace_s` to end, then they are cancelled."""
+        self.grpc.stop(grace_s).wait()
+
+
+def _options(bounds: Bounds) -> list[tuple[str, int]]:
+    return [
+        ("grpc.max_receive_message_length", bounds.max_receive_bytes),
+        ("grpc.max_send_message_length", bounds.max_send_bytes),
+        ("grpc.max_metadata_size", 16 * 1024),
+        ("grpc.so_reuseport", 0),  # a second server on the port is a mistake, not a balancer
+        ("grpc.keepalive_time_ms", 30_000),
+        ("grpc.keepalive_timeout_ms", 10_000),
+        ("grpc.keepalive_permit_without_calls", 1),
+        ("grpc.http2.min_recv_ping_interval_without_data_ms", 5_000),
+        ("grpc.http2.max_ping_strikes", 0),
+    ]

@@ -1,0 +1,142 @@
+"""The replay service without its wire: Arrow bytes in, Arrow bytes out, metrics beside. No gRPC here, so that another
+door (Arrow Flight) can stand before the same core.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+from ramp.errors import Invalid, Timeout
+from ramp.replay.info import Progress, TableInfo
+from ramp.replay.shard import Shard
+from ramp.types import EpisodeHeader, Outcome, SampleSpec
+from services.common import codec, metrics
+
+logger = logging.getLogger(__name__)
+
+POLL_S = 0.5  # how often a waiting stream looks whether its peer is still there
+
+
+class ReplayCore:
+    """One shard behind whatever doors. Thread-safe."""
+
+    def __init__(self, shard: Shard) -> None:
+        self.shard = shard
+        self._limits = shard.config.limits
+
+    # ---------------------------------------------------------------------------------------- appending
+
+    def begin(self, header: EpisodeHeader) -> Progress:
+        return self.shard.begin(header)
+
+    def append(self, episode_id: str, number: int, arrow: bytes) -> Progress:
+        """Decode, validate and store one batch of steps. Raises Invalid, Conflict, NotFound, Full, Corrupt."""
+        began = time.monotonic()
+        if len(arrow) > self._limits.max_message_bytes:
+            remedy = f"send at most {self._limits.max_message_bytes} bytes a batch"
+            raise Invalid("arrow", f"{len(arrow)} bytes", remedy)
+        schema = self.shard.header(episode_id).schema
+        steps = codec.steps_from_ipc(arrow, schema, self._limits.max_steps_per_batch)
+        progress = self.shard.append(episode_id, number, steps)
+        metrics.REPLAY_APPENDED_STEPS.inc(len(steps))
+        metrics.REPLAY_APPENDED_BYTES.inc(len(arrow))
+        metrics.add_seconds(metrics.REPLAY_APPEND_SECONDS, time.monotonic() - began)
+        return progress
+
+    def end(self, episode_id: str, outcome: Outcome, batches: int, alive: Callable[[], bool]) -> Progress:
+        """Waits for the rate limiter as long as the producer is `alive`. Raises as Shard.end."""
+        while True:
+            try:
+                progress = self.shard.end(episode_id, outcome, batches, timeout=POLL_S)
+            except Timeout:
+                if alive():
+                    continue
+                raise
+            for table in self.shard.header(episode_id).tables:
+                metrics.REPLAY_ENDED_EPISODES.labels(table).inc()
+            return progress
+
+    def abort(self, episode_id: str) -> Progress:
+        return self.shard.abort(episode_id)
+
+    # ----------------------------------------------------------------------------------------- sampling
+
+    def check(self, spec: SampleSpec, max_bytes: int) -> None:
+        """Raises NotFound, and Invalid for a batch that would not fit into a message."""
+        table = self.shard.table(spec.table)
+        table.check(spec)
+        if table.schema is not None:
+            pixels = sum(int(np.prod(shape)) for shape in table.schema.cameras.values())
+            size = spec.batch_size * (1 + len(spec.horizons)) * pixels
+            if size > max_bytes:
+                raise Invalid(
+                    "batch_size", f"{spec.batch_size} (a message of {size} bytes)", f"stay below {max_bytes} bytes"
+                )
+
+    def sampled(self, spec: SampleSpec, generator: np.random.Generator, alive: Callable[[], bool]) -> bytes | None:
+        """One serialised SampledBatch, or None once the learner has gone. Raises as Shard.sample."""
+        began = time.monotonic()
+        while True:
+            try:
+                batch, _ = self.shard.sample(spec, generator, timeout=POLL_S)
+                break
+            except Timeout:
+                if not alive():
+                    return None
+        waited = time.monotonic() - began
+        data = codec.sampled_to_bytes(batch, waited)
+        metrics.REPLAY_SAMPLED_ITEMS.labels(spec.table).inc(spec.batch_size)
+        metrics.REPLAY_SAMPLED_BYTES.labels(spec.table).inc(len(data))
+        metrics.add_seconds(metrics.REPLAY_SAMPLE_SECONDS.labels(spec.table), time.monotonic() - began - waited)
+        return data
+
+
+class Watch:
+    """A thread that keeps gauges and the checkpoint of counters fresh, and notices a failed disk."""
+
+    def __init__(self, shard: Shard, on_failure: Callable[[], None], period_s: float = 1.0) -> None:
+        self._shard, self._on_failure, self._period_s = shard, on_failure, period_s
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
+        self._waits: dict[str, tuple[float, float]] = {}
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stopped.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stopped.wait(self._period_s):
+            try:
+                self.observe()
+                self._shard.checkpoint()
+            except OSError as error:
+                logger.warning("no checkpoint of the counters: %s", error)
+            if self._shard.failed:
+                self._on_failure()
+                return
+
+    def observe(self) -> None:
+        info = self._shard.info()
+        for table in info.tables:
+            self._observe_table(table)
+        metrics.REPLAY_ANNOTATION.set(info.annotation_version)
+        metrics.REPLAY_DISK.set(info.disk_bytes)
+        metrics.REPLAY_DAMAGED.set(info.quarantined_segments)
+
+    def _observe_table(self, table: TableInfo) -> None:
+        metrics.REPLAY_ITEMS.labels(table.name).set(table.items)
+        metrics.REPLAY_EPISODES.labels(table.name).set(table.episodes)
+        metrics.REPLAY_LEAD.labels(table.name).set(table.lead)
+        metrics.REPLAY_LABELLED.labels(table.name).set(table.labelled)
+        inserting, sampling = self._waits.get(table.name, (0.0, 0.0))
+        metrics.REPLAY_INSERT_WAIT.labels(table.name).inc(table.insert_wait_s - inserting)
+        metrics.REPLAY_SAMPLE_WAIT.labels(table.name).inc(table.sample_wait_s - sampling)
+        self._waits[table.name] = (table.insert_wait_s, table.sample_wait_s)

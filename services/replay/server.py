@@ -1,0 +1,210 @@
+"""The gRPC door: decode, call, encode."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import grpc
+import numpy as np
+from rampwire.v1 import replay_pb2 as wire
+
+from ramp.errors import Invalid, RampError
+from ramp.replay.annotations import Values
+from ramp.replay.info import Progress
+from services.common import codec, metrics
+from services.common.errors import status_of, to_wire
+from services.common.interceptors import Guard
+from services.common.server import Bounds, Server
+from services.replay.core import ReplayCore
+
+logger = logging.getLogger(__name__)
+
+SERVICE = "ramp.v1.Replay"
+ENDLESS = (f"/{SERVICE}/Append", f"/{SERVICE}/Sample")
+MAX_SEND_BYTES = 512 * 2**20
+MAX_CREDIT = 64  # batches under way to one learner
+
+
+class ReplayService:
+    """The methods of the contract."""
+
+    def __init__(self, core: ReplayCore) -> None:
+        self._core = core
+        self._stopping = threading.Event()
+
+    def interrupt(self) -> None:
+        """Let the streams end: the server is going."""
+        self._stopping.set()
+        self._core.shard.interrupt()
+
+    # ---------------------------------------------------------------------------------------- Append
+
+    def append(self, requests: Iterator[wire.AppendRequest], context: grpc.ServicerContext) -> Iterator[wire.Appended]:
+        for request in requests:
+            yield self._appended(request, context.is_active)
+
+    def _appended(self, request: wire.AppendRequest, alive: Callable[[], bool]) -> wire.Appended:
+        """The answer to one request; a refusal is an answer too."""
+        try:
+            return codec.progress_to_wire(request.episode_id, self._apply(request, alive))
+        except RampError as error:
+            metrics.REPLAY_REFUSED.labels(status_of(error).name).inc()
+            return wire.Appended(episode_id=request.episode_id[:160], error=to_wire(error))
+
+    def _apply(self, request: wire.AppendRequest, alive: Callable[[], bool]) -> Progress:
+        event, episode_id = request.WhichOneof("event"), request.episode_id
+        if event == "open":
+            if request.open.episode_id != episode_id:
+                raise Invalid("open.episode_id", request.open.episode_id[:160], "repeat the request's episode_id")
+            return self._core.begin(codec.header_from_wire(request.open))
+        if event == "batch":
+            return self._core.append(episode_id, request.batch.number, request.batch.arrow)
+        if event == "end":
+            outcome = codec.outcome_from_wire(request.end.outcome)
+            return self._core.end(episode_id, outcome, request.end.batches, alive)
+        if event == "abort":
+            return self._core.abort(episode_id)
+        raise Invalid("event", "missing", "send open, batch, end or abort")
+
+    # ---------------------------------------------------------------------------------------- Sample
+
+    def sample(self, requests: Iterator[wire.SampleRequest], context: grpc.ServicerContext) -> Iterator[bytes]:
+        first = next(requests, None)
+        if first is None or not first.HasField("spec"):
+            raise Invalid("spec", "missing", "say in the first request what to sample")
+        spec, credit = codec.spec_from_wire(first.spec), _Credit(first.credit)
+        self._core.check(spec, MAX_SEND_BYTES)
+        context.add_callback(credit.close)
+        threading.Thread(target=credit.read, args=(requests,), name="credit", daemon=True).start()
+        generator = self._core.shard.generator()
+        while credit.take() and not self._stopping.is_set():
+            data = self._core.sampled(spec, generator, context.is_active)
+            if data is None:
+                return
+            yield data
+
+    # ----------------------------------------------------------------------------------------- others
+
+    def update_priorities(
+        self, request: wire.UpdatePrioritiesRequest, _: grpc.ServicerContext
+    ) -> wire.UpdatePrioritiesResponse:
+        priorities = np.array(request.priority, dtype=np.float64)
+        updated = self._core.shard.update_priorities(
+            request.table, list(request.episode_id), list(request.step), priorities
+        )
+        return wire.UpdatePrioritiesResponse(updated=updated)
+
+    def annotate(self, requests: Iterator[wire.AnnotateRequest], _: grpc.ServicerContext) -> wire.AnnotateResponse:
+        first = next(requests, None)
+        if first is None or first.WhichOneof("event") != "begin":
+            raise Invalid("event", "not begin", "send BEGIN, then VALUES, then COMMIT")
+        values: Values = {}
+        for request in requests:
+            event = request.WhichOneof("event")
+            if event == "commit":
+                begin = first.begin
+                result = self._core.shard.annotate(begin.world_version, values, extends=begin.extends)
+                return codec.annotated_to_wire(result)
+            if event != "values":
+                raise Invalid("event", str(event), "send VALUES or COMMIT after BEGIN")
+            episode_id, steps, remaining = codec.values_from_wire(request.values)
+            self._core.shard.check_annotation(episode_id, steps, remaining)
+            values[episode_id] = (steps, remaining)
+        raise Invalid("event", "the stream ended without COMMIT", "send COMMIT last; nothing was labelled")
+
+    def query(self, request: wire.QueryRequest, _: grpc.ServicerContext) -> wire.QueryResponse:
+        found = self._core.shard.query(request.table, request.unlabelled_by, request.limit)
+        return wire.QueryResponse(episodes=[codec.episode_info_to_wire(info) for info in found])
+
+    def fetch(self, request: wire.FetchRequest, _: grpc.ServicerContext) -> Iterator[wire.FetchedSteps]:
+        header, outcome, parts = self._core.shard.fetch_parts(request.episode_id)
+        for number, part in enumerate(parts):
+            message = wire.FetchedSteps(arrow=codec.steps_to_ipc(part, header.schema))
+            if number == 0:
+                message.header.CopyFrom(codec.header_to_wire(header))
+                message.outcome = codec.outcome_to_wire(outcome)
+            yield message
+
+    def info(self, _: wire.InfoRequest, __: grpc.ServicerContext) -> wire.InfoResponse:
+        return codec.info_to_wire(self._core.shard.info())
+
+    # --------------------------------------------------------------------------------------- handlers
+
+    def handlers(self) -> grpc.GenericRpcHandler:
+        """As generated code would make them, but for Sample, whose answers are serialised already."""
+        streamed, unary = grpc.stream_stream_rpc_method_handler, grpc.unary_unary_rpc_method_handler
+        methods: dict[str, Any] = {
+            "Append": streamed(self.append, wire.AppendRequest.FromString, wire.Appended.SerializeToString),
+            "Sample": streamed(self.sample, wire.SampleRequest.FromString, None),
+            "UpdatePriorities": unary(
+                self.update_priorities,
+                wire.UpdatePrioritiesRequest.FromString,
+                wire.UpdatePrioritiesResponse.SerializeToString,
+            ),
+            "Annotate": grpc.stream_unary_rpc_method_handler(
+                self.annotate, wire.AnnotateRequest.FromString, wire.AnnotateResponse.SerializeToString
+            ),
+            "Query": unary(self.query, wire.QueryRequest.FromString, wire.QueryResponse.SerializeToString),
+            "Fetch": grpc.unary_stream_rpc_method_handler(
+                self.fetch, wire.FetchRequest.FromString, wire.FetchedSteps.SerializeToString
+            ),
+            "Info": unary(self.info, wire.InfoRequest.FromString, wire.InfoResponse.SerializeToString),
+        }
+        return grpc.method_handlers_generic_handler(SERVICE, methods)
+
+
+class _Credit:
+    """Batches that a learner has room for: added by the thread that reads its requests, taken by the one that sends."""
+
+    def __init__(self, count: int) -> None:
+        self._count, self._closed = min(count, MAX_CREDIT), False
+        self._changed = threading.Condition()
+
+    def read(self, requests: Iterator[wire.SampleRequest]) -> None:
+        try:
+            for request in requests:
+                with self._changed:
+                    self._count = min(self._count + request.credit, MAX_CREDIT)
+                    self._changed.notify()
+        except grpc.RpcError:
+            logger.debug("a learner's stream broke")  # closing the call is how learners leave
+        finally:
+            self.close()
+
+    def take(self) -> bool:
+        """Wait for credit; False once the learner sends no more."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._count > 0 or self._closed)
+            if self._count == 0:
+                return False
+            self._count -= 1
+            return True
+
+    def close(self) -> None:
+        with self._changed:
+            self._closed = True
+            self._changed.notify()
+
+
+class ReplayServer:
+    """A core served over gRPC: what `main` runs and tests start in their own process."""
+
+    def __init__(self, core: ReplayCore, token: str = "") -> None:
+        limits = core.shard.config.limits
+        bounds = Bounds(max_receive_bytes=2 * limits.max_message_bytes, max_send_bytes=MAX_SEND_BYTES)
+        self._service = ReplayService(core)
+        self._server = Server(bounds, (Guard(token, ENDLESS),))
+        self._server.grpc.add_generic_rpc_handlers((self._service.handlers(),))
+
+    def start(self, host: str, port: int) -> int:
+        """The port served. Raises Unavailable where it is taken."""
+        return self._server.start(host, port, (SERVICE,))
+
+    def stop(self, grace_s: float = 2.0) -> None:
+        """Tell probes, wake whoever waits, answer what was asked, cut the rest."""
+        self._server.retire()
+        self._service.interrupt()
+        self._server.stop(grace_s)
