@@ -6,36 +6,41 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
+from ramp.replay.columns import join_steps
 from ramp.replay.info import Limits
 from ramp.replay.log import Log
 from ramp.replay.segment import Record, scan
 from ramp.replay.store import Store
+from ramp.types import Episode
 from services.conductor.report.frames import Fetch
 
 
 class StillLog(Log):
     """A log that is only looked at: torn tails are left alone, as a server may be writing them at this moment."""
 
-    def __init__(self, directory: Path) -> None:
-        super().__init__(directory)
-        self.directory = directory
+    def __init__(self, segments: Path) -> None:
+        super().__init__(segments)
+        self.segments = segments
 
     def recover(self) -> Iterator[Record]:
-        for path in sorted(self.directory.glob("*.arrows")):
+        for path in sorted(self.segments.glob("*.arrows")):
             yield from (found for found in scan(path) if isinstance(found, Record))
 
 
 def stored(directory: Path) -> Fetch | None:
-    """A way to fetch episodes from the segments below `directory`; None where there are none. They are indexed once,
-    at the first fetch."""
-    segment = next(directory.rglob("*.arrows"), None)
-    if segment is None:
+    """A way to fetch episodes from a replay directory; None where it holds none. Indexed at the first fetch."""
+    segments = directory / "segments"
+    if not any(segments.glob("*.arrows")):
         return None
 
     @cache
     def store() -> Store:
-        opened = Store(StillLog(segment.parent), Limits())
+        opened = Store(StillLog(segments), Limits())
         opened.recover()
         return opened
 
-    return lambda episode_id: store().episode(episode_id)
+    def fetch(episode_id: str) -> Episode:
+        header, outcome, parts = store().parts(episode_id)
+        return Episode(header=header, steps=join_steps(parts), outcome=outcome)
+
+    return fetch
