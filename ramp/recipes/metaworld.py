@@ -34,7 +34,7 @@ def counting() -> Recipe:
     """The test world, where every number on the road can be foretold; seconds, tiny models."""
     return replace(
         debug(),
-        tasks=("count-v0",),
+        tasks=("count-up", "count-down"),
         env=EnvConfig(suite="counting", max_steps=40),
         world=WorldConfig(horizons=(4, 8), latent_channels=4, width=32, layers=1, heads=2),
         policy=PolicyConfig(chunk=4, ode_steps=2, width=32, layers=1, heads=2, channels=8, shift=0),
