@@ -84,6 +84,9 @@ class Writer(Protocol):
     def abort(self) -> None:
         """Withdraw the episode: nothing of it will be sampled."""
 
+    def wait(self, timeout: float) -> None:
+        """Until all that was handed over is durable at its destination. Raises Timeout, and what was refused there."""
+
 
 class Replay(Protocol):
     """Where experience lives."""

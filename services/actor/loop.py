@@ -14,12 +14,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from ramp.advantage import BoundaryConfig, boundary_mask
+from ramp.errors import Timeout
 from ramp.interfaces import Env, Replay
 from ramp.types import EpisodeHeader, EpisodeSummary, Outcome, StepBatch
 from services.actor.assignment import Assignment
 from services.actor.camera import Camera, Stopwatch
 from services.actor.drivers import Driver
 from services.actor.recording import Recording
+
+ACKNOWLEDGED_WITHIN_S = 20.0  # a replay server that was killed is back by then; without it the actor goes on
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,17 +50,19 @@ def new_episode_id(assignment: Assignment) -> str:
 
 
 def collect(env: Env, driver: Driver, assignment: Assignment, road: Road, watch: Stopwatch) -> EpisodeSummary:
-    """Run one episode and hand it to replay; returns when replay has it. `watch` is the driver's stopwatch.
+    """Run one episode and hand it to replay; returns when replay has it, or its spool where replay does not answer
+    (then `extra["acknowledged"]` is 0). `watch` is the driver's stopwatch.
 
     Raises what env, driver and replay raise; then nothing of the episode is visible to learners.
     """
     camera, episode_id = Camera(env, watch), new_episode_id(assignment)
     recording, outcome = run_episode(env, driver, assignment.seed, road, camera, watch)
+    stored = False
     if road.replay is not None:
         with watch("replay"):
             trainable = boundary_mask(recording.action, recording.source, road.boundaries)
             batches = recording.batches(trainable, driver.version, road.batch_steps)
-            _store(road.replay, _header(env, assignment, episode_id, road.robot), batches, outcome)
+            stored = _store(road.replay, _header(env, assignment, episode_id, road.robot), batches, outcome)
     seconds = dict(watch.seconds)
     return EpisodeSummary(
         episode_id=episode_id,
@@ -79,6 +84,7 @@ def collect(env: Env, driver: Driver, assignment: Assignment, road: Road, watch:
         extra={
             **{f"{what}_seconds": spent for what, spent in seconds.items()},
             "robot_s": len(recording) / env.control_hz,
+            "acknowledged": float(stored),
         },
     )
 
@@ -102,7 +108,8 @@ def run_episode(
     return recording, Outcome.SUCCESS if now.success else Outcome.FAILURE
 
 
-def _store(replay: Replay, header: EpisodeHeader, batches: Iterable[StepBatch], outcome: Outcome) -> None:
+def _store(replay: Replay, header: EpisodeHeader, batches: Iterable[StepBatch], outcome: Outcome) -> bool:
+    """Whether replay has acknowledged the episode; otherwise it lies in the spool and follows once replay is back."""
     writer = replay.open(header)
     try:
         for steps in batches:
@@ -111,6 +118,11 @@ def _store(replay: Replay, header: EpisodeHeader, batches: Iterable[StepBatch], 
     except BaseException:
         writer.abort()
         raise
+    try:
+        writer.wait(ACKNOWLEDGED_WITHIN_S)
+    except Timeout:
+        return False
+    return True
 
 
 def _header(env: Env, assignment: Assignment, episode_id: str, robot: str) -> EpisodeHeader:

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from ramp.envs import EnvConfig, make_env
+from ramp.errors import Timeout
 from ramp.interfaces import Env
 from ramp.types import Batch, EpisodeHeader, Observation, Outcome, SampleSpec, StepBatch
 from services.actor.assignment import Assignment
@@ -56,6 +57,7 @@ class FakeWriter:
     outcome: Outcome | None = None
     aborted: bool = False
     fail_at: int = -1
+    away: bool = False
 
     def append(self, steps: StepBatch) -> None:
         assert self.outcome is None
@@ -69,14 +71,20 @@ class FakeWriter:
     def abort(self) -> None:
         self.aborted = True
 
+    def wait(self, timeout: float) -> None:
+        assert self.outcome is not None
+        if self.away:
+            raise Timeout("replay is away")
+
 
 @dataclass
 class FakeReplay:
     fail_at: int = -1
+    away: bool = False  # it takes everything and never acknowledges: a spool without a server
     writers: list[FakeWriter] = field(default_factory=list)
 
     def open(self, header: EpisodeHeader) -> FakeWriter:
-        self.writers.append(FakeWriter(header, fail_at=self.fail_at))
+        self.writers.append(FakeWriter(header, fail_at=self.fail_at, away=self.away))
         return self.writers[-1]
 
     def sample(self, spec: SampleSpec, *, timeout: float) -> Iterator[Batch]:

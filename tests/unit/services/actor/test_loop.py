@@ -116,6 +116,16 @@ def test_an_episode_that_replay_refuses_is_withdrawn() -> None:
     assert replay.writers[0].outcome is None
 
 
+def test_while_replay_is_away_the_episode_waits_in_the_spool_and_the_actor_goes_on() -> None:
+    replay = FakeReplay(away=True)
+
+    summary = demo(replay)
+
+    assert summary.extra["acknowledged"] == 0.0
+    assert not replay.writers[0].aborted
+    assert demo(FakeReplay()).extra["acknowledged"] == 1.0
+
+
 def test_a_retry_is_another_episode_from_the_same_start() -> None:
     one, two = assignment(), assignment()
 

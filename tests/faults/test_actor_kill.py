@@ -1,0 +1,50 @@
+"""kill -9 of a rollout actor in mid-episode: nothing half is ever seen, nothing is doubled, its successor goes on."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+import ray
+
+from services.actor.assignment import Assignment
+from tests.loop.fleet import (
+    assert_whole,
+    counting_settings,
+    hire,
+    local_ray,
+    publish_random_policy,
+    replay_process,
+)
+
+pytestmark = pytest.mark.faults
+KILLS = 2
+
+
+def test_a_killed_actor_leaves_no_half_episode_and_its_successor_goes_on(tmp_path: Path) -> None:
+    settings = counting_settings(tmp_path, "actors.batch_steps=3", "env.max_steps=400", "takeover.hold=100")
+    publish_random_policy(settings)
+    finished: list[str] = []
+    with replay_process(tmp_path) as (server, client), local_ray():
+        for life in range(KILLS):
+            actor, pid = hire("actor-0", settings, server.address)
+            queue = [
+                actor.run.remote(Assignment(purpose="rollout", task=settings.tasks[0], seed=seed, tables=("online",)))
+                for seed in range(life * 100, life * 100 + 50)
+            ]
+            for reference in queue[: life + 1]:
+                finished.append(ray.get(reference).episode_id)
+            os.kill(pid, signal.SIGKILL)  # it is busy with the next of fifty
+            with pytest.raises(ray.exceptions.RayActorError):
+                ray.get(queue[-1])
+        actor, _ = hire("actor-0", settings, server.address)
+        last = ray.get(actor.run.remote(Assignment(purpose="demo", task=settings.tasks[0], seed=7, tables=("demos",))))
+
+        stored = [info.episode_id for info in client.query()]
+        assert len(stored) == len(set(stored))
+        assert {*finished, last.episode_id} <= set(stored)
+        assert len(stored) <= len(finished) + 1 + KILLS  # one may have ended before its actor could say so
+        for episode_id in stored:
+            assert_whole(client.fetch(episode_id), settings.env.frame_stride)

@@ -1,0 +1,132 @@
+"""A small fleet for tests: a real replay server process, a local Ray cluster, actors on the counting world."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import ray
+
+from ramp.data.normalize import Normalizer
+from ramp.envs import make_env, task_names
+from ramp.envs.counting import read_seed, read_step
+from ramp.models.manifest import policy_manifest, weights, world_manifest
+from ramp.models.vla.policy import VLAPolicy
+from ramp.models.world.model import WorldModel
+from ramp.types import Episode, Kind
+from services.actor.worker import start_actor
+from services.clients.registry import DirectoryRegistry
+from services.clients.replay import ReplayClient
+from services.common.settings import Settings, child_environment, compose, save
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def counting_settings(folder: Path, *overrides: str) -> Settings:
+    """Settings of the test world, on disk in `folder`."""
+    tasks = ",".join(task_names("counting"))
+    settings = compose("counting", None, [f"dir={folder}", f"tasks={tasks}", *overrides])
+    save(settings, folder / "settings.yaml")
+    return settings
+
+
+def publish_random_policy(settings: Settings) -> int:
+    """Random weights of both models in the run's registry, as `latest`."""
+    env = make_env(settings.tasks[0], settings.env)
+    world = WorldModel(settings.world, env.schema)
+    policy = VLAPolicy(settings.policy, env.schema, world.token_shape)
+    random = np.random.default_rng(0)
+    shape = (100, env.schema.proprio_width), (100, env.schema.action_width)
+    normalizer = Normalizer.fit(random.random(shape[0]), random.uniform(-1, 1, shape[1]))
+    registry = DirectoryRegistry(Path(settings.dir) / "registry")
+    world_version = registry.publish(Kind.WORLD, weights(world), world_manifest(world, normalizer))
+    manifest = policy_manifest(policy, normalizer) | {"world_version": world_version}
+    version = registry.publish(Kind.POLICY, weights(policy), manifest)
+    registry.alias(Kind.POLICY, "latest", version)
+    return version
+
+
+def eventually(condition: Callable[[], object], timeout_s: float = 60.0) -> None:
+    """Returns as soon as `condition` holds; fails when it never does."""
+    until, pause = time.monotonic() + timeout_s, threading.Event()
+    while not condition():
+        assert time.monotonic() < until, "it never came true"
+        pause.wait(0.02)
+
+
+class ReplayProcess:
+    """A replay server as a child process, on `folder`/replay; its port stays the same over restarts."""
+
+    def __init__(self, folder: Path) -> None:
+        self.home, self.settings = folder / "replay", folder / "settings.yaml"
+        self.home.mkdir(exist_ok=True)
+        self.address = ""
+        self.start()
+
+    def start(self) -> None:
+        file, port = self.home / "address", self.address.rpartition(":")[2] or "0"
+        file.unlink(missing_ok=True)
+        command = [sys.executable, "-m", "services.replay.main", "--dir", str(self.home), "--port", port]
+        environment = child_environment(PYTHONPATH=f"{ROOT}:{ROOT / 'proto'}")
+        self.process = subprocess.Popen([*command, "--settings", str(self.settings)], env=environment)
+        eventually(lambda: self.process.poll() is not None or (file.exists() and file.read_text().strip()))
+        assert self.process.poll() is None, f"the replay server ended with code {self.process.returncode}"
+        self.address = file.read_text().strip()
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+
+@contextlib.contextmanager
+def replay_process(folder: Path) -> Iterator[tuple[ReplayProcess, ReplayClient]]:
+    """The server and a client that watches it."""
+    server = ReplayProcess(folder)
+    client = ReplayClient(server.address, name="watcher")
+    try:
+        client.wait_ready(30.0)
+        yield server, client
+    finally:
+        client.close()
+        server.kill()
+
+
+@contextlib.contextmanager
+def local_ray() -> Iterator[None]:
+    environment = {"PYTHONPATH": f"{ROOT}:{ROOT / 'proto'}"}
+    ray.init(
+        address="local",
+        num_cpus=2,
+        include_dashboard=False,
+        log_to_driver=False,
+        object_store_memory=100 * 2**20,
+        runtime_env={"env_vars": environment},
+    )
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def hire(name: str, settings: Settings, address: str, redis_url: str = "") -> tuple[Any, int]:
+    """A ready rollout actor and its pid."""
+    handle = start_actor(name, settings, f"{settings.dir}/settings.yaml", address, redis_url)
+    return handle, ray.get(handle.whoami.remote())["pid"]
+
+
+def assert_whole(episode: Episode, frame_stride: int) -> None:
+    """Every step of the counting world is there, once, in order, with its own frames."""
+    steps = episode.steps
+    count = np.arange(len(steps))
+    assert steps.step.tolist() == count.tolist() == steps.proprio[:, 0].tolist()
+    assert steps.frame_row.tolist() == count[::frame_stride].tolist()
+    for pictures in steps.images.values():
+        assert [read_step(picture) for picture in pictures] == steps.frame_row.tolist()
+        assert {read_seed(picture) for picture in pictures} == {episode.header.seed}

@@ -1,0 +1,82 @@
+"""A Ray actor, its spool and a replay server process: episodes arrive whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import ray
+
+from ramp.types import EpisodeSummary, Source
+from services.actor.assignment import Assignment
+from services.clients.replay import ReplayClient
+from services.common.settings import Settings
+from tests.loop.fleet import assert_whole, counting_settings, hire, local_ray, publish_random_policy, replay_process
+
+pytestmark = pytest.mark.loop
+
+
+@dataclass
+class Fleet:
+    settings: Settings
+    client: ReplayClient
+    actor: Any
+
+    def run(self, *assignments: Assignment) -> list[EpisodeSummary]:
+        return ray.get([self.actor.run.remote(each) for each in assignments])
+
+
+@pytest.fixture(scope="module")
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    settings = counting_settings(tmp_path_factory.mktemp("run"), "actors.batch_steps=5", "takeover.hold=8")
+    with replay_process(Path(settings.dir)) as (server, client), local_ray():
+        actor, _ = hire("actor-0", settings, server.address)
+        yield Fleet(settings, client, actor)
+
+
+def test_demonstrations_and_rollouts_arrive_whole_and_evaluations_are_not_stored(fleet: Fleet) -> None:
+    publish_random_policy(fleet.settings)
+    tasks, eval_seed = fleet.settings.tasks, fleet.settings.evaluation.first_seed
+    demos = [Assignment(purpose="demo", task=task, seed=seed, tables=("demos",)) for task in tasks for seed in (1, 2)]
+    rollouts = [Assignment(purpose="rollout", task=task, seed=9, tables=("online",)) for task in tasks]
+    evals = [Assignment(purpose="eval", task=tasks[0], seed=eval_seed, policy_version=1) for _ in range(2)]
+
+    summaries = fleet.run(*demos, *rollouts, *evals)
+
+    stored = {info.episode_id: info for info in fleet.client.query()}
+    assert set(stored) == {summary.episode_id for summary in summaries if summary.purpose != "eval"}
+    for summary in summaries[: len(stored)]:
+        info, episode = stored[summary.episode_id], fleet.client.fetch(summary.episode_id)
+        assert_whole(episode, fleet.settings.env.frame_stride)
+        assert (info.task, info.seed) == (summary.task, summary.seed)
+        assert len(episode.steps) == summary.steps == info.steps
+        assert (episode.steps.source == Source.HUMAN).sum() == summary.human_steps == info.human_steps
+        assert set(episode.steps.policy_version.tolist()) == {summary.policy_version}
+        assert episode.outcome == summary.outcome
+    first, second = summaries[-2:]
+    assert (first.outcome, first.steps, first.values) == (second.outcome, second.steps, second.values)
+
+
+def test_an_error_names_what_is_wrong_and_the_actor_lives_on(fleet: Fleet) -> None:
+    good = Assignment(purpose="demo", task=fleet.settings.tasks[0], seed=5, tables=("demos",))
+    unknown = Assignment(purpose="demo", task="count-sideways", seed=1, tables=("demos",))
+
+    with pytest.raises(ray.exceptions.RayTaskError, match="count-sideways"):
+        fleet.run(unknown)
+
+    assert fleet.run(good)[0].steps > 0
+
+
+def test_new_weights_act_from_the_next_episode_on(fleet: Fleet) -> None:
+    rollout = Assignment(purpose="rollout", task=fleet.settings.tasks[0], seed=11, tables=("online",))
+    versions = []
+    for _ in range(2):
+        published = publish_random_policy(fleet.settings)
+        versions.append((published, fleet.run(rollout)[0].policy_version))
+
+    assert versions[0][0] == versions[0][1]
+    assert versions[1][0] == versions[1][1]
+    assert versions[0] != versions[1]
