@@ -18,7 +18,7 @@ from ramp.models.world.config import WorldConfig
 class DemosConfig:
     """Stage 1's demonstrations: the scripted expert with action noise, successes and failures alike."""
 
-    episodes_per_task: int = 16
+    episodes_per_task: int = 12
     noise: float = 0.3  # standard deviation added to the expert's action, in action units
     noise_steps: int = 1  # steps for which one draw of it lasts; longer ones lead further astray
 
@@ -43,16 +43,16 @@ class StagesConfig:
     """Updates per stage (PAPERS 1.3 to 1.6)."""
 
     tokenizer_updates: int = 300  # stage 1: the tokenizer, then frozen
-    world_updates: int = 700  # stage 1: the world model
-    policy_updates: int = 1500  # stage 2
-    joint_updates: int = 3000  # stages 3 and 4, of the policy
+    world_updates: int = 900  # stage 1: the world model
+    policy_updates: int = 1200  # stage 2
+    joint_updates: int = 2500  # stages 3 and 4, of the policy
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingConfig:
     """Batches, optimisers and the rhythm of the joint stage."""
 
-    policy_batch: int = 96
+    policy_batch: int = 64
     world_batch: int = 48
     policy_lr: float = 1e-3
     world_lr: float = 1e-3
@@ -71,9 +71,9 @@ class TrainingConfig:
 class ReplayConfig:
     """The tables. `demos` is never rate limited; `online` is."""
 
-    min_items: int = 200  # of `online`, before the first sample
-    samples_per_insert: float = 64.0
-    slack: float = 100_000.0  # samples by which either side may be ahead
+    min_items: int = 300  # of `online`, before the first sample; about 15 episodes
+    samples_per_insert: float = 7.0  # about an episode for every four joint updates, whatever the machine
+    slack: float = 8_000.0  # samples by which either side may be ahead
     human_priority: float = 2.0  # of items whose first step a person acted on, against 1 for the others
 
 
@@ -92,7 +92,7 @@ class Recipe:
     """A whole run. `ramp run --help` lists the recipes, `ramp run --show` prints one with all its numbers."""
 
     seed: int = 0
-    tasks: tuple[str, ...] = ("drawer-open-v3", "button-press-topdown-v3", "door-open-v3", "hammer-v3")
+    tasks: tuple[str, ...] = ("drawer-open-v3", "window-open-v3", "reach-v3", "hammer-v3", "lever-pull-v3")
     env: EnvConfig = field(default_factory=EnvConfig)
     world: WorldConfig = field(default_factory=WorldConfig)
     policy: PolicyConfig = field(default_factory=PolicyConfig)
