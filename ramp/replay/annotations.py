@@ -158,7 +158,7 @@ def _from_batch(batch: pa.RecordBatch) -> Values:
 
 def _checksum(names: list[str], steps: np.ndarray, remaining: np.ndarray) -> int:
     value = zlib.crc32("\0".join(names).encode())
-    return zlib.crc32(np.ascontiguousarray(remaining), zlib.crc32(np.ascontiguousarray(steps), value))
+    return zlib.crc32(np.ascontiguousarray(remaining).data, zlib.crc32(np.ascontiguousarray(steps).data, value))
 
 
 def _write(path: Path, values: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -81,13 +82,15 @@ def batch_from_arrow(record: pa.RecordBatch) -> Batch:
         raise Invalid("arrow", str(error)[:200], "send what batch_to_arrow makes") from error
 
 
-def _decode(record: pa.RecordBatch, shape: Mapping[str, object]) -> Batch:
-    count, (chunk, horizons, action, proprio) = record.num_rows, _sizes(shape)
-    cameras = {name: tuple(sides) for name, sides in shape["cameras"].items()}  # type: ignore[attr-defined]
+def _decode(record: pa.RecordBatch, shape: Mapping[str, Any]) -> Batch:
+    count, chunk, horizons = record.num_rows, int(shape["chunk"]), int(shape["horizons"])
+    action, proprio = int(shape["action"]), int(shape["proprio"])
+    numbers: dict[str, Any] = {name: _numbers(record.column(name)) for name in SCALARS}
+    cameras = {name: tuple(sides) for name, sides in shape["cameras"].items()}
     future = {camera: (count, horizons, *sides) for camera, sides in cameras.items()}
     return Batch(
         **{name: record.column(name).to_pylist() for name in TEXTS},
-        **{name: _numbers(record.column(name)) for name in SCALARS},
+        **numbers,
         proprio=vector_rows(record.column("proprio"), proprio),
         action=_list(record, "action", (count, chunk, action), np.float32),
         chunk_valid=_list(record, "chunk_valid", (count, chunk), np.bool_),
@@ -96,11 +99,6 @@ def _decode(record: pa.RecordBatch, shape: Mapping[str, object]) -> Batch:
         images={camera: _frames(record, f"images.{camera}", (count, *sides)) for camera, sides in cameras.items()},
         future_images={camera: _frames(record, f"future_images.{camera}", sides) for camera, sides in future.items()},
     )
-
-
-def _sizes(shape: Mapping[str, object]) -> tuple[int, int, int, int]:
-    chunk, horizons, action, proprio = (int(str(shape[name])) for name in ("chunk", "horizons", "action", "proprio"))
-    return chunk, horizons, action, proprio
 
 
 def _numbers(column: pa.Array) -> np.ndarray:

@@ -69,17 +69,17 @@ def content_buffers(batch: pa.RecordBatch) -> Iterator[memoryview]:
     """The bytes that mean something, in a form that is the same before writing and after reading."""
     for column in batch.columns:
         if pa.types.is_binary(column.type):
-            yield memoryview(np.packbits(np.asarray(column.is_valid()), bitorder="little"))
+            yield np.packbits(np.asarray(column.is_valid()), bitorder="little").data
             _, offset_buffer, data = column.buffers()
             offsets = np.frombuffer(offset_buffer, dtype=np.int32)[column.offset : column.offset + len(column) + 1]
             if len(offsets) and data is not None:
                 yield memoryview(data)[int(offsets[0]) : int(offsets[-1])]
-            yield memoryview(np.diff(offsets)).cast("B")
+            yield np.diff(offsets).data.cast("B")
         elif pa.types.is_boolean(column.type):
-            yield memoryview(np.packbits(column.to_numpy(zero_copy_only=False), bitorder="little"))
+            yield np.packbits(column.to_numpy(zero_copy_only=False), bitorder="little").data
         else:
             flat = column.flatten() if pa.types.is_fixed_size_list(column.type) else column
-            yield memoryview(np.ascontiguousarray(flat.to_numpy(zero_copy_only=True))).cast("B")
+            yield np.ascontiguousarray(flat.to_numpy(zero_copy_only=True)).data.cast("B")
 
 
 def digest(batch: pa.RecordBatch) -> str:

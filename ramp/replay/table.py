@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from ramp.advantage.interventions import boundaries
 from ramp.errors import Invalid, NotFound
 from ramp.replay.growing import Growing
 from ramp.replay.info import TableInfo
@@ -274,9 +275,9 @@ class Table:
         shape = self.schema.cameras[camera]
         size = int(np.prod(shape))
         found = np.empty((*items.shape, *shape), dtype=np.uint8)
-        target, flat = memoryview(found.reshape(-1)), items.reshape(-1)
+        target, flat = found.reshape(-1).data, items.reshape(-1)
         segments = view.items["segment"][flat].tolist()
-        sources = {each: memoryview(self._pixels(self._segments[each])) for each in set(segments)}
+        sources = {each: self._pixels(self._segments[each]).data for each in set(segments)}
         offsets = view.items["offset"][flat, number].tolist()
         for place, (segment, offset) in enumerate(zip(segments, offsets, strict=True)):
             target[place * size : (place + 1) * size] = sources[segment][offset : offset + size]
@@ -317,7 +318,7 @@ class _View:
 
 def segment_ends(source: np.ndarray) -> np.ndarray:
     """int64 [T]: for each step, the first later step at which someone else acts, or T."""
-    changes = np.flatnonzero(np.diff(source.astype(np.int16))) + 1
+    changes = boundaries(source)
     ends = np.append(changes, len(source))
     return ends[np.searchsorted(changes, np.arange(len(source)), side="right")]
 

@@ -112,7 +112,7 @@ def _check_shapes(steps: StepBatch, schema: StepSchema, limits: Limits) -> None:
 def _check_numbers(steps: StepBatch, schema: StepSchema) -> None:
     for name in ("timestamp", "proprio", "action", "reward"):
         _refuse_where(~np.isfinite(getattr(steps, name)), steps, name, "send finite numbers")
-    low, high = np.float32(schema.action_low), np.float32(schema.action_high)
+    low, high = np.asarray(schema.action_low, np.float32), np.asarray(schema.action_high, np.float32)
     outside = (steps.action < low) | (steps.action > high)
     _refuse_where(outside, steps, "action", f"send actions within {schema.action_low} and {schema.action_high}")
     _refuse_where(steps.source > max(Source), steps, "source", "send 0 policy, 1 human, 2 demo or 3 dream")

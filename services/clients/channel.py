@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import grpc
 
-from ramp.errors import Timeout, Unavailable
+from ramp.errors import Full, Timeout, Unavailable
 from services.common.errors import from_call
 
 T = TypeVar("T")
@@ -62,7 +62,7 @@ def call(function: Callable[[float], T], *, timeout: float) -> T:
             return function(max(left, 0.001))
         except grpc.RpcError as error:
             refusal = from_call(error)
-        if not isinstance(refusal, Unavailable) or time.monotonic() + pause >= deadline:
+        if not isinstance(refusal, Unavailable | Full) or time.monotonic() + pause >= deadline:
             raise refusal
         time.sleep(pause)
     raise Timeout(f"no answer within {timeout:g} s")

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 import grpc
 from rampwire.v1 import replay_pb2 as wire
 
-from ramp.errors import RampError, Timeout, Unavailable
+from ramp.errors import Full, RampError, Timeout, Unavailable
 from ramp.types import Batch, SampleSpec
 from services.clients.channel import Metadata, delays
 from services.common import codec
@@ -108,7 +108,7 @@ class _Reader:
                 refusal = error
             if self._stopped.is_set():
                 return
-            if not isinstance(refusal, Unavailable):
+            if not isinstance(refusal, Unavailable | Full):
                 self._ready.put(refusal)
                 return
             self._trouble = refusal

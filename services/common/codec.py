@@ -7,7 +7,7 @@ exactly one schema, equal to the expected one, exactly one record batch, not com
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import pyarrow as pa
@@ -20,8 +20,11 @@ from ramp.replay.columns import step_columns, steps_from_arrow, steps_to_arrow
 from ramp.replay.info import AnnotateResult, EpisodeInfo, Limits, Progress, ReplayInfo, TableInfo
 from ramp.types import Batch, EpisodeHeader, Outcome, SampleSpec, StepBatch, StepSchema
 
-OUTCOMES = {Outcome.SUCCESS: wire.OUTCOME_SUCCESS, Outcome.FAILURE: wire.OUTCOME_FAILURE}
-OUTCOMES_BACK = {number: outcome for outcome, number in OUTCOMES.items()}
+OUTCOMES: Mapping[Outcome, wire.Outcome.ValueType] = {
+    Outcome.SUCCESS: wire.OUTCOME_SUCCESS,
+    Outcome.FAILURE: wire.OUTCOME_FAILURE,
+}
+OUTCOMES_BACK: Mapping[int, Outcome] = {int(number): outcome for outcome, number in OUTCOMES.items()}
 
 # ------------------------------------------------------------------------------------------------ nouns
 
@@ -77,7 +80,7 @@ def header_from_wire(message: wire.EpisodeHeader) -> EpisodeHeader:
     )
 
 
-def outcome_to_wire(outcome: Outcome) -> wire.Outcome:
+def outcome_to_wire(outcome: Outcome) -> wire.Outcome.ValueType:
     return OUTCOMES[outcome]
 
 
@@ -306,7 +309,7 @@ WAITED_TAG = b"\x11"  # field 2, a double
 def sampled_to_bytes(batch: Batch, waited_s: float) -> bytes:
     """A serialised SampledBatch. Written by hand, because the generated code would copy the pixels twice more."""
     arrow = record_to_ipc(batch_to_arrow(batch))
-    return b"".join((ARROW_TAG, _varint(arrow.size), arrow, WAITED_TAG, struct.pack("<d", waited_s)))  # type: ignore[arg-type]
+    return b"".join((ARROW_TAG, _varint(arrow.size), arrow, WAITED_TAG, struct.pack("<d", waited_s)))
 
 
 def sampled_from_bytes(data: bytes) -> tuple[Batch, float]:

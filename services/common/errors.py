@@ -6,6 +6,7 @@ binary trailer ERROR_TRAILER of a failed call.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 
 import grpc
@@ -30,14 +31,8 @@ MAX_TEXT = 2000  # characters of one text of an error: trailers are bounded by g
 
 
 def status_of(error: errors.RampError) -> grpc.StatusCode:
-    return next(code for kind, code in STATUS.items() if isinstance(error, kind)) if _known(error) else _UNKNOWN
-
-
-_UNKNOWN = grpc.StatusCode.INTERNAL
-
-
-def _known(error: errors.RampError) -> bool:
-    return isinstance(error, tuple(STATUS))
+    """INTERNAL where the table does not know the error."""
+    return next((code for kind, code in STATUS.items() if isinstance(error, kind)), grpc.StatusCode.INTERNAL)
 
 
 def to_wire(error: errors.RampError) -> wire.Error:
@@ -51,20 +46,19 @@ def to_wire(error: errors.RampError) -> wire.Error:
 
 def from_wire(message: wire.Error) -> errors.RampError:
     """The inverse of `to_wire`."""
-    return _error(BY_NAME.get(message.code, _UNKNOWN), message)
+    return _error(BY_NAME.get(message.code, grpc.StatusCode.INTERNAL), message)
 
 
 def from_call(error: grpc.RpcError) -> errors.RampError:
     """The error that a failed call stands for. Unknown statuses become Unavailable: the far side is not itself."""
-    code = error.code() if isinstance(error, grpc.Call) else _UNKNOWN
-    for key, value in (error.trailing_metadata() or ()) if isinstance(error, grpc.Call) else ():
-        if key == ERROR_TRAILER and isinstance(value, bytes):
-            try:
-                return from_wire(wire.Error.FromString(value))
-            except DecodeError:
-                break
-    details = (error.details() or "") if isinstance(error, grpc.Call) else str(error)
-    return _error(code, wire.Error(message=f"{details} ({code.name})"))
+    if not isinstance(error, grpc.Call):
+        return errors.Unavailable(str(error))
+    trailers: Mapping[str, object] = dict(error.trailing_metadata() or ())
+    packed = trailers.get(ERROR_TRAILER)
+    if isinstance(packed, bytes):
+        with contextlib.suppress(DecodeError):
+            return from_wire(wire.Error.FromString(packed))
+    return _error(error.code(), wire.Error(message=f"{error.details() or 'no details'} ({error.code().name})"))
 
 
 def _error(code: grpc.StatusCode, message: wire.Error) -> errors.RampError:

@@ -31,7 +31,7 @@ class Server:
         threads = ThreadPoolExecutor(max_workers=bounds.calls, thread_name_prefix="call")
         self.grpc = grpc.server(
             threads,
-            interceptors=interceptors,
+            interceptors=list(interceptors),
             options=_options(bounds),
             maximum_concurrent_rpcs=bounds.calls,
         )
