@@ -35,11 +35,11 @@ def random_shift(frames: Tensor, reach: int, generator: torch.Generator) -> Tens
     """Each uint8 frame [B, V, height, width, 3] moved by up to `reach` pixels, its edge repeated (DrQ, 2004.13649)."""
     if reach == 0:
         return frames
-    batch, views, height, width, _ = frames.shape
-    shape = (batch, views, 1)
-    move = torch.randint(-reach, reach + 1, (2, *shape), generator=generator, device=frames.device)
-    rows = (torch.arange(height, device=frames.device) + move[0]).clamp(0, height - 1)
-    columns = (torch.arange(width, device=frames.device) + move[1]).clamp(0, width - 1)
-    item = torch.arange(batch, device=frames.device)[:, None, None, None]
-    view = torch.arange(views, device=frames.device)[None, :, None, None]
-    return frames[item, view, rows[..., :, None], columns[..., None, :]]
+    flat = frames.flatten(0, 1)
+    count, height, width, channels = flat.shape
+    down, right = torch.randint(0, 2 * reach + 1, (2, count, 1), generator=generator, device=frames.device)
+    edges = [flat[:, :, :1].expand(-1, -1, reach, -1), flat, flat[:, :, -1:].expand(-1, -1, reach, -1)]
+    windows = torch.cat(edges, dim=2).flatten(2).unfold(2, width * channels, channels)  # [N, h, moves, w * channels]
+    rows = (torch.arange(height, device=frames.device) + down - reach).clamp(0, height - 1)
+    item = torch.arange(count, device=frames.device)[:, None]
+    return windows[item, rows, right].reshape(frames.shape)
