@@ -16,8 +16,8 @@ MAX_FUNCTION_LINES = 60
 MAX_PARAMETERS = 9
 VAGUE = {"utils", "util", "misc", "helpers", "helper", "stuff", "tools", "base"}
 PICKLES = {"pickle", "cPickle", "cloudpickle", "dill", "joblib", "shelve", "marshal"}
-# The one place where settings are read; entry points; and where Ray Train and torch.distributed, which know no other way,
-# are told something, or tell who is who.
+# The one place where settings are read; entry points; and where Ray Train and torch.distributed, which know no other
+# way, are told something or tell who is who.
 ENVIRONMENT = re.compile(
     r"services/common/settings\.py|services/\w+/(main|__main__)\.py|services/cli/\w+\.py"
     r"|services/learner/(engine|group)\.py"
