@@ -28,11 +28,11 @@ def checked_action(action: np.ndarray, schema: StepSchema) -> np.ndarray:
     if not np.isfinite(array).all():
         where = int(np.flatnonzero(~np.isfinite(array))[0])
         raise Invalid(f"action[{where}]", array[where], "send finite numbers")
-    outside = (array < np.float32(schema.action_low)) | (array > np.float32(schema.action_high))
+    outside = (array < np.asarray(schema.action_low, np.float32)) | (array > np.asarray(schema.action_high, np.float32))
     if outside.any():
         where = int(np.flatnonzero(outside)[0])
         low, high = schema.action_low[where], schema.action_high[where]
-        raise Invalid(f"action[{where}]", array[where], f"stay within [{low:g}, {high:g}]")
+        raise Invalid(f"action[{where}]", f"{array[where]:.6g}", f"stay within [{low:g}, {high:g}]")
     return array
 
 

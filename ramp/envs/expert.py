@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable, Mapping
 
 import numpy as np
 from metaworld.policies import ENV_POLICY_MAP
+from metaworld.policies.policy import Policy
 
 from ramp.envs.metaworld import MetaWorldEnv
 
 warnings.filterwarnings("ignore", message="Constant\\(s\\) may be too high")  # one warning a step; clipped below
+
+POLICIES: Mapping[str, Callable[[], Policy]] = ENV_POLICY_MAP
 
 
 class MetaWorldExpert:
@@ -21,10 +25,11 @@ class MetaWorldExpert:
 
     def __init__(self, env: MetaWorldEnv) -> None:
         self._env = env
-        self._policy = ENV_POLICY_MAP[env.task]()
+        self._policy = POLICIES[env.task]()
+        self._low = np.asarray(env.schema.action_low, np.float32)
+        self._high = np.asarray(env.schema.action_high, np.float32)
 
     def act(self) -> np.ndarray:
         """float32 [4] within the bounds of the action."""
         action = np.asarray(self._policy.get_action(self._env.expert_state()), dtype=np.float32)
-        schema = self._env.schema
-        return np.clip(action, np.float32(schema.action_low), np.float32(schema.action_high))
+        return np.clip(action, self._low, self._high)

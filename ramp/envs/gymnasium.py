@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import gymnasium
 import numpy as np
+from gymnasium.envs.mujoco import MujocoEnv
 
 from ramp.envs.checks import check_running, checked_action, checked_seed, unknown
 from ramp.envs.config import EnvConfig
+from ramp.envs.rendering import FREE, Cameras
 from ramp.errors import Invalid
 from ramp.types import EnvStep, StepSchema
 
@@ -37,23 +39,26 @@ class GymnasiumEnv:
         task: str,
         instruction: str,
         max_steps: int,
-        camera: str = "camera",
+        cameras: Sequence[str] = (FREE,),
+        image_size: int = 64,
         success: Success = reported_success,
     ) -> None:
-        """Raises Invalid where the action is no bounded vector or pictures are not to be had."""
+        """`image_size` is heeded by MuJoCo's environments. Raises Invalid where the action is no bounded vector or
+        pictures are not to be had."""
         space = env.action_space
         if not isinstance(space, gymnasium.spaces.Box) or len(space.shape) != 1 or not space.is_bounded():
             raise Invalid("action_space", space, "wrap the environment so that it takes a bounded vector")
         if env.render_mode != "rgb_array":
             raise Invalid("render_mode", env.render_mode, 'make the environment with render_mode="rgb_array"')
         self.task, self.instruction, self.max_steps = task, instruction, max_steps
-        self._env, self._camera, self._success = env, camera, success
+        self._env, self._success = env, success
+        self._paint = painter(env, cameras, image_size)
         self._taken: int | None = None
         self._ended = False
         proprio, _ = env.reset(seed=0)
         self.control_hz = float(env.metadata.get("render_fps") or 30.0)
         self.schema = StepSchema(
-            cameras={camera: self._picture().shape},
+            cameras={name: picture.shape for name, picture in self._paint().items()},
             proprio_width=flat(proprio).size,
             action_low=tuple(float(x) for x in space.low),
             action_high=tuple(float(x) for x in space.high),
@@ -78,13 +83,22 @@ class GymnasiumEnv:
     def render(self) -> dict[str, np.ndarray]:
         """camera -> uint8 [height, width, 3]. Raises Invalid before the first reset."""
         check_running(-1 if self._taken is not None else None, self.max_steps)
-        return {self._camera: self._picture()}
-
-    def _picture(self) -> np.ndarray:
-        return np.array(self._env.render(), dtype=np.uint8)
+        return self._paint()
 
     def close(self) -> None:
         self._env.close()
+
+
+def painter(env: gymnasium.Env, names: Sequence[str], size: int) -> Callable[[], dict[str, np.ndarray]]:
+    """What draws the environment: our own renderer for MuJoCo's, whose cameras may be named; the environment itself for
+    all others, in the size it likes. Gymnasium's MuJoCo renderer is no use where a process holds two environments:
+    they draw into each other's GL context."""
+    if isinstance(env.unwrapped, MujocoEnv):
+        simulator, cameras = env.unwrapped, Cameras(env.unwrapped.model, names, size)
+        return lambda: cameras.frames(simulator.data)
+    if len(names) != 1:
+        raise Invalid("env.cameras", tuple(names), "name one camera: this environment draws one picture")
+    return lambda: {names[0]: np.array(env.render(), dtype=np.uint8)}
 
 
 def flat(observation: Any) -> np.ndarray:
@@ -96,7 +110,13 @@ def make_gymnasium(task: str, config: EnvConfig) -> GymnasiumEnv:
     """A registered environment by its Gymnasium id. Raises Invalid for an unknown one."""
     if task not in gymnasium.registry:
         raise unknown("task", task, gymnasium.registry)
-    size = {"width": config.image_size, "height": config.image_size}
-    env = gymnasium.make(task, render_mode="rgb_array", **size)
+    env = gymnasium.make(task, render_mode="rgb_array")
     words = task.split("/")[-1].rsplit("-v", 1)[0].lower().replace("-", " ")
-    return GymnasiumEnv(env, task=task, instruction=words, max_steps=config.max_steps, camera=config.cameras[0])
+    return GymnasiumEnv(
+        env,
+        task=task,
+        instruction=words,
+        max_steps=config.max_steps,
+        cameras=config.cameras,
+        image_size=config.image_size,
+    )

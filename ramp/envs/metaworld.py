@@ -19,6 +19,7 @@ from ramp.envs.rendering import Cameras
 from ramp.types import EnvStep, StepSchema
 
 PROPRIO_WIDTH = 4  # end-effector x, y, z in metres and gripper opening in [0, 1]
+ACTION_WIDTH = 4  # hand displacement x, y, z and gripper effort
 MARKER_RADIUS = 0.03  # metres; Meta-World's goal marks cover one pixel of a small picture
 
 TASKS = tuple(sorted(ALL_V3_ENVIRONMENTS))
@@ -45,8 +46,8 @@ class MetaWorldEnv:
         self.schema = StepSchema(
             cameras=dict.fromkeys(config.cameras, (size, size, 3)),
             proprio_width=PROPRIO_WIDTH,
-            action_low=tuple(float(x) for x in self._sim.action_space.low),
-            action_high=tuple(float(x) for x in self._sim.action_space.high),
+            action_low=(-1.0,) * ACTION_WIDTH,
+            action_high=(1.0,) * ACTION_WIDTH,
         )
         self._state = np.zeros(0)
         self._taken: int | None = None

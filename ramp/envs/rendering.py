@@ -1,4 +1,4 @@
-"""Pictures of a MuJoCo scene: named views, one renderer for all of them, nothing drawn that no one needs.
+"""The cameras of a MuJoCo model: named views, one renderer for all of them, nothing drawn that no one needs.
 
 The process must have MUJOCO_GL set before MuJoCo is imported: osmesa (software, Debian package libosmesa6) or egl
 (libegl1). This package never reads or sets environment variables; whoever starts the process does.
@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import mujoco
 import numpy as np
 
-from ramp.envs.checks import GL_REMEDY, unknown
-from ramp.errors import Invalid
+from ramp.envs.checks import unknown
+from ramp.envs.offscreen import Offscreen
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,52 +33,41 @@ VIEWS: Mapping[str, View] = {
     "front": View(lookat=(0.0, 0.64, 0.12), distance=1.5, azimuth=270, elevation=-62, fovy=34),
     "side": View(lookat=(0.0, 0.64, 0.14), distance=1.4, azimuth=162, elevation=-28, fovy=36),
 }
+FREE = "free"  # MuJoCo's own default view of the whole model
 
 # Meshes of the arm that the close views hardly touch and that hold half of all triangles.
 UNSEEN = ("pedestal", "base", "l0", "head", "l1")
 
-OFF = (
-    mujoco.mjtRndFlag.mjRND_SHADOW,
-    mujoco.mjtRndFlag.mjRND_REFLECTION,
-    mujoco.mjtRndFlag.mjRND_SKYBOX,
-    mujoco.mjtRndFlag.mjRND_HAZE,
-)
-
 
 class Cameras:
-    """All cameras of one model. Shadows, reflections and multisampling are off: they cost ten times the picture.
-    The gripper is drawn by its convex hull; where only close views are asked for, the far links are left out. Both
-    together halve what remains. Neither touches the physics."""
+    """All cameras of one model. The gripper is drawn by its convex hull; where only close views are asked for, the
+    far links are left out. Both together halve the time of a picture, and neither touches the physics."""
 
     def __init__(self, model: mujoco.MjModel, names: Sequence[str], size: int) -> None:
         """Raises Invalid for an unknown camera."""
-        known = {model.camera(i).name for i in range(model.ncam)} | set(VIEWS)
+        known = {model.camera(i).name for i in range(model.ncam)} | set(VIEWS) | {FREE}
         for name in names:
             if name not in known:
                 raise unknown("env.cameras", name, known)
-        model.vis.quality.shadowsize = 0
-        model.vis.quality.offsamples = 0
         if set(names) <= set(VIEWS):
             hide_meshes(model, UNSEEN)
-        self._model, self._names, self._size = model, tuple(names), size
+        self._model, self._size = model, size
+        self._poses = {name: pose(model, name) for name in names}
         self._hulls = robot_hulls(model)
-        self._renderer: mujoco.Renderer | None = None
+        self._screen: Offscreen | None = None
 
     def frames(self, data: mujoco.MjData) -> dict[str, np.ndarray]:
         """camera -> uint8 [size, size, 3], upright RGB. Raises Invalid where rendering can't start."""
-        if self._renderer is None:
-            self._renderer = start_renderer(self._model, self._size)
-        return {name: self._frame(self._renderer, data, name) for name in self._names}
+        if self._screen is None:
+            self._screen = Offscreen(self._model, self._size)
+        return {name: self._frame(self._screen, data, name) for name in self._poses}
 
-    def _frame(self, renderer: mujoco.Renderer, data: mujoco.MjData, name: str) -> np.ndarray:
-        view = VIEWS.get(name)
-        if view is None:
-            renderer.update_scene(data, camera=name)
-        else:
-            self._model.vis.global_.fovy = view.fovy
-            renderer.update_scene(data, camera=free_camera(view))
-        self._simplify(renderer.scene)
-        picture = renderer.render()
+    def _frame(self, screen: Offscreen, data: mujoco.MjData, name: str) -> np.ndarray:
+        if name in VIEWS:
+            self._model.vis.global_.fovy = VIEWS[name].fovy  # of all free cameras: a setting of the model
+        screen.update(data, self._poses[name])
+        self._simplify(screen.scene)
+        picture = screen.draw()
         return np.ascontiguousarray(picture[::-1, ::-1]) if name == "corner2" else picture  # it hangs upside down
 
     def _simplify(self, scene: mujoco.MjvScene) -> None:
@@ -88,9 +77,22 @@ class Cameras:
                 geom.dataid = self._hulls[geom.objid]
 
     def close(self) -> None:
-        if self._renderer is not None:
-            self._renderer.close()
-            self._renderer = None
+        if self._screen is not None:
+            self._screen.close()
+            self._screen = None
+
+
+def pose(model: mujoco.MjModel, name: str) -> mujoco.MjvCamera:
+    """Where a named camera stands: one of VIEWS, the free camera, or one of the model's own."""
+    camera, view = mujoco.MjvCamera(), VIEWS.get(name)
+    mujoco.mjv_defaultFreeCamera(model, camera)
+    if view is not None:
+        camera.lookat[:] = view.lookat
+        camera.distance, camera.azimuth, camera.elevation = view.distance, view.azimuth, view.elevation
+    elif name != FREE:
+        camera.type = mujoco.mjtCamera.mjCAMERA_FIXED
+        camera.fixedcamid = model.camera(name).id
+    return camera
 
 
 def hide_meshes(model: mujoco.MjModel, names: Sequence[str]) -> None:
@@ -112,31 +114,11 @@ def mesh_geoms(model: mujoco.MjModel) -> list[int]:
     return [index for index in range(model.ngeom) if model.geom_type[index] == mujoco.mjtGeom.mjGEOM_MESH]
 
 
-def free_camera(view: View) -> mujoco.MjvCamera:
-    """MuJoCo's camera at the view's pose; its field of view is a setting of the model, not of the camera."""
-    camera = mujoco.MjvCamera()
-    camera.lookat[:] = view.lookat
-    camera.distance, camera.azimuth, camera.elevation = view.distance, view.azimuth, view.elevation
-    return camera
-
-
-def start_renderer(model: mujoco.MjModel, size: int) -> mujoco.Renderer:
-    """A renderer of size x size pixels. Raises Invalid, naming package and setting, where GL is missing."""
-    try:
-        renderer = mujoco.Renderer(model, size, size)
-    except (RuntimeError, AttributeError, ImportError, mujoco.FatalError) as error:
-        raise Invalid("MUJOCO_GL", f"rendering can't start ({error})", GL_REMEDY) from error
-    for flag in OFF:
-        renderer.scene.flags[flag] = 0
-    return renderer
-
-
 def check_rendering() -> None:
     """Draw one small picture. Raises Invalid, naming package and setting, where that fails."""
     model = mujoco.MjModel.from_xml_string("<mujoco><worldbody><geom size='1'/></worldbody></mujoco>")
     data = mujoco.MjData(model)
     mujoco.mj_forward(model, data)
-    renderer = start_renderer(model, 16)
-    renderer.update_scene(data)
-    renderer.render()
-    renderer.close()
+    cameras = Cameras(model, (FREE,), 16)
+    cameras.frames(data)
+    cameras.close()
