@@ -69,7 +69,9 @@ class Log:
                     self._quarantine(path, found)
 
     def _cut(self, path: Path, tail: Damage) -> None:
+        """What a crash left of a record that was never acknowledged. A copy is kept all the same."""
         logger.warning("%s: torn tail of %d bytes cut (%s)", path.name, tail.end - tail.offset, tail.reason)
+        self._set_aside(path, tail)
         if tail.offset == 0:
             path.unlink()
             return
@@ -78,18 +80,20 @@ class Log:
             os.fsync(file.fileno())
 
     def _quarantine(self, path: Path, damage: Damage) -> None:
-        """A copy for whoever investigates; the segment itself stays as it is and is skipped there."""
+        """Report and copy; the segment itself stays as it is, and is skipped there."""
         self.damaged += 1
-        place = self._directory / "quarantine" / f"{path.stem}-{damage.offset}.bin"
         size = damage.end - damage.offset
-        logger.error(
-            "%s: %d bytes at %d unreadable (%s); copied to %s", path.name, size, damage.offset, damage.reason, place
-        )
+        logger.error("%s: %d bytes at %d unreadable (%s)", path.name, size, damage.offset, damage.reason)
+        self._set_aside(path, damage)
+
+    def _set_aside(self, path: Path, damage: Damage) -> None:
+        """A copy of the bytes for whoever investigates."""
+        place = self._directory / "quarantine" / f"{path.stem}-{damage.offset}.bin"
         try:
             place.parent.mkdir(exist_ok=True)
             with path.open("rb") as file:
                 file.seek(damage.offset)
-                place.write_bytes(file.read(size))
+                place.write_bytes(file.read(damage.end - damage.offset))
         except OSError as error:
             logger.error("could not copy the damaged bytes: %s", error)
 

@@ -193,7 +193,7 @@ def scan(path: Path) -> Iterator[Record | Damage]:
         whole = file.read_buffer()
         prefix = _schema_prefix(whole)
         if prefix is None:
-            yield Damage(0, whole.size, True, "the schema cannot be read")
+            yield Damage(0, whole.size, False, "the schema cannot be read")
             return
         yield from _walk(path.name, whole, prefix)
 
@@ -211,7 +211,7 @@ def _walk(name: str, whole: pa.Buffer, prefix: pa.Buffer) -> Iterator[Record | D
         if _at_end(whole, offset):
             return
         begin, offset = offset, _resync(whole, prefix, offset)
-        torn = offset == whole.size and "checksum" not in reason
+        torn = offset == whole.size and "checksum" not in reason and not _finished(whole)
         yield Damage(begin, offset, torn, reason or "the stream ends early")
 
 
@@ -260,6 +260,11 @@ def _checked(batch: pa.RecordBatch, fields: pa.KeyValueMetadata | None) -> Mark:
 def _at_end(whole: pa.Buffer, offset: int) -> bool:
     rest = whole.size - offset
     return rest == 0 or (rest == 8 and whole.slice(offset).to_pybytes() == CONTINUATION + bytes(4))
+
+
+def _finished(whole: pa.Buffer) -> bool:
+    """Whether the writer came to the end of the segment: then nothing of it can be torn."""
+    return _at_end(whole, whole.size - 8)
 
 
 def _resync(whole: pa.Buffer, prefix: pa.Buffer, offset: int) -> int:
