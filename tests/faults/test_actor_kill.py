@@ -27,7 +27,7 @@ def test_a_killed_actor_leaves_no_half_episode_and_its_successor_goes_on(tmp_pat
     settings = counting_settings(tmp_path, "actors.batch_steps=3", "env.max_steps=400", "takeover.hold=100")
     publish_random_policy(settings)
     finished: list[str] = []
-    with replay_process(tmp_path) as (server, client), local_ray():
+    with local_ray(), replay_process(tmp_path) as (server, client):
         for life in range(KILLS):
             actor, pid = hire("actor-0", settings, server.address)
             queue = [

@@ -100,6 +100,7 @@ def replay_process(folder: Path) -> Iterator[tuple[ReplayProcess, ReplayClient]]
 
 @contextlib.contextmanager
 def local_ray() -> Iterator[None]:
+    """Enter it before any gRPC client is made: Ray forks its daemons, and a fork beside gRPC's threads may hang."""
     environment = {"PYTHONPATH": f"{ROOT}:{ROOT / 'proto'}"}
     ray.init(
         address="local",

@@ -32,7 +32,7 @@ class Fleet:
 @pytest.fixture(scope="module")
 def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     settings = counting_settings(tmp_path_factory.mktemp("run"), "actors.batch_steps=5", "takeover.hold=8")
-    with replay_process(Path(settings.dir)) as (server, client), local_ray():
+    with local_ray(), replay_process(Path(settings.dir)) as (server, client):
         actor, _ = hire("actor-0", settings, server.address)
         yield Fleet(settings, client, actor)
 
