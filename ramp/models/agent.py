@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -26,14 +27,14 @@ class AgentDecision:
     """What to do, and how far from the goal the world model thinks it is."""
 
     chunk: np.ndarray  # float32 [H, A], robot units, within the action bounds
-    remaining: float  # predicted remaining time in [0, 1]
+    remaining: float  # predicted remaining time in [0, 1]; nan in efficient mode, which does not predict it
 
 
 class Agent:
     """RAMP at inference (PAPERS 1.7): I = 1; the world model predicts in one step, the policy acts on what it says.
 
-    `efficient` hides the world-model tokens from the policy; the world model still runs for `remaining`, unless
-    `decide_blind` is used. Not thread-safe. One decision at a time suits one robot; ask for one torch thread then.
+    `efficient` hides the world-model tokens from the policy and skips the world model, for the highest rate; there is
+    no predicted remaining time then. Not thread-safe. One decision at a time is fastest with one torch thread.
     """
 
     def __init__(
@@ -79,14 +80,13 @@ class Agent:
         for observation in observations:
             check_observation(observation, self.schema)
         tensors = observation_tensors(observations, self.normalizer)
-        prediction = self.world.predict(tensors, generator=generator)
+        prediction = None if self.efficient else self.world.predict(tensors, generator=generator)
+        tokens = None if prediction is None else prediction.tokens
+        remaining = [math.nan] * len(observations) if prediction is None else prediction.value.tolist()
         indicator = torch.full((len(observations),), POSITIVE, dtype=torch.int64)
-        tokens = None if self.efficient else prediction.tokens
         chunk = self.policy.act(tensors, tokens, indicator, generator=generator).numpy()
         chunk = np.clip(self.normalizer.denormalise_action(chunk), self._low, self._high)
-        return [
-            AgentDecision(chunk=c, remaining=float(v)) for c, v in zip(chunk, prediction.value.tolist(), strict=True)
-        ]
+        return [AgentDecision(chunk=c, remaining=v) for c, v in zip(chunk, remaining, strict=True)]
 
 
 def check_observation(observation: Observation, schema: StepSchema) -> None:

@@ -22,10 +22,13 @@ def test_black_is_minus_one_and_white_is_one() -> None:
     assert torch.equal(floats[1], torch.ones(3, 16, 16))
 
 
-def test_a_shift_moves_the_picture_and_repeats_its_edge() -> None:
+@pytest.mark.parametrize("sideways", [False, True])
+def test_a_shift_moves_the_picture_and_repeats_its_edge(sideways: bool) -> None:
     frames = torch.arange(16, dtype=torch.uint8).reshape(1, 1, 16, 1, 1).expand(64, 1, 16, 16, 3)
+    frames = frames.transpose(2, 3) if sideways else frames
     shifted = random_shift(frames, 2, generator())
     assert shifted.shape == frames.shape
+    shifted = shifted.transpose(2, 3) if sideways else shifted
     tops = set(shifted[:, 0, 0, 0, 0].tolist())
     assert tops == {0, 1, 2}
     for top, bottom in zip(shifted[:, 0, 0, 0, 0].tolist(), shifted[:, 0, -1, 0, 0].tolist(), strict=True):
