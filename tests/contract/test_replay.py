@@ -1,0 +1,223 @@
+"""What every replay does, near or far: the same tests over a shard in this process and over gRPC."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from ramp.errors import Conflict, Invalid, NotFound, Timeout
+from ramp.replay.limiter import Limiter
+from ramp.replay.local import LocalReplay
+from ramp.replay.shard import Shard, ShardConfig
+from ramp.replay.table import TableConfig
+from ramp.types import Outcome, SampleSpec, Source
+from services.clients.replay import ReplayClient
+from services.replay.core import ReplayCore
+from services.replay.server import ReplayServer
+
+from tests.experience import CAMERAS, frame_steps, make_header, make_steps, store_episode
+
+TOKEN = "a token of the test"
+SPEC = SampleSpec(table="demos", batch_size=8, chunk=4, horizons=(4, 8))
+TABLES = {
+    "demos": TableConfig(),
+    "online": TableConfig(limiter=Limiter.Config(min_size=6, samples_per_insert=2.0, slack=16.0), human_priority=4.0),
+}
+
+
+class Near(LocalReplay):
+    """A shard with the methods of a client."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.shard, name)
+
+    def annotate(self, version: int, values: Any, *, extends: bool) -> Any:
+        return self.shard.annotate(version, {name: (steps, found) for name, steps, found in values}, extends=extends)
+
+    def update_priorities(self, table: str, ids: list[str], steps: list[int], priorities: list[float]) -> int:
+        return self.shard.update_priorities(table, ids, steps, np.array(priorities))
+
+
+def near(folder: Path, stack: ExitStack) -> Any:
+    shard = Shard(folder, ShardConfig(tables=TABLES))
+    stack.callback(shard.close)
+    return Near(shard)
+
+
+def served(folder: Path, stack: ExitStack) -> str:
+    shard = Shard(folder, ShardConfig(tables=TABLES))
+    stack.callback(shard.close)
+    server = ReplayServer(ReplayCore(shard), TOKEN)
+    stack.callback(server.stop, 0.2)
+    return f"127.0.0.1:{server.start('127.0.0.1', 0)}"
+
+
+def far(folder: Path, stack: ExitStack) -> Any:
+    return stack.enter_context(ReplayClient(served(folder / "shard", stack), name="test", token=TOKEN))
+
+
+@pytest.fixture(params=[near, far], ids=["near", "far"])
+def replay(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
+    make: Callable[[Path, ExitStack], Any] = request.param
+    with ExitStack() as stack:
+        yield make(tmp_path, stack)
+
+
+def test_what_was_appended_is_what_is_fetched(replay: Any) -> None:
+    store_episode(replay, "e0", length=22, seed=9)
+    found, sent = replay.fetch("e0"), make_steps(0, 22, mark=9)
+    assert found.header == make_header("e0", seed=9)
+    assert found.outcome is Outcome.SUCCESS
+    for name in ("step", "timestamp", "proprio", "action", "reward", "source", "trainable", "policy_version", "frame_row"):
+        np.testing.assert_array_equal(getattr(found.steps, name), getattr(sent, name))
+    for camera in CAMERAS:
+        np.testing.assert_array_equal(found.steps.images[camera], sent.images[camera])
+
+
+def test_samples_come_from_ended_episodes_with_all_their_columns(replay: Any) -> None:
+    store_episode(replay, "e0", seed=5)
+    half = replay.open(make_header("half", seed=6))
+    half.append(make_steps(0, 12, mark=6))
+    batches = replay.sample(SPEC, timeout=10)
+    for _ in range(3):
+        batch = next(batches)
+        assert set(batch.episode_id) == {"e0"}
+        assert batch.action.shape == (8, 4, 2)
+        assert batch.future_valid.shape == (8, 2)
+        for row in range(8):
+            step = int(batch.step[row])
+            for camera, shape in CAMERAS.items():
+                assert batch.images[camera][row].shape == shape
+                assert batch.images[camera][row].flatten()[:2].tolist() == [step, 5]
+                assert batch.future_images[camera].shape == (8, 2, *shape)
+                assert batch.future_images[camera][row, 0].flatten()[0] == min(step + 4, 20)
+        np.testing.assert_allclose(batch.probability, 1 / 6)
+    batches.close()
+    half.end(Outcome.FAILURE)
+    assert [info.episode_id for info in replay.query()] == ["e0", "half"]
+
+
+def test_an_aborted_episode_leaves_no_trace(replay: Any) -> None:
+    writer = replay.open(make_header("e0"))
+    writer.append(make_steps(0, 12))
+    writer.abort()
+    assert replay.query() == []
+    assert replay.info().open_episodes == 0
+    with pytest.raises(NotFound):
+        replay.fetch("e0")
+
+
+def test_a_refused_batch_leaves_no_trace_and_the_door_open(replay: Any) -> None:
+    writer = replay.open(make_header("e0"))
+    writer.append(make_steps(0, 12))
+    bad = make_steps(12, 24)
+    bad.action[3, 1] = np.nan
+    with pytest.raises(Invalid) as caught:
+        writer.append(bad)
+    assert (caught.value.field, caught.value.value) == ("action", "nan at step 15, dimension 1")
+    assert "finite" in caught.value.remedy
+    writer.append(make_steps(12, 24))
+    writer.end(Outcome.SUCCESS)
+    assert replay.query()[0].steps == 24
+
+
+def test_an_id_is_used_once(replay: Any) -> None:
+    store_episode(replay, "e0")
+    with pytest.raises(Conflict) as caught:
+        replay.open(make_header("e0", task="pull"))
+    assert (caught.value.field, caught.value.value) == ("episode_id", "e0")
+
+
+@pytest.mark.parametrize(
+    ("spec", "error"),
+    [
+        (SampleSpec(table="nowhere", batch_size=1, chunk=1), NotFound),
+        (SampleSpec(table="demos", batch_size=0, chunk=1), Invalid),
+        (SampleSpec(table="demos", batch_size=1, chunk=0), Invalid),
+        (SampleSpec(table="demos", batch_size=1, chunk=1, horizons=(0,)), Invalid),
+        (SampleSpec(table="online", batch_size=33, chunk=1), Invalid),
+    ],
+)
+def test_a_request_that_cannot_be_answered_is_refused(replay: Any, spec: SampleSpec, error: type[Exception]) -> None:
+    with pytest.raises(error):
+        next(replay.sample(spec, timeout=5))
+
+
+def test_an_empty_table_lets_the_learner_wait_no_longer_than_it_said(replay: Any) -> None:
+    with pytest.raises(Timeout):
+        next(replay.sample(SPEC, timeout=0.2))
+
+
+def test_the_rate_limiter_holds_the_learner_and_says_so(replay: Any) -> None:
+    store_episode(replay, "e0", tables=("online",))
+    batches = replay.sample(SampleSpec(table="online", batch_size=8, chunk=1), timeout=0.5)
+    next(batches)
+    next(batches)
+    with pytest.raises(Timeout):
+        next(batches)
+    info = replay.info().table("online")
+    assert (info.inserted_items, info.sampled_items, info.lead) == (6, 16, -16.0)
+    assert info.sample_wait_s > 0
+    batches.close()
+
+
+def test_priorities_steer_what_is_drawn(replay: Any) -> None:
+    store_episode(replay, "e0")
+    assert replay.update_priorities("demos", ["e0"] * 5, [0, 4, 8, 12, 16], [0.0] * 5) == 5
+    batch = next(replay.sample(SampleSpec(table="demos", batch_size=16, chunk=1, prioritized=True), timeout=5))
+    assert set(batch.step.tolist()) == {20}
+    assert (batch.probability == 1.0).all()
+    with pytest.raises(NotFound):
+        replay.update_priorities("demos", ["e0"], [1], [1.0])
+    with pytest.raises(Invalid):
+        replay.update_priorities("demos", ["e0"], [4], [-1.0])
+
+
+def test_corrections_are_positive_and_weigh_more(replay: Any) -> None:
+    writer = replay.open(make_header("e0", tables=("online",)))
+    steps = make_steps(0, 24)
+    steps.source[8:16] = Source.HUMAN
+    writer.append(steps)
+    writer.end(Outcome.SUCCESS)
+    falling = np.linspace(0.1, 0.9, 6, dtype=np.float32)
+    result = replay.annotate(4, [("e0", frame_steps(24), falling)], extends=False)
+    assert (result.episodes, result.items) == (1, 6)
+    batch = next(replay.sample(SampleSpec(table="online", batch_size=16, chunk=1, prioritized=True), timeout=5))
+    human = batch.source == Source.HUMAN
+    assert (batch.indicator[human] == 1).all()
+    np.testing.assert_allclose(batch.probability, np.where(human, 4 / 12, 1 / 12))
+    np.testing.assert_allclose(batch.value, -falling[batch.step // 4])
+    assert (batch.annotation_version == 4).all()
+    assert np.isfinite(batch.advantage).all()
+
+
+def test_labels_switch_together_and_query_says_who_has_none(replay: Any) -> None:
+    for name in ("e0", "e1"):
+        store_episode(replay, name)
+    values = np.linspace(0.5, 0, 6, dtype=np.float32)
+    replay.annotate(1, [("e0", frame_steps(24), values)], extends=False)
+    assert [info.episode_id for info in replay.query(unlabelled_by=1)] == ["e1"]
+    with pytest.raises(Invalid, match="remaining"):
+        replay.annotate(1, [("e1", frame_steps(24), values * np.nan)], extends=True)
+    with pytest.raises(Invalid, match="frames"):
+        replay.annotate(1, [("e1", frame_steps(24)[:5], values[:5])], extends=True)
+    with pytest.raises(NotFound):
+        replay.annotate(1, [("e2", frame_steps(24), values)], extends=True)
+    assert replay.info().table("demos").labelled == 0.5
+    replay.annotate(1, [("e1", frame_steps(24), values)], extends=True)
+    assert replay.query(unlabelled_by=1) == []
+    assert [info.episode_id for info in replay.query(unlabelled_by=2, limit=1)] == ["e0"]
+    assert replay.info().annotation_version == 1
+
+
+def test_info_counts(replay: Any) -> None:
+    store_episode(replay, "e0", length=24)
+    store_episode(replay, "e1", length=12, task="pull")
+    info = replay.info().table("demos")
+    assert (info.episodes, info.steps, info.items) == (2, 36, 9)
+    assert dict(info.episodes_by_task) == {"push": 1, "pull": 1}
+    assert replay.info().disk_bytes > 0

@@ -1,0 +1,62 @@
+"""A real replay server process for tests: started, killed, started again at the same address."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from services.common.settings import child_environment, compose, save
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+class ReplayProcess:
+    """`start` returns once it answers; `address` stays the same over restarts."""
+
+    def __init__(self, folder: Path, *overrides: str) -> None:
+        self._folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        save(compose("debug", None, [f"dir={folder}", *overrides]), folder / "settings.yaml")
+        self.directory = folder / "replay"
+        self.address = ""
+        self._process: subprocess.Popen[str] | None = None
+
+    def start(self, *, environment: dict[str, str] | None = None) -> str:
+        command = [sys.executable, "-m", "services.replay.main", "--dir", str(self.directory), "--port", "0"]
+        with (self._folder / "log").open("a") as log:
+            self._process = subprocess.Popen(
+                [*command, "--settings", str(self._folder / "settings.yaml")],
+                cwd=ROOT,
+                env=child_environment(PYTHONPATH=f"{ROOT}:{ROOT / 'proto'}", **(environment or {})),
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+            )
+        assert self._process.stdout is not None
+        address = self._process.stdout.readline().strip()
+        assert address, (self._folder / "log").read_text()
+        assert self.address in ("", address), "a restarted server must be found where it was"
+        self.address = address
+        return address
+
+    def kill(self) -> None:
+        """kill -9."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
+
+    def stop(self) -> int:
+        """SIGTERM; the exit status."""
+        assert self._process is not None
+        self._process.terminate()
+        return self._process.wait(30)
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    def close(self) -> None:
+        if self._process is not None and self._process.poll() is None:
+            self.kill()
