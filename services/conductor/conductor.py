@@ -25,6 +25,7 @@ from services.conductor.fleet import Fleet
 from services.conductor.journal import Event, Journal, Process
 from services.conductor.ledger import Ledger, apply, by_task, fold, result
 from services.conductor.portrait import Scene, draw
+from services.conductor.room import Room
 from services.conductor.rundir import RunDir
 from services.conductor.schedule import Landmarks
 from services.conductor.view import RunView
@@ -53,6 +54,7 @@ class Conductor:
         self._journal = Journal(rundir.journal)
         self._fleet = Fleet(settings, rundir)
         self._marks = Landmarks()
+        self._room = Room(settings.sampling)
         self._messages: deque[str] = deque(maxlen=MESSAGES)
         self._signals = 0
         self._began = time.monotonic()
@@ -77,7 +79,7 @@ class Conductor:
         while not self._signals:
             self._supervise()
             self._observe()
-            if schedule.is_over(self.settings, self.ledger, self._marks) and self._fleet.learner.returned:
+            if schedule.is_over(self.settings, self.ledger, self._marks) and self._learner_is_through():
                 return "done"
             self._dispatch()
             self._collect()
@@ -96,7 +98,9 @@ class Conductor:
                 resumed=self._resumed,
             )
         )
-        self._note_all(self._fleet.start())
+        for event in self._fleet.start():
+            self._note(event)
+            self._show(self._view())
         if self._resumed:
             schedule.skip_seeds(self.ledger, 2 * self.settings.actors.count)
             self._adopt()
@@ -115,12 +119,15 @@ class Conductor:
                 self._note(self._evaluation(each))
 
     def _dispatch(self) -> None:
-        while member := self._fleet.crew.free():
-            dispatch = schedule.next_dispatch(self.settings, self.ledger, self._marks, self._fleet.crew.inflight)
+        crew, ledger = self._fleet.crew, self.ledger
+        self._room.look(self._fleet.watch.replay.latest, ledger)
+        while member := crew.free():
+            room = self._room.rollouts(ledger, crew.inflight)
+            dispatch = schedule.next_dispatch(self.settings, ledger, self._marks, crew.inflight, room=room)
             if dispatch is None:
                 return
-            schedule.note_seed(self.ledger, dispatch.assignment)
-            self._fleet.crew.give(member, dispatch)
+            schedule.note_seed(ledger, dispatch.assignment)
+            crew.give(member, dispatch)
 
     def _collect(self) -> None:
         for what in self._fleet.crew.collect(TICK_S):
@@ -189,7 +196,7 @@ class Conductor:
         self._note_all(adoption.orphans(self.ledger, stored))
         lost = adoption.missing(self.ledger, stored)
         if lost:
-            self._say(f"replay lacks {len(lost)} acknowledged episodes, e.g. {min(lost)}: its directory was changed")
+            self._say(f"{len(lost)} episodes lie in spools still, e.g. {min(lost)}; their actors deliver them")
 
     def _evaluation(self, each: schedule.Wanted) -> journal.Evaluation:
         key = (each.label, each.version)
@@ -200,6 +207,11 @@ class Conductor:
             env_steps=self.ledger.begun_at[key],
             tasks={task: result(found) for task, found in episodes.items()},
         )
+
+    def _learner_is_through(self) -> bool:
+        """It says so, with its last checkpoint written, long before Ray Train has wound up."""
+        said = self._fleet.watch.learner
+        return self._fleet.learner.returned or (said is not None and said.stage == journal.STAGES[-1])
 
     def _view(self) -> RunView:
         fleet = self._fleet

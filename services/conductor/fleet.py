@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import socket
 import sys
+import time
 from collections.abc import Callable, Iterator
+from functools import cached_property
 from urllib.parse import urlsplit
 
 from ramp.errors import Unavailable
@@ -39,27 +41,31 @@ class Fleet:
         self.children = self._children()
         self.registry = DirectoryRegistry(rundir.registry)
         self.board = Coordination(self.redis_url, rundir.path.name)
-        self.replay = ReplayClient(self.replay_address, name="conductor", token=replay_token(settings))
         where = (str(rundir.settings), self.replay_address, self.redis_url)
         self.crew = Crew(launcher(settings, *where))
         self.learner = LearnerGroup(lambda: run_learner(*where))
-        replay = Probe("replay", self.replay.info, LOOK_EVERY_S)
+        replay = Probe("replay", lambda: self.replay.info(), LOOK_EVERY_S)
         self.watch = Watch(
             self.registry, self.board, replay, Probe("memory", lambda: memory.by_role(os.getpid()), LOOK_EVERY_S)
         )
+
+    @cached_property
+    def replay(self) -> ReplayClient:
+        """Made at its first use: Ray forks this process to start its own, which must happen before gRPC has threads."""
+        return ReplayClient(self.replay_address, name="conductor", token=replay_token(self.settings))
 
     def start(self, *, with_learner: bool = True) -> Iterator[Process]:
         """Bring everything up; yields what happened. Raises Unavailable with the remedy where a part does not start."""
         yield from processes.stop_stale(self.rundir.pids)
         for child in self.children:
             child.start()
+        cluster.start(self.settings)
         yield from processes.wait_ready(self.children)
         self.replay.wait_ready(processes.READY_S)
         if not self.board.ping():
             raise Unavailable(f"Redis does not answer at {self.redis_url}; check redis.url")
         self.board.clear_stop()
         self._announce()
-        cluster.start(self.settings)
         self.crew.start(self.settings.actors.count)
         if with_learner:
             yield self.learner.start()
@@ -81,9 +87,9 @@ class Fleet:
 
     def stop_work(self, *, hard: bool = False) -> Iterator[Process]:
         """Learner with its checkpoint, then actors, whose last episodes reach replay. `hard` gives nobody time."""
-        if self.learner.state == "up" and not hard:
-            self.board.request_stop("the conductor stops")
-            late = "" if self.learner.join(LEARNER_STOP_S) else f"no checkpoint within {LEARNER_STOP_S:g} s"
+        if self.learner.state == "up":
+            late = "" if hard or self._dismiss_learner() else f"no checkpoint within {LEARNER_STOP_S:g} s"
+            self.learner.leave()
             yield Process(name="learner", what="stopped", detail=late)
         for member in self.crew.members:
             yield Process(name=member.name, what="stopped", pid=member.pid)
@@ -99,6 +105,17 @@ class Fleet:
             stopped = child.stop(0.5 if hard else processes.STOP_S)
             if stopped is not None:
                 yield stopped
+
+    def _dismiss_learner(self) -> bool:
+        """Ask it to stop and wait for its checkpoint; whether it was in time. Its workers withdraw their presence when
+        they have written it; Ray Train takes many seconds longer to notice."""
+        self.board.request_stop("the conductor stops")
+        until = time.monotonic() + LEARNER_STOP_S
+        while self.learner.state == "up" and any(each.role == "learner" for each in self.board.presence()):
+            if time.monotonic() > until:
+                return False
+            time.sleep(0.1)
+        return True
 
     def _announce(self) -> None:
         port = metrics.serve(self.settings.metrics.port, self.settings.metrics.host)

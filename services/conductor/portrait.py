@@ -171,6 +171,8 @@ def _waits(scene: Scene) -> Iterable[str]:
         yield "the learner waits for demonstrations"
     elif not scene.marks.stage2:
         yield "actors wait for the Stage-2 policy"
+    elif not scene.marks.final and any(member.doing == "idle" for member in scene.members):
+        yield "actors wait for the learner to use what they collected"
     said = scene.learner
     if said is not None and said.stage == scene.ledger.stage and said.wait_share > SLOW_SHARE:
         yield f"the learner waits for data {100 * said.wait_share:.0f} % of its time"

@@ -6,11 +6,11 @@ reaches the conductor alone, and keeps its ports over a restart so that its clie
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -27,8 +27,13 @@ STOP_S = 8.0  # from SIGTERM to SIGKILL
 BUDGET = 6  # restarts of one child within BUDGET_S; more means that it cannot be kept up
 BUDGET_S = 120.0
 BACKOFF_S = (0.0, 0.2, 0.5, 1.0, 2.0, 4.0)  # before the first, second ... restart in a row
-_PR_SET_PDEATHSIG = 1
-_LIBC = ctypes.CDLL(None, use_errno=True)
+LEASH = """
+import ctypes, os, sys
+ctypes.CDLL(None).prctl(1, 9, 0, 0, 0)  # PR_SET_PDEATHSIG, SIGKILL
+if os.getppid() == int(sys.argv[1]): os.execv(sys.argv[2], sys.argv[2:])
+"""
+"""Runs in the child before its program takes over. Not a preexec_fn: that would fork this process with all its threads,
+which gRPC does not survive."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +41,7 @@ class Command:
     """How to start one child, and how to tell that it serves."""
 
     name: str
-    argv: Sequence[str]
+    argv: Sequence[str]  # the first is a path, not searched for
     env: Mapping[str, str]
     log: Path
     pid_file: Path
@@ -72,13 +77,12 @@ class Child:
         command.log.parent.mkdir(parents=True, exist_ok=True)
         with command.log.open("ab") as log:
             self.process = subprocess.Popen(
-                list(command.argv),
+                [sys.executable, "-I", "-S", "-c", LEASH, str(os.getpid()), *command.argv],
                 env=dict(command.env),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                preexec_fn=_die_with(os.getpid()),
             )
         self.ready = False
         _write_pid(command.pid_file, self.process.pid)
@@ -173,15 +177,6 @@ def last_line(log: Path) -> str:
         file.seek(max(0, log.stat().st_size - 4096))
         lines = [line.strip() for line in file.read().decode(errors="replace").splitlines() if line.strip()]
     return lines[-1] if lines else "(empty)"
-
-
-def _die_with(parent: int) -> Callable[[], None]:
-    def set_up() -> None:
-        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-        if os.getppid() != parent:  # it died before the line above
-            os._exit(1)
-
-    return set_up
 
 
 def _write_pid(file: Path, pid: int) -> None:

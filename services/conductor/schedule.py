@@ -2,7 +2,8 @@
 
     no policy yet          demonstrations, until every task has its number; then nothing
     stage 2 published      rollouts; once the online table can be sampled, every second assignment is an evaluation
-                           while one is wanted: first the Stage-2 policy ("before"), then versions in between
+                           while one is wanted: first the Stage-2 policy ("before"), then versions in between; no
+                           rollouts while replay would let them wait for the learner
     final published        what is left of "before", then the evaluation of the final policy ("after"), then the end
 
 A lost assignment needs no bookkeeping: it is not in flight any more and not in the ledger, so it is wanted again. A
@@ -12,6 +13,7 @@ evaluation, of which nothing is stored, on the same seed.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -52,12 +54,14 @@ class Wanted:
     episodes_per_task: int
 
 
-def next_dispatch(recipe: Recipe, ledger: Ledger, marks: Landmarks, inflight: Sequence[Dispatch]) -> Dispatch | None:
-    """The next piece of work, or None where there is none now."""
+def next_dispatch(
+    recipe: Recipe, ledger: Ledger, marks: Landmarks, inflight: Sequence[Dispatch], *, room: float = math.inf
+) -> Dispatch | None:
+    """The next piece of work, or None where there is none now. `room`: rollouts that replay still lets in."""
     if not marks.stage2:
         return _demo(recipe, ledger, inflight)
     evaluation = next(_evaluations(recipe, ledger, marks, inflight), None)
-    if marks.final:
+    if marks.final or room < 1:
         return evaluation
     if evaluation is None or not _is_evaluations_turn(recipe, ledger, inflight):
         return _rollout(recipe, ledger, inflight)

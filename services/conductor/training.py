@@ -29,9 +29,9 @@ class LearnerGroup:
     @property
     def state(self) -> str:
         """up, stopped or down, as the view calls it."""
-        if self._thread is not None and self._thread.is_alive():
-            return "up"
-        return "stopped" if self._thread is None or self.returned else "down"
+        if self._thread is None or self.returned:
+            return "stopped"
+        return "up" if self._thread.is_alive() else "down"
 
     def start(self) -> Process:
         """Launch the group."""
@@ -58,12 +58,9 @@ class LearnerGroup:
         self.restarts += 1
         yield self.start()
 
-    def join(self, deadline_s: float) -> bool:
-        """Wait for it to end; whether it did."""
-        if self._thread is not None:
-            self._thread.join(deadline_s)
-            return not self._thread.is_alive()
-        return True
+    def leave(self) -> None:
+        """Care no more how it ends."""
+        self.returned = True
 
     def _run(self) -> None:
         try:

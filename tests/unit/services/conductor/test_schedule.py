@@ -191,3 +191,15 @@ def test_after_the_final_version_only_evaluations_are_left_then_nothing() -> Non
 def test_nothing_is_over_before_the_final_version() -> None:
     assert not is_over(RECIPE, Ledger(), BEFORE)
     assert activity(RECIPE, Ledger(), BEFORE) == "demonstrations"
+
+
+def test_no_rollouts_are_handed_out_that_replay_would_let_wait() -> None:
+    ledger = Ledger()
+    play(ledger, JOINT, 4)
+    first = next_dispatch(RECIPE, ledger, JOINT, [], room=0.5)
+    assert first is not None
+    assert first.label == "stage2"
+    play(ledger, JOINT, 40)
+    apply(ledger, journal.Evaluation(label="stage2", policy_version=1, env_steps=0, tasks={}))
+    assert next_dispatch(RECIPE, ledger, JOINT, [], room=0.5) is None
+    assert next_dispatch(RECIPE, ledger, JOINT, [], room=1.0) is not None
