@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ramp.advantage import AdvantageConfig, indicator, positive_threshold, thresholds
+from ramp.types import UNLABELLED, Source
+
+CONFIG = AdvantageConfig(demo_positive=0.3, rollout_positive=0.4)
+
+
+@given(count=st.integers(0, 200), share=st.floats(0, 1), seed=st.integers(0, 100))
+def test_the_share_above_the_threshold_is_the_one_asked_for(count: int, share: float, seed: int) -> None:
+    advantage = np.random.default_rng(seed).permutation(count).astype(np.float32)
+    assert (advantage > positive_threshold(advantage, share)).sum() == round(share * count)
+
+
+@given(values=st.lists(st.sampled_from([0.0, 0.1, 0.2]), max_size=40), share=st.floats(0, 1))
+def test_equal_advantages_share_their_fate(values: list[float], share: float) -> None:
+    advantage = np.array(values)
+    assert (advantage > positive_threshold(advantage, share)).sum() <= round(share * len(values))
+
+
+def test_advantages_that_have_all_collapsed_make_nothing_positive() -> None:
+    assert not (np.zeros(50) > positive_threshold(np.zeros(50), 0.4)).any()
+
+
+def test_unknown_advantages_have_no_say() -> None:
+    assert positive_threshold(np.array([1.0, np.nan, 3.0, 2.0, np.nan, 4.0]), 0.5) == 2.0
+
+
+def items(seed: int = 0) -> tuple[np.ndarray, list[str], np.ndarray]:
+    """400 items: two tasks on different scales; 100 demonstrations and 100 rollout items of each."""
+    random = np.random.default_rng(seed)
+    task = ["a"] * 200 + ["b"] * 200
+    source = np.tile(np.repeat([Source.DEMO, Source.POLICY], 100), 2).astype(np.uint8)
+    scale = np.repeat([1.0, 0.01], 200)
+    return random.normal(size=400) * scale - 3 * (source == Source.POLICY), task, source
+
+
+def test_shares_hold_per_task_for_demonstrations_and_rollouts_apart() -> None:
+    advantage, task, source = items()
+    found = indicator(advantage, task, source, thresholds(advantage, task, source, CONFIG))
+    shares = found.reshape(4, 100).mean(axis=1)  # a demo, a rollout, b demo, b rollout
+    np.testing.assert_allclose(shares, [0.3, 0.4, 0.3, 0.4])
+
+
+def test_a_persons_steps_are_positive_and_do_not_move_the_threshold() -> None:
+    advantage, task, source = items()
+    before = thresholds(advantage, task, source, CONFIG)
+    human = np.full(50, Source.HUMAN)
+    worst = np.full(50, -100.0)
+    joined = np.concatenate([advantage, worst]), task + ["a"] * 50, np.concatenate([source, human])
+
+    assert thresholds(*joined, CONFIG) == before
+    assert indicator(*joined, before)[-50:].tolist() == [1] * 50
+
+
+def test_dreams_count_as_rollouts() -> None:
+    advantage = np.arange(10.0)
+    source = np.full(10, Source.DREAM)
+    assert indicator(advantage, ["a"] * 10, source, thresholds(advantage, ["a"] * 10, source, CONFIG)).sum() == 4
+
+
+@pytest.mark.parametrize("source", list(Source))
+def test_an_unlabelled_step_stays_unlabelled_whoever_acted(source: Source) -> None:
+    found = indicator(np.array([np.nan]), ["a"], np.array([source]), {("a", False): 0.0, ("a", True): 0.0})
+    assert found.dtype == np.int8
+    assert found.tolist() == [UNLABELLED]
+
+
+def test_a_task_without_a_threshold_has_no_positive_items() -> None:
+    assert indicator(np.array([5.0]), ["new"], np.array([Source.POLICY]), {}).tolist() == [0]
