@@ -9,7 +9,7 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Protocol
@@ -22,12 +22,13 @@ from ramp.data.transforms import to_tensors
 from ramp.errors import Timeout, Unavailable
 from ramp.interfaces import Replay
 from ramp.types import Batch, SampleSpec
+from services.clients.sampling import SampleStream
 from services.common.metrics import LEARNER_STREAM_RETRIES
 
 LOG = logging.getLogger(__name__)
 
 AHEAD = 3  # batches of one stream that wait converted
-PATIENCE_S = 10.0  # of one request; a rate limiter may hold it longer, then it is asked again
+PATIENCE_S = 2.0  # between looks whether the stream was closed meanwhile
 PAUSE_S = 0.5  # before a broken stream is opened again
 
 
@@ -87,10 +88,9 @@ class Stream:
 
     def _fill(self) -> None:
         while not self._closed.is_set():
+            batches = self._replay.sample(self._spec, timeout=PATIENCE_S)
             try:
-                self._pump()
-            except Timeout:
-                continue
+                self._pump(batches)
             except Unavailable as error:
                 LOG.warning("table %s: %s; asking again", self._spec.table, error)
                 LEARNER_STREAM_RETRIES.inc()
@@ -98,11 +98,16 @@ class Stream:
             except Exception as error:  # handed to the loop, which ends with it
                 self._hand_over(error)
                 return
+            finally:
+                _close(batches)
 
-    def _pump(self) -> None:
-        for batch in self._replay.sample(self._spec, timeout=PATIENCE_S):
-            self._hand_over(self._convert(batch))
-            if self._closed.is_set():
+    def _pump(self, batches: Iterator[Batch]) -> None:
+        while not self._closed.is_set():
+            try:
+                self._hand_over(self._convert(next(batches)))
+            except Timeout:  # the rate limiter holds it, or the server is away: the stream goes on
+                continue
+            except StopIteration:
                 return
 
     def _hand_over(self, item: Sampled | Exception) -> None:
@@ -144,6 +149,12 @@ class Mixture:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _close(batches: Iterator[Batch]) -> None:
+    """A stream of the client holds a call open; an iterator of a table in this process has nothing to close."""
+    if isinstance(batches, SampleStream):
+        batches.close()
 
 
 def open_mixture(
