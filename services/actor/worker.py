@@ -22,6 +22,8 @@ from services.common import metrics
 from services.common.coordination import Coordination
 from services.common.settings import Settings, load_settings, mujoco_gl, replay_token
 
+FAREWELL_S = 2.0  # for what the spool still holds; the rest is delivered by the next actor of this name
+
 
 @ray.remote(max_restarts=0, max_task_retries=0)
 class RolloutActor:
@@ -59,6 +61,7 @@ class RolloutActor:
     def close(self) -> None:
         """Leave in order."""
         self._collector.close()
+        self._replay.flush(FAREWELL_S)
         self._replay.close()
         self._board.close()
 
