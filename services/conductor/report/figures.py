@@ -141,7 +141,8 @@ def _loss_chart(curve: LossCurve, index: int, findings: Findings) -> str:
     low, high = min(values), max(values)
     log = low > 0 and high / low > LEAST_LOG_RANGE
     pad = 0.06 * (high - low) or 0.5 * abs(high) or 1.0
-    bounds = (low / 1.3, high * 1.3) if log else (0.0 if 0 <= low < 0.6 * high else low - pad, high + pad)
+    from_zero = 0 <= low <= 0.6 * high
+    bounds = (low / 1.3, high * 1.3) if log else (0.0 if from_zero else low - pad, high + pad)
     plot = Plot(
         x=Axis(low=0, high=max(1.0, findings.seconds / 60), label="minutes", num_ticks=5),
         y=Axis(low=bounds[0], high=bounds[1], log=log, num_ticks=4, write=lambda value: f"{value:.3g}"),
@@ -152,6 +153,8 @@ def _loss_chart(curve: LossCurve, index: int, findings: Findings) -> str:
         plot.zone(start / 60, end / 60, f"stage-{name.split()[0]}", name)
     for run in unbroken(curve.points):
         plot.line([(seconds / 60, value) for seconds, value in run], f"s{index % 8}")
+        if len(run) == 1:
+            plot.dot((run[0][0] / 60, run[0][1]), f"s{index % 8}", f"{run[0][1]:.4g}", radius=2.5)
     return plot.svg()
 
 

@@ -119,10 +119,12 @@ def bounds(rate: Rate) -> str:
     return f"{100 * rate.low:.0f} to {100 * rate.high:.0f} %"
 
 
-def change(row: TaskResult, name: str, form: str) -> str:
-    """A mean of the successes before and after; a dash where there was no success."""
-    means = [getattr(rate, name) if rate is not None else None for rate in (row.before, row.after)]
-    return " → ".join("-" if mean is None else form % mean for mean in means)
+def change(row: TaskResult, name: str, form: str, unit: str) -> str:
+    """A mean of the successes before and after; a dash where there was none, nothing where nobody succeeded."""
+    means = [getattr(rate, name) for rate in (row.before, row.after) if rate is not None]
+    if all(mean is None for mean in means):
+        return ""
+    return " → ".join("-" if mean is None else form % mean for mean in means) + f" {unit}"
 
 
 def _film_json(film: Film) -> Markup:

@@ -60,6 +60,11 @@ def actor_time(summaries: Sequence[EpisodeSummary], available: float) -> tuple[S
         "inference": sum(summary.inference_seconds for summary in summaries),
         "replay": sum(summary.replay_seconds for summary in summaries),
     }
+    for summary in summaries:
+        for name, value in summary.extra.items():
+            if name.endswith("_seconds"):
+                what = name.removesuffix("_seconds")
+                parts[what] = parts.get(what, 0.0) + value
     inside = sum(summary.seconds for summary in summaries)
     parts["other"] = max(0.0, inside - sum(parts.values()))
     parts["between episodes"] = max(0.0, available - inside) if summaries else 0.0
