@@ -123,16 +123,23 @@ def _images(batch: pa.RecordBatch, schema: StepSchema) -> tuple[np.ndarray, dict
 
 def _frames(column: pa.BinaryArray, shape: tuple[int, int, int], name: str) -> tuple[np.ndarray, np.ndarray]:
     present = np.asarray(column.is_valid())
-    _, offset_buffer, data = column.buffers()
-    offsets = np.frombuffer(offset_buffer, dtype=np.int32)[column.offset : column.offset + len(column) + 1]
+    offsets, data = binary_offsets(column), column.buffers()[2]
     sizes, expected = np.diff(offsets), int(np.prod(shape))
     wrong = np.flatnonzero(sizes != np.where(present, expected, 0))
     if len(wrong):
         row = int(wrong[0])
         raise Invalid(name, f"{sizes[row]} bytes at row {row}", f"send {expected} bytes (raw RGB {shape}), or null")
-    begin, end = (int(offsets[0]), int(offsets[-1])) if len(offsets) else (0, 0)
+    begin, end = int(offsets[0]), int(offsets[-1])
     flat = np.frombuffer(data, dtype=np.uint8)[begin:end] if end > begin else np.zeros(0, dtype=np.uint8)
     return present, flat.reshape(-1, *shape)
+
+
+def binary_offsets(column: pa.BinaryArray) -> np.ndarray:
+    """int32 [T + 1]: where each row's bytes begin in the data buffer, and where the last row's end."""
+    count, buffer = column.offset + len(column) + 1, column.buffers()[1]
+    if buffer is None or buffer.size < 4 * count:
+        return np.zeros(1, dtype=np.int32)  # Arrow lets a column without rows go without offsets
+    return np.frombuffer(buffer, dtype=np.int32, count=count)[column.offset :]
 
 
 def _summary(schema: pa.Schema) -> str:

@@ -25,6 +25,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from ramp.replay.columns import binary_offsets
+
 CONTINUATION = b"\xff\xff\xff\xff"
 KINDS = ("open", "batch", "end", "abort")
 
@@ -70,9 +72,8 @@ def content_buffers(batch: pa.RecordBatch) -> Iterator[memoryview]:
     for column in batch.columns:
         if pa.types.is_binary(column.type):
             yield np.packbits(np.asarray(column.is_valid()), bitorder="little").data
-            _, offset_buffer, data = column.buffers()
-            offsets = np.frombuffer(offset_buffer, dtype=np.int32)[column.offset : column.offset + len(column) + 1]
-            if len(offsets) and data is not None:
+            offsets, data = binary_offsets(column), column.buffers()[2]
+            if data is not None:
                 yield memoryview(data)[int(offsets[0]) : int(offsets[-1])]
             yield np.diff(offsets).data.cast("B")
         elif pa.types.is_boolean(column.type):

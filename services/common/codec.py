@@ -248,12 +248,12 @@ def record_from_ipc(arrow: bytes, columns: pa.Schema, max_rows: int) -> pa.Recor
     """One record batch of exactly these columns from an untrusted Arrow IPC stream. Raises Invalid."""
     source = pa.BufferReader(arrow)
     try:
-        found = pa.ipc.read_schema(pa.ipc.read_message(source))
+        found = pa.ipc.read_schema(_message(source, "schema"))
         if not found.equals(columns, check_metadata=False):
             raise Invalid(
                 "arrow", f"columns {str(found.remove_metadata())[:400]!r}", f"send {columns.names} as documented"
             )
-        message = pa.ipc.read_message(source)
+        message = _message(source, "record batch")
         _check_header(message, max_rows)
         record = pa.ipc.read_record_batch(message, columns)
         record.validate(full=True)
@@ -261,6 +261,14 @@ def record_from_ipc(arrow: bytes, columns: pa.Schema, max_rows: int) -> pa.Recor
     except (pa.ArrowException, OSError, EOFError, struct.error) as error:
         raise Invalid("arrow", str(error)[:200], "send one Arrow IPC stream with one record batch") from error
     return record
+
+
+def _message(source: pa.BufferReader, kind: str) -> pa.ipc.Message:
+    """The next message. Arrow reads one kind as another if it is told to, and crashes; so the kind is checked first."""
+    message = pa.ipc.read_message(source)
+    if message.type != kind:
+        raise Invalid("arrow", f"a message of type {message.type}", "send a schema, then one record batch")
+    return message
 
 
 def _check_end(source: pa.BufferReader) -> None:
@@ -275,8 +283,6 @@ def _check_header(message: pa.ipc.Message, max_rows: int) -> None:
     A compressed buffer of a few bytes may claim gigabytes, so none is accepted (Arrow's Message.fbs: field 2 of the
     message is its header; of a RecordBatch, field 0 is the length and field 3 the compression).
     """
-    if message.type != "record batch":
-        raise Invalid("arrow", f"a {message.type} message", "send a schema, then one record batch")
     data = message.metadata.to_pybytes()
     root = struct.unpack_from("<I", data, 0)[0]
     header_at = _table_field(data, root, 2)

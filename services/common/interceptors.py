@@ -19,6 +19,8 @@ logger = logging.getLogger(__name__)
 PUBLIC = ("/grpc.health.v1.Health/",)
 """Prefixes of methods that need neither token nor deadline: probes have neither."""
 
+MAX_CALL_S = 3600.0  # gRPC shows a call without a deadline as one with centuries left
+
 Handler = Callable[[Any, grpc.ServicerContext], Any]
 
 
@@ -56,8 +58,9 @@ class Guard(grpc.ServerInterceptor):
     def _admit(self, method: str, context: grpc.ServicerContext) -> None:
         if self._token and not self._knows(context):
             raise Unauthenticated("no token, or a wrong one; send the metadata `authorization: Bearer <token>`")
-        if method not in self._endless and context.time_remaining() is None:
-            raise Invalid("deadline", "none", "give the call a timeout")
+        left = context.time_remaining()
+        if method not in self._endless and (left is None or left > MAX_CALL_S):
+            raise Invalid("deadline", "none, or too far away", f"give the call a timeout of at most {MAX_CALL_S:g} s")
 
     def _knows(self, context: grpc.ServicerContext) -> bool:
         for key, value in context.invocation_metadata() or ():

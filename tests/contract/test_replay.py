@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from ramp.errors import Conflict, Invalid, NotFound, Timeout
 from ramp.replay.limiter import Limiter
 from ramp.replay.local import LocalReplay
@@ -18,7 +19,6 @@ from ramp.types import Outcome, SampleSpec, Source
 from services.clients.replay import ReplayClient
 from services.replay.core import ReplayCore
 from services.replay.server import ReplayServer
-
 from tests.experience import CAMERAS, frame_steps, make_header, make_steps, store_episode
 
 TOKEN = "a token of the test"
@@ -72,7 +72,17 @@ def test_what_was_appended_is_what_is_fetched(replay: Any) -> None:
     found, sent = replay.fetch("e0"), make_steps(0, 22, mark=9)
     assert found.header == make_header("e0", seed=9)
     assert found.outcome is Outcome.SUCCESS
-    for name in ("step", "timestamp", "proprio", "action", "reward", "source", "trainable", "policy_version", "frame_row"):
+    for name in (
+        "step",
+        "timestamp",
+        "proprio",
+        "action",
+        "reward",
+        "source",
+        "trainable",
+        "policy_version",
+        "frame_row",
+    ):
         np.testing.assert_array_equal(getattr(found.steps, name), getattr(sent, name))
     for camera in CAMERAS:
         np.testing.assert_array_equal(found.steps.images[camera], sent.images[camera])

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from ramp.errors import Invalid
 from ramp.replay import annotations
 from ramp.replay.annotations import Annotations, Values
@@ -44,9 +45,10 @@ def test_a_death_before_the_rename_leaves_the_old_generation(
     def die(self: Path, target: Path) -> Path:
         raise Killed
 
-    with monkeypatch.context() as patched, pytest.raises(Killed):
-        patched.setattr(Path, "rename", die)
+    monkeypatch.setattr(Path, "rename", die)
+    with pytest.raises(Killed):
         held.commit(1 if extends else 2, some("b"), extends=extends)
+    monkeypatch.undo()
     again = Annotations(tmp_path)
     assert (again.version, list(again.values)) == (1, ["a"])
     assert not list(tmp_path.rglob(".*"))

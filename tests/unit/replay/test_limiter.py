@@ -7,6 +7,7 @@ import threading
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from ramp.errors import Invalid, Timeout, Unavailable
 from ramp.replay.limiter import Limiter
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from ramp.errors import Invalid
 from ramp.replay.sampler import SumTree, draw_uniform
 

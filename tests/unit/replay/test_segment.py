@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+
 from ramp.replay.columns import step_columns, steps_to_arrow
 from ramp.replay.segment import Damage, Mark, Position, Record, SegmentWriter, digest, scan
-
 from tests.experience import SCHEMA, make_steps
 
 

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from ramp.errors import Conflict, Corrupt, Invalid, NotFound, Unavailable
 from ramp.replay.limiter import Limiter
 from ramp.replay.local import LocalReplay
 from ramp.replay.shard import Shard, ShardConfig
 from ramp.replay.table import TableConfig
 from ramp.types import Batch, Outcome, SampleSpec, Source, StepSchema
-
 from tests.experience import CAMERAS, frame_steps, make_header, make_steps, store_episode
 
 SPEC = SampleSpec(table="demos", batch_size=16, chunk=3, horizons=(4, 8))
@@ -71,7 +71,9 @@ def test_a_restart_changes_nothing_that_can_be_seen(tmp_path: Path) -> None:
     shard = Shard(tmp_path, ShardConfig(segment_bytes=4096))
     for seed in range(6):
         store_episode(LocalReplay(shard), f"e{seed}", seed=seed)
-    shard.annotate(2, {f"e{k}": (frame_steps(24), np.linspace(0.5, k / 9, 6, dtype=np.float32)) for k in range(4)}, extends=False)
+    shard.annotate(
+        2, {f"e{k}": (frame_steps(24), np.linspace(0.5, k / 9, 6, dtype=np.float32)) for k in range(4)}, extends=False
+    )
     shard.update_priorities("demos", ["e1", "e2"], [0, 4], np.array([7.0, 0.0]))
     spec = dataclasses.replace(SPEC, prioritized=True)
     before, query = draw(shard, spec), shard.query()
@@ -295,5 +297,3 @@ def test_priorities_of_strangers_are_refused(tmp_path: Path) -> None:
     with pytest.raises(Invalid, match="every priority is 0"):
         draw(shard, dataclasses.replace(SPEC, prioritized=True))
     shard.close()
-
-
