@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import asdict
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -36,9 +37,9 @@ def write_report(run_dir: Path, *, fetch: Fetch | None = None) -> Path:
     events = journal.read(run_dir / JOURNAL)
     if not events:
         raise NotFound(f"{run_dir / JOURNAL} holds no events; a report is made from a run that has begun")
-    findings = gather(events, str(run_dir))
-    fetch = fetch or stored(run_dir / "replay")
-    films = {trace.episode_id: film(fetch, trace.episode_id) for trace in findings.traces}
+    look = cache(partial(film, fetch or stored(run_dir / "replay")))
+    findings = gather(events, str(run_dir), lambda episode_id: look(episode_id) is not None)
+    films = {trace.episode_id: look(trace.episode_id) for trace in findings.traces}
     _write(run_dir / "report.json", json.dumps(_plain(asdict(findings)), indent=1, allow_nan=False))
     _write(run_dir / "report.html", page(findings, films))
     return run_dir / "report.html"

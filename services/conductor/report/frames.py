@@ -39,7 +39,7 @@ def film(fetch: Fetch | None, episode_id: str) -> Film | None:
     try:
         return develop(fetch(episode_id))
     except (RampError, OSError) as error:
-        logger.warning("no frames of %s: %s", episode_id, error)
+        logger.info("no frames of %s: %s", episode_id, error)
         return None
 
 

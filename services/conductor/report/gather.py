@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TypeVar
 
@@ -35,10 +35,14 @@ WINDOW_EPISODES = 12
 """Rollouts that one point of the intervention curve averages over, unless there are many."""
 MAX_WINDOWS = 60
 MAX_LOSS_POINTS = 400
+MAX_TRIES = 20  # episodes whose frames are asked for before the figure goes without
 
 
-def gather(events: Sequence[Event], run_dir: str) -> Findings:
-    """The findings of a journal; of an interrupted or a running run as far as it got."""
+def gather(events: Sequence[Event], run_dir: str, has_frames: Callable[[str], bool] = lambda _: True) -> Findings:
+    """The findings of a journal; of an interrupted or a running run as far as it got.
+
+    `has_frames` says of an episode id whether its frames can be shown; the value figure prefers such episodes.
+    """
     events = counted(events)
     elapsed = Elapsed.of(events)
     curve = _curve(_all(events, journal.Evaluation), elapsed)
@@ -60,7 +64,7 @@ def gather(events: Sequence[Event], run_dir: str) -> Findings:
         results=_results(curve),
         together=_together(curve),
         curve=curve,
-        traces=choose_traces(events),
+        traces=choose_traces(events, has_frames),
         rollouts=_windows(events, elapsed),
         losses=_losses(_all(events, journal.Learner), elapsed),
         time=time_spent(events, elapsed),
@@ -93,7 +97,7 @@ def rate_of(
     )
 
 
-def choose_traces(events: Sequence[Event]) -> tuple[ValueTrace, ...]:
+def choose_traces(events: Sequence[Event], has_frames: Callable[[str], bool]) -> tuple[ValueTrace, ...]:
     """One success and one failure among the rollouts, for the value figure.
 
     On the same task where that exists; without a person's help and by the newest policy where that exists.
@@ -107,8 +111,8 @@ def choose_traces(events: Sequence[Event]) -> tuple[ValueTrace, ...]:
     chosen = []
     for candidates in (won, lost):
         candidates = [summary for summary in candidates if task in (None, summary.task)]
-        best = max(candidates, key=lambda s: (s.human_steps == 0, s.policy_version, -s.human_steps), default=None)
-        chosen += [best] if best else []
+        best = sorted(candidates, key=lambda s: (s.human_steps > 0, -s.policy_version, s.human_steps))[:MAX_TRIES]
+        chosen += [next((summary for summary in best if has_frames(summary.episode_id)), best[0])] if best else []
     return tuple(
         ValueTrace(
             episode_id=summary.episode_id,

@@ -97,7 +97,8 @@ def _trace(
 
 def strip(film: Film, length: int) -> list[int]:
     """Indices of the frames nearest to the middles of equal parts of the episode."""
-    middles = [(part + 0.5) / STRIP_FRAMES * length for part in range(STRIP_FRAMES)]
+    count = min(STRIP_FRAMES, len(film.steps))
+    middles = [(part + 0.5) / count * length for part in range(count)]
     return [min(range(len(film.steps)), key=lambda index: abs(film.steps[index] - middle)) for middle in middles]
 
 

@@ -111,9 +111,13 @@ def test_the_traces_are_a_success_and_a_failure_of_one_task_by_a_new_policy_with
         made_run.summary(6, "hammer-v3", "demo", won=False),
     ]
 
-    traces = choose_traces([journal.Episode(t=1, summary=summary, actor="a") for summary in episodes])
+    events = [journal.Episode(t=1, summary=summary, actor="a") for summary in episodes]
 
-    assert [trace.episode_id for trace in traces] == ["rollout-hammer-v3-2", "rollout-hammer-v3-4"]
+    chosen = choose_traces(events, lambda _: True)
+    with_frames = choose_traces(events, lambda episode_id: episode_id == "rollout-hammer-v3-1")
+
+    assert [trace.episode_id for trace in chosen] == ["rollout-hammer-v3-2", "rollout-hammer-v3-4"]
+    assert [trace.episode_id for trace in with_frames] == ["rollout-hammer-v3-1", "rollout-hammer-v3-4"]
 
 
 def test_the_age_of_a_rollouts_policy_is_counted_in_published_versions() -> None:

@@ -72,7 +72,14 @@ def test_the_page_shows_curves_values_with_frames_losses_and_times(tmp_path: Pat
     assert outline(html).counts["img"] == 2 * 2 * 12  # episodes, cameras, frames of a strip
     for text in ("Success while learning", "Before and after", "What the world model foresees", "People in the loop"):
         assert text in html
-    for text in ("Losses and other curves", "Where the time went", "killed by signal 9", "3.0 GiB", "seed 7", "resumed 1"):
+    for text in (
+        "Losses and other curves",
+        "Where the time went",
+        "killed by signal 9",
+        "3.0 GiB",
+        "seed 7",
+        "resumed 1",
+    ):
         assert text in html
 
 
