@@ -7,13 +7,15 @@ directory or a bucket; a dream of the world model is an `Env`.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from ramp.types import Batch, EnvStep, EpisodeHeader, Kind, Observation, Outcome, SampleSpec, StepBatch, StepSchema
+
+if TYPE_CHECKING:  # torch takes seconds to import, which the replay server and `ramp status` need not wait for
+    import torch
+    from torch import Tensor
 
 
 class Env(Protocol):
