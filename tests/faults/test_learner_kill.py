@@ -1,0 +1,30 @@
+"""kill -9 of a learner worker in the joint stage: Ray Train starts it again, it goes on, nothing is published twice."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from ramp.types import Kind
+from tests.loop.fleet import counting_settings, eventually, local_ray
+from tests.loop.learning import classroom
+from tests.loop.test_learner import assert_taught
+
+pytestmark = pytest.mark.faults
+
+
+def test_a_killed_learner_worker_resumes_and_publishes_nothing_twice(tmp_path: Path) -> None:
+    rhythm = ("stages.joint_updates=200", "training.publish_every=40", "training.relabel_every=80")
+    settings = counting_settings(tmp_path, *rhythm, "learner.checkpoint_every=30", "learner.threads=1")
+    with local_ray(), classroom(settings) as room, room.learning():
+        eventually(lambda: int(room.workers().get("learner-0", {}).get("policy_version", 0)) >= 2, timeout_s=120)
+        before = room.workers()["learner-0"]
+        os.kill(int(before["pid"]), signal.SIGKILL)
+
+        eventually(lambda: room.workers().get("learner-0", before)["pid"] != before["pid"], timeout_s=120)
+        assert before["stage"] == "joint"
+        eventually(lambda: room.registry.resolve(Kind.POLICY, "final"), timeout_s=120)
+    assert_taught(room)

