@@ -1,9 +1,9 @@
 """`make bench`: measures, prints the ratios, writes benchmarks/results/*.json and BENCHMARKS.md.
 
-python -m benchmarks                               all of them
+python -m benchmarks                               all of them, and the newest run's report
 python -m benchmarks rollout engine                some
 python -m benchmarks --quick                       short ones that only show that it works; nothing is written
-python -m benchmarks --report runs/x/report.json   add the learner's waiting for data, from a real run
+python -m benchmarks --report runs/x/report.json   the learner's waiting for data, from a real run
 python -m benchmarks --page                        write BENCHMARKS.md again
 """
 
@@ -23,9 +23,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.page import PAGE, number, page, ratio_cells
+from benchmarks.page import PAGE, figures, page, ratio_cells
 from benchmarks.record import Result, load, save, without_host
-from services.common.settings import child_environment
+from services.common.settings import DEFAULT_RECIPE, child_environment
 from services.conductor.machine import commit, describe
 
 NAMES = ("engine", "replay", "rollout")
@@ -81,21 +81,26 @@ def learner_wait(report: Path) -> Result:
 
 
 def show(results: Sequence[Result]) -> None:
-    table = Table("what", "ratio", "target", box=None)
-    for result in results:
-        for row in result.rows:
-            table.add_row(*(ratio_cells(row) if "ratio" in row else (row["name"], _figures(row), "")))
+    """The ratios as a table; what they were made of beneath."""
+    rows = [row for result in results for row in result.rows]
+    table = Table("what", "ratio", "target", box=None, padding=(0, 3, 0, 0))
+    for row in rows:
+        if "ratio" in row:
+            table.add_row(*ratio_cells(row))
+    Console().print(*([f"{row['name']}: {figures(row)}" for row in rows] if rows else ["nothing measured"]), sep="\n")
     Console().print(table)
 
 
-def _figures(row: dict[str, Any]) -> str:
-    pairs = [(key, value) for key, value in row.items() if key not in ("name", "unit")]
-    return ", ".join(
-        f"{number(value)} {row.get('unit', '') if key == 'value' else key}".strip() for key, value in pairs
-    )
+def latest_report() -> Path | None:
+    """The report of the newest run, where that is a finished one of the default recipe."""
+    path = Path("runs/latest/report.json")
+    if not path.exists():
+        return None
+    found = json.loads(path.read_text(encoding="utf-8"))
+    return path if (found["recipe"], found["reason"]) == (DEFAULT_RECIPE, "done") else None
 
 
-def main() -> int:
+def parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure, and write BENCHMARKS.md.")
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"which: {', '.join(NAMES)} (default: all)")
     parser.add_argument("--quick", action="store_true", help="only show that they work; nothing is written")
@@ -104,9 +109,18 @@ def main() -> int:
     arguments = parser.parse_args()
     if unknown := set(arguments.names) - set(NAMES):
         parser.error(f"unknown: {', '.join(sorted(unknown))}; there are {', '.join(NAMES)}")
-    chosen = [] if arguments.page else arguments.names or ([] if arguments.report else NAMES)
-    results, failures = [], []
-    for name in chosen:
+    if not arguments.names and not arguments.report and not arguments.page:
+        arguments.names, arguments.report = list(NAMES), latest_report()
+        if arguments.report is None:
+            print("learner: no finished run in runs/latest; after one, its waiting for data is taken from its report")
+    return arguments
+
+
+def main() -> int:
+    arguments = parsed()
+    results: list[Result] = []
+    failures: list[str] = []
+    for name in arguments.names:
         print(f"measuring {name} ...", flush=True)
         try:
             results.append(measure(name, quick=arguments.quick))
@@ -118,7 +132,8 @@ def main() -> int:
         for result in results:
             save(result)
         PAGE.write_text(page(load()), encoding="utf-8")
-    show(results)
+    if not arguments.page:
+        show(results)
     print(*failures, sep="\n", end="\n" if failures else "", file=sys.stderr)
     return int(bool(failures))
 

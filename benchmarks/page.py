@@ -24,7 +24,11 @@ def page(results: Sequence[Result]) -> str:
     if ratios := [row for result in results for row in result.rows if "ratio" in row]:
         parts += ["## Ratios\n", table(("what", "ratio", "target"), map(ratio_cells, ratios))]
     for result in results:
-        parts += [f"## {result.name}\n", _origin(result), table(("what", "measured"), map(_cells, result.rows))]
+        parts += [
+            f"## {result.name}\n",
+            _origin(result),
+            table(("what", "measured"), ((row["name"], figures(row)) for row in result.rows)),
+        ]
     return "\n".join(parts)
 
 
@@ -44,14 +48,15 @@ def number(value: Any) -> str:
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
-def _cells(row: Row) -> tuple[str, str]:
-    figures = [f"{number(row['value'])} {row.get('unit', '')}".strip()] if "value" in row else []
+def figures(row: Row) -> str:
+    """Everything of a row but its name, in words."""
+    parts = [f"{number(row['value'])} {row.get('unit', '')}".strip()] if "value" in row else []
     if "baseline" in row:
-        figures.append(f"beside {number(row['baseline'])} {row.get('unit', '')}".strip())
+        parts.append(f"beside {number(row['baseline'])} {row.get('unit', '')}".strip())
     if "ratio" in row:
-        figures.append(f"ratio {number(row['ratio'])}")
-    figures += [f"{key.replace('_', ' ')} {number(value)}" for key, value in row.items() if key not in APART]
-    return row["name"], ", ".join(figures)
+        parts.append(f"ratio {number(row['ratio'])}")
+    parts += [f"{key.replace('_', ' ')} {number(value)}" for key, value in row.items() if key not in APART]
+    return ", ".join(parts)
 
 
 def _origin(result: Result) -> str:
