@@ -87,7 +87,9 @@ def show(results: Sequence[Result]) -> None:
     for row in rows:
         if "ratio" in row:
             table.add_row(*ratio_cells(row))
-    Console().print(*([f"{row['name']}: {figures(row)}" for row in rows] if rows else ["nothing measured"]), sep="\n")
+    Console().print(
+        *([f"{row['name']}: {figures(row)}" for row in rows] if rows else ["nothing measured"]), sep="\n", markup=False
+    )
     Console().print(table)
 
 
