@@ -26,9 +26,7 @@ MAY_CHANGE = ("learner", "actors", "replay", "redis", "ray", "metrics")  # on --
 def run(
     words: Annotated[
         list[str] | None,
-        typer.Argument(
-            metavar="RECIPE KEY=VALUE", help="A recipe and settings laid over it.", show_default=False
-        ),
+        typer.Argument(metavar="RECIPE KEY=VALUE", help="A recipe and settings laid over it.", show_default=False),
     ] = None,
     config: Annotated[
         Path | None, typer.Option("--config", "-c", help="YAML file laid over the recipe.", show_default=False)
@@ -90,6 +88,8 @@ def _directory(chosen: str, recipe: str) -> Path:
 def _resume(directory: Path | None, recipe: str, config: Path | None, overrides: Sequence[str]) -> int:
     from services.common.settings import compose
     from services.conductor import rundir
+    from services.conductor.journal import read
+    from services.conductor.ledger import fold
 
     found = rundir.find(directory)
     if recipe or config:
@@ -97,6 +97,9 @@ def _resume(directory: Path | None, recipe: str, config: Path | None, overrides:
     for override in overrides:
         if override.split(".", 1)[0] not in MAY_CHANGE:
             raise Invalid("--resume", override, f"only {', '.join(f'{name}.*' for name in MAY_CHANGE)} may change")
+    if fold(read(found.journal)).finished:
+        print(f"{_shown(found.path)} is done: see its report.html, or `ramp eval`")
+        return 0
     return _play(replace(compose("", found.settings, overrides), dir=str(found.path)))
 
 

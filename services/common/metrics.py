@@ -135,3 +135,12 @@ REPLAY_LABELLED = gauge("ramp_replay_labelled_ratio", "Share of a table's items 
 REPLAY_ANNOTATION = gauge("ramp_replay_annotation_version", "World-model version of the current labels")
 REPLAY_DISK = gauge("ramp_replay_disk_bytes", "Bytes of all segments")
 REPLAY_DAMAGED = gauge("ramp_replay_quarantined_count", "Places on disk whose bytes were not what had been written")
+
+# ---------------------------------------------------------------------------------------------- conductor
+
+CONDUCTOR_LOST = counter("ramp_conductor_lost_total", "Assignments that died or failed with their actor", ["purpose"])
+CONDUCTOR_RESTARTS = counter("ramp_conductor_restarts_total", "Processes that had to be started again", ["role"])
+CONDUCTOR_INFLIGHT = gauge("ramp_conductor_inflight_episodes", "Episodes that actors were asked for and have not sent")
+CONDUCTOR_MEMORY = gauge("ramp_conductor_memory_bytes", "Memory of the run, shared pages counted once", ["role"])
+CONDUCTOR_STAGE = gauge("ramp_conductor_stage_ratio", "How much of a stage is done", ["stage"])
+CONDUCTOR_SUCCESS = gauge("ramp_conductor_success_ratio", "Success in the last complete evaluation", ["task", "what"])

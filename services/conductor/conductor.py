@@ -17,7 +17,7 @@ from dataclasses import asdict
 from types import FrameType
 
 from ramp.errors import RampError, Unavailable
-from services.common.metrics import progress
+from services.common import metrics
 from services.common.settings import Settings, plain
 from services.conductor import adoption, journal, machine, schedule
 from services.conductor.crew import Done, Lost
@@ -135,9 +135,10 @@ class Conductor:
                 case Done():
                     self._note(journal.Episode(summary=what.summary, actor=what.actor, label=what.dispatch.label))
                     self._episode_times.append(time.monotonic())
-                    progress(self.ledger.stage)
+                    metrics.progress(self.ledger.stage)
                 case Lost():
                     asked = what.dispatch.assignment
+                    metrics.CONDUCTOR_LOST.labels(asked.purpose).inc()
                     self._say(f"{what.actor} lost {asked.purpose} {asked.task} seed {asked.seed}: {what.why}")
                     self._adopt_at = time.monotonic() + ADOPT_AFTER_S
                 case Process():
@@ -148,6 +149,8 @@ class Conductor:
             view = self._view()
             self._show(view)
             _write_json(self.rundir, view)
+            metrics.CONDUCTOR_STAGE.labels(view.stage).set(view.progress)
+            metrics.CONDUCTOR_INFLIGHT.set(len(self._fleet.crew.inflight))
             self._fleet.publish_targets()
 
     def _end(self, reason: str) -> None:
@@ -174,6 +177,7 @@ class Conductor:
     def _note(self, event: Event) -> None:
         """Journal first, then act on it."""
         apply(self.ledger, self._journal.write(event))
+        _count(event)
         if words := _words(event):
             self._say(words)
 
@@ -262,6 +266,19 @@ class _Signals:
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         self._call()
+
+
+def _count(event: Event) -> None:
+    """The metrics that follow from an event."""
+    match event:
+        case Process(name=name, what="restarted"):
+            metrics.CONDUCTOR_RESTARTS.labels(name.split("-")[0]).inc()
+        case journal.Usage(memory_bytes=memory):
+            for role, num_bytes in memory.items():
+                metrics.CONDUCTOR_MEMORY.labels(role).set(num_bytes)
+        case journal.Evaluation(label=label, tasks=tasks):
+            for task, found in tasks.items():
+                metrics.CONDUCTOR_SUCCESS.labels(task, label).set(found.successes / max(found.episodes, 1))
 
 
 def _words(event: Event) -> str:

@@ -1,0 +1,75 @@
+"""kill -9 of every kind of process in mid-run: the run goes on, and no acknowledged step is lost or doubled."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from services.conductor import journal
+from services.conductor.journal import STAGES
+from tests.loop.launched import LaunchedRun, assert_books_agree, labels, stages
+
+pytestmark = pytest.mark.faults
+
+LONG_JOINT_STAGE = ("stages.joint_updates=150", "training.publish_every=30", "training.relabel_every=60")
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Iterator[LaunchedRun]:
+    """A run of the test world that has got to the joint stage."""
+    launched = LaunchedRun(tmp_path / "run", "counting", *LONG_JOINT_STAGE)
+    try:
+        launched.until(launched.is_in_joint_stage)
+        yield launched
+    finally:
+        launched.kill()
+
+
+def assert_it_got_there(run: LaunchedRun) -> None:
+    """All stages, each evaluation once, every step once."""
+    events = run.events()
+    assert stages(events) == list(STAGES)
+    counted = labels(events)
+    assert (counted["stage2"], counted["final"]) == (1, 1)
+    assert_books_agree(run.folder)
+
+
+@pytest.mark.parametrize("role", ["replay", "actor", "redis"])
+def test_a_killed_service_is_started_again_and_the_run_goes_on(run: LaunchedRun, role: str) -> None:
+    victim = run.pids(role)[0]
+    before = run.rollouts()
+
+    os.kill(victim, signal.SIGKILL)
+
+    run.until(lambda: any(event.what == "died" and event.pid == victim for event in run.news(journal.Process)))
+    assert run.finish() == 0, run.last_words()
+    back = [event for event in run.news(journal.Process) if event.what == "restarted"]
+    assert [event.name.split("-")[0] for event in back] == [role]
+    assert run.rollouts() >= before
+    assert_it_got_there(run)
+
+
+def test_a_killed_learner_worker_goes_on_from_its_checkpoint(run: LaunchedRun) -> None:
+    victim = run.pids("learner")[0]
+    os.kill(victim, signal.SIGKILL)
+    assert run.finish() == 0, run.last_words()
+    assert "going on from checkpoint" in (run.folder / "logs" / "learner.log").read_text()
+    assert_it_got_there(run)
+
+
+def test_a_killed_conductor_takes_all_with_it_and_the_resumed_run_gets_there(run: LaunchedRun) -> None:
+    below = [pid for role in ("replay", "redis", "actor", "learner") for pid in run.pids(role)]
+    os.kill(run.process.pid, signal.SIGKILL)
+    run.process.wait()
+
+    resumed = LaunchedRun(run.folder, "--resume")
+    try:
+        assert resumed.finish() == 0, resumed.last_words()
+    finally:
+        resumed.kill()
+    assert not any(Path(f"/proc/{pid}").exists() for pid in below)
+    assert_it_got_there(run)

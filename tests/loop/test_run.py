@@ -1,0 +1,138 @@
+"""The whole run, as a newcomer starts it, on the test world: every process is real."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from services.common.settings import child_environment
+from services.conductor import journal
+from services.conductor.journal import STAGES
+from tests.loop.fleet import ROOT
+from tests.loop.launched import LaunchedRun, assert_books_agree, labels, stages
+
+pytestmark = pytest.mark.loop
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LaunchedRun]:
+    """A run that went through; its metrics were looked at on the way."""
+    run = LaunchedRun(tmp_path_factory.mktemp("runs") / "counting", "counting")
+    try:
+        run.until(run.is_in_joint_stage)
+        run.scraped = scrape(run.folder)  # type: ignore[attr-defined]
+        assert run.finish() == 0, run.last_words()
+        yield run
+    finally:
+        run.kill()
+
+
+def scrape(folder: Path) -> dict[str, str]:
+    """What every process in the targets file answers to Prometheus, by role."""
+    answers = {}
+    for group in json.loads((folder / "prometheus.json").read_text()):
+        with urllib.request.urlopen(f"http://{group['targets'][0]}/metrics", timeout=10) as answer:
+            answers[group["labels"]["role"]] = answer.read().decode()
+    return answers
+
+
+def ramp(*words: str) -> subprocess.CompletedProcess[str]:
+    """A verb of the command line."""
+    return subprocess.run(
+        [sys.executable, "-m", "services.cli.main", *words],
+        cwd=ROOT,
+        env=child_environment(PYTHONPATH=f"{ROOT}:{ROOT / 'proto'}"),
+        capture_output=True,
+        text=True,
+        timeout=180,
+    )
+
+
+def test_all_stages_are_passed_with_evaluations_before_and_after(finished: LaunchedRun) -> None:
+    events = finished.events()
+    assert stages(events) == list(STAGES)
+    counted = labels(events)
+    assert (counted["stage2"], counted["final"]) == (1, 1)
+    finish = events[-1]
+    assert isinstance(finish, journal.RunFinished)
+    assert finish.reason == "done"
+    assert finish.peak_bytes > 0
+
+
+def test_no_step_is_lost_or_doubled(finished: LaunchedRun) -> None:
+    assert_books_agree(finished.folder)
+
+
+def test_every_role_answers_prometheus(finished: LaunchedRun) -> None:
+    scraped: dict[str, str] = finished.scraped  # type: ignore[attr-defined]
+    assert set(scraped) == {"actor", "conductor", "learner", "replay"}
+    assert "ramp_actor_steps_total" in scraped["actor"]
+    assert "ramp_learner_" in scraped["learner"]
+    assert "ramp_replay_" in scraped["replay"]
+    assert "ramp_conductor_" in scraped["conductor"]
+
+
+def test_the_report_is_there_in_both_forms(finished: LaunchedRun) -> None:
+    report = json.loads((finished.folder / "report.json").read_text())
+    assert report
+    page = (finished.folder / "report.html").read_text()
+    assert "count-up" in page
+    assert 'src="http' not in page
+
+
+def test_status_and_report_and_a_second_resume_say_that_it_is_done(finished: LaunchedRun) -> None:
+    state = json.loads(ramp("status", "--dir", str(finished.folder), "--json").stdout)
+    assert (state["running"], state["stage"]) == (False, "done")
+    assert ramp("report", "--dir", str(finished.folder)).stdout.strip().endswith("report.html")
+    again = ramp("run", "--resume", "--dir", str(finished.folder))
+    assert (again.returncode, "is done" in again.stdout) == (0, True)
+
+
+def test_a_registered_version_can_be_evaluated_afterwards(finished: LaunchedRun) -> None:
+    done = ramp("eval", "--dir", str(finished.folder), "--version", "stage2", "--episodes", "2", "--json")
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stdout)
+    assert answer["policy_version"] == 1
+    assert [row["episodes"] for row in answer["results"]] == [2, 2, 4]
+    assert all(row["low"] <= row["successes"] / row["episodes"] <= row["high"] for row in answer["results"])
+
+
+def test_a_run_directory_is_not_overwritten(finished: LaunchedRun) -> None:
+    refused = ramp("run", "counting", "--dir", str(finished.folder))
+    assert refused.returncode == 2
+    assert "add --resume" in refused.stderr
+
+
+def test_ctrl_c_stops_in_order_and_the_run_is_resumed_to_its_end(tmp_path: Path) -> None:
+    run = LaunchedRun(tmp_path / "run", "counting", "stages.joint_updates=150", "training.publish_every=30")
+    try:
+        run.until(run.is_in_joint_stage)
+        children = run.pids("actor") + run.pids("learner") + run.pids("replay") + run.pids("redis")
+        run.process.send_signal(signal.SIGINT)
+        assert run.finish() == 130, run.last_words()
+        assert run.news(journal.RunFinished)[-1].reason == "interrupted"
+        assert {event.name for event in run.news(journal.Process) if event.what == "stopped"} >= {
+            "learner",
+            "actor-0",
+            "replay",
+            "redis",
+        }
+        assert not any(Path(f"/proc/{pid}").exists() for pid in children)
+        assert "ramp run --resume" in run.output.read_text()
+
+        resumed = LaunchedRun(run.folder, "--resume")
+        assert resumed.finish() == 0, resumed.last_words()
+        assert "going on from checkpoint" in (run.folder / "logs" / "learner.log").read_text()
+    finally:
+        run.kill()
+    counted = labels(run.events())
+    assert (counted["stage2"], counted["final"]) == (1, 1)
+    assert stages(run.events()) == list(STAGES)
+    assert_books_agree(run.folder)
