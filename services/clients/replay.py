@@ -37,9 +37,19 @@ ROOM_PATIENCE_S = 10.0  # how long an append waits for room in a full spool
 class Writer:
     """One open episode. Not thread-safe: an episode has one producer."""
 
-    def __init__(self, header: EpisodeHeader, parcel: Parcel, spool: Spool, sender: Sender, *, durable: bool) -> None:
+    def __init__(
+        self,
+        header: EpisodeHeader,
+        parcel: Parcel,
+        spool: Spool,
+        sender: Sender,
+        *,
+        durable: bool,
+        patience_s: float,
+    ) -> None:
         self._header, self._parcel, self._spool, self._sender = header, parcel, spool, sender
         self._durable = durable  # the spool is on disk: spooled is safe
+        self._patience_s = patience_s
         self._batches = self._steps = self._frames = 0
         self._last_timestamp = -np.inf
         self._limits = Limits()
@@ -92,7 +102,7 @@ class Writer:
     def _await_room(self, count: int) -> None:
         if self._spool.room_for(count):
             return
-        if not self._sender.wait(lambda _: self._spool.room_for(count), ROOM_PATIENCE_S):
+        if not self._sender.wait(lambda _: self._spool.room_for(count), self._patience_s):
             raise Full(f"{self._spool.size} bytes wait for the replay service ({self._sender.trouble or 'it is slow'})")
 
     def _await(self, frames: int, timeout: float) -> None:
@@ -121,7 +131,8 @@ class ReplayClient:
     """One producer or learner. Implements ramp.interfaces.Replay.
 
     With `spool`, appends survive this process and the server being away, up to `spool_bytes`; the directory belongs to
-    one process at a time. Without it, appends return when the server has made them durable.
+    one process at a time. An append that finds it full waits `patience_s` for room. Without it, appends return when the
+    server has made them durable.
     """
 
     def __init__(
@@ -132,11 +143,12 @@ class ReplayClient:
         token: str = "",
         spool: Path | None = None,
         spool_bytes: int = SPOOL_BYTES,
+        patience_s: float = ROOM_PATIENCE_S,
     ) -> None:
         self.address, self.name, self._token = address, name, token
         self._channel = open_channel(address)
         self._metadata = bearer(token)
-        self._durable = spool is not None
+        self._durable, self._patience_s = spool is not None, patience_s
         self._spool = Spool(spool, spool_bytes if spool else min(spool_bytes, MEMORY_BYTES))
         self._sender = Sender(self._channel, self._metadata, self._spool)
         self._streams: list[SampleStream] = []
@@ -149,7 +161,8 @@ class ReplayClient:
         if any(parcel.episode_id == header.episode_id and not parcel.closed for parcel in self._spool.parcels):
             raise Conflict("episode_id", header.episode_id, "this client has that episode open; use a new id")
         parcel = self._spool.open(header.episode_id)
-        writer = Writer(header, parcel, self._spool, self._sender, durable=self._durable)
+        patience_s = self._patience_s
+        writer = Writer(header, parcel, self._spool, self._sender, durable=self._durable, patience_s=patience_s)
         writer._put(codec.open_request(header))
         return writer
 

@@ -1,0 +1,243 @@
+"""kill -9 of the replay server, and of a producer: nothing acknowledged is lost, doubled or out of order."""
+
+from __future__ import annotations
+
+import random
+import signal
+import subprocess
+import sys
+import threading
+from collections import deque
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ramp.errors import Full
+from ramp.replay.shard import Shard, ShardConfig
+from ramp.types import Outcome, SampleSpec
+from services.clients.replay import ReplayClient
+from services.common.settings import child_environment
+from tests.experience import CAMERAS, make_header, make_steps
+from tests.replay_process import ROOT, ReplayProcess
+
+pytestmark = pytest.mark.faults
+
+ROUNDS = 4
+BATCH = 6
+
+
+@dataclass
+class Diary:
+    """What one producer was told: episode -> batches acknowledged, and the episodes whose END was."""
+
+    mark: int
+    batches: dict[str, int] = field(default_factory=dict)
+    ended: list[str] = field(default_factory=list)
+
+
+def produce(address: str, diary: Diary, stop: threading.Event, beat: threading.Semaphore) -> None:
+    """Episode after episode, each answer written down as it comes; every call outlives the server's deaths."""
+    with ReplayClient(address, name=f"p{diary.mark}") as client:
+        while not stop.is_set():
+            name = f"p{diary.mark}-{len(diary.batches)}"
+            writer = client.open(make_header(name, seed=diary.mark))
+            diary.batches[name] = 0
+            for number in range(4):
+                writer.append(make_steps(BATCH * number, BATCH * (number + 1), mark=diary.mark))
+                diary.batches[name] += 1
+                beat.release()
+            writer.end(Outcome.SUCCESS)
+            diary.ended.append(name)
+
+
+def test_no_acknowledged_step_is_lost_doubled_or_out_of_order(tmp_path: Path) -> None:
+    server, stop, beat = ReplayProcess(tmp_path), threading.Event(), threading.Semaphore(0)
+    generator = random.Random(4)
+    diaries = [Diary(mark) for mark in range(1, 5)]
+    try:
+        address = server.start()
+        threads = [threading.Thread(target=produce, args=(address, diary, stop, beat)) for diary in diaries]
+        for thread in threads:
+            thread.start()
+        for _ in range(ROUNDS):
+            for _ in range(generator.randint(1, 40)):  # so many acknowledgements after the last start
+                assert beat.acquire(timeout=60)
+            server.kill()
+            server.start()
+        assert beat.acquire(timeout=60)
+        stop.set()
+        for thread in threads:
+            thread.join(60)
+        server.kill()
+        check(server.directory, diaries)
+    finally:
+        stop.set()
+        server.close()
+
+
+def check(directory: Path, diaries: list[Diary]) -> None:
+    """The disk against the diaries."""
+    shard = Shard(directory, ShardConfig())
+    stored = [info.episode_id for info in shard.query()]
+    assert len(stored) == len(set(stored))
+    assert set(stored) >= {name for diary in diaries for name in diary.ended}
+    assert shard.info().quarantined_segments == 0
+    assert sum(diary.batches[name] for diary in diaries for name in diary.batches) > 4 * ROUNDS
+    for diary in diaries:
+        for name, batches in diary.batches.items():
+            assert shard.begin(make_header(name, seed=diary.mark)).next_batch >= batches, (
+                "an acknowledged batch is lost"
+            )
+        for name in diary.ended:
+            assert_true_steps(shard, name, diary.mark)
+    shard.close()
+
+
+def assert_true_steps(shard: Shard, name: str, mark: int) -> None:
+    found, sent = shard.fetch(name).steps, make_steps(0, 4 * BATCH, mark=mark)
+    np.testing.assert_array_equal(found.step, sent.step)
+    np.testing.assert_array_equal(found.proprio, sent.proprio)
+    np.testing.assert_array_equal(found.frame_row, sent.frame_row)
+    for camera in CAMERAS:
+        np.testing.assert_array_equal(found.images[camera], sent.images[camera])
+
+
+PRODUCER = """
+import sys
+from pathlib import Path
+from ramp.types import Outcome
+from services.clients.replay import ReplayClient
+from tests.experience import make_header, make_steps
+
+client = ReplayClient(sys.argv[1], name="robot", spool=Path(sys.argv[2]))
+for number in range(10_000):
+    name = f"{sys.argv[3]}-{number}"
+    writer = client.open(make_header(name, seed=number))
+    for begin in (0, 12):
+        writer.append(make_steps(begin, begin + 12, mark=number))
+    writer.end(Outcome.SUCCESS)
+    print(name, flush=True)
+"""
+
+
+def test_a_killed_producer_loses_no_episode_that_it_had_ended(tmp_path: Path) -> None:
+    server = ReplayProcess(tmp_path)
+    try:
+        address, told = server.start(), []
+        for life in range(2):
+            if life:
+                server.kill()  # the second life finds no server at all, and spools
+            told += half_a_life(address, tmp_path / "spool", f"life{life}", episodes=15)
+        server.start()
+        with ReplayClient(address, name="robot", spool=tmp_path / "spool") as client:
+            assert client.flush(60)
+            found = client.query()
+            assert [info.episode_id for info in found if info.episode_id in told] == told
+            assert len({info.episode_id for info in found}) == len(found)
+            assert all(info.steps == 24 for info in found)
+            assert client.info().open_episodes == 0, "half an episode was left open"
+    finally:
+        server.close()
+
+
+def half_a_life(address: str, spool: Path, name: str, episodes: int) -> list[str]:
+    """The episodes that a producer was told are safe, before it was killed at work."""
+    producer = subprocess.Popen(
+        [sys.executable, "-c", PRODUCER, address, str(spool), name],
+        cwd=ROOT,
+        env=child_environment(PYTHONPATH=f"{ROOT}:{ROOT / 'proto'}"),
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert producer.stdout is not None
+    told = [producer.stdout.readline().strip() for _ in range(episodes)]
+    producer.send_signal(signal.SIGKILL)
+    rest = producer.stdout.read().split("\n")
+    producer.wait()
+    return told + [line for line in rest[:-1] if line]
+
+
+def test_a_learner_goes_on_sampling_after_the_server_came_back(tmp_path: Path) -> None:
+    server = ReplayProcess(tmp_path)
+    try:
+        with ReplayClient(server.start(), name="learner") as client:
+            writer = client.open(make_header())
+            writer.append(make_steps(0, 24))
+            writer.end(Outcome.SUCCESS)
+            batches = client.sample(SampleSpec(table="demos", batch_size=4, chunk=2), timeout=60)
+            first = next(batches)
+            server.kill()
+            server.start()
+            for _ in range(8):  # more than had been read ahead
+                assert set(next(batches).episode_id) == set(first.episode_id)
+            assert client.info().table("demos").sampled_items >= 4  # type: ignore[union-attr]
+    finally:
+        server.close()
+
+
+def test_an_orderly_stop_answers_what_was_asked_and_ends_with_zero(tmp_path: Path) -> None:
+    server = ReplayProcess(tmp_path)
+    try:
+        with ReplayClient(server.start(), name="producer") as client:
+            client.open(make_header()).append(make_steps(0, 12))
+            stream = client.sample(SampleSpec(table="demos", batch_size=4, chunk=2), timeout=60)
+            assert server.stop() == 0
+            stream.close()
+        shard = Shard(server.directory, ShardConfig())
+        assert shard.begin(make_header()).next_batch == 1
+        shard.close()
+    finally:
+        server.close()
+
+
+DISK_FULL = """
+import resource, sys
+from pathlib import Path
+from ramp.errors import Full
+from ramp.replay.local import LocalReplay
+from ramp.replay.shard import Shard, ShardConfig
+from ramp.types import Outcome
+from tests.experience import make_header, make_steps, store_episode
+
+shard = Shard(Path(sys.argv[1]), ShardConfig())
+near = LocalReplay(shard)
+store_episode(near, "before")
+resource.setrlimit(resource.RLIMIT_FSIZE, (shard.info().disk_bytes + 6000, resource.RLIM_INFINITY))
+writer = near.open(make_header("during"))
+refusals, number = 0, 0
+while refusals < 3:
+    try:
+        writer.append(make_steps(12 * number, 12 * number + 12))
+        number += 1
+    except Full:
+        refusals += 1
+assert number >= 1, "there was room for one"
+assert shard.fetch("before").steps.step.tolist() == list(range(24)), "reads go on"
+resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+writer.append(make_steps(12 * number, 12 * number + 12))
+writer.end(Outcome.SUCCESS)
+print(number + 1)
+"""
+
+
+def test_a_full_disk_refuses_appends_serves_reads_and_recovers(tmp_path: Path) -> None:
+    """The limit on a file's size stands in for the disk's: both refuse a write in its middle."""
+    environment = child_environment(PYTHONPATH=f"{ROOT}:{ROOT / 'proto'}")
+    command = [sys.executable, "-c", DISK_FULL, str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    shard = Shard(tmp_path, ShardConfig())  # and the file that was cut back and written on reads well
+    assert shard.info().quarantined_segments == 0
+    assert {info.episode_id: info.steps for info in shard.query()} == {"before": 24, "during": 12 * int(done.stdout)}
+    shard.close()
+
+
+def test_a_full_spool_refuses_and_keeps_what_it_has(tmp_path: Path) -> None:
+    with ReplayClient("127.0.0.1:1", name="robot", spool=tmp_path, spool_bytes=20_000, patience_s=0.1) as client:
+        writer = client.open(make_header(max_steps=10_000))
+        batches = (make_steps(12 * number, 12 * number + 12) for number in range(800))
+        with pytest.raises(Full, match="wait for the replay service"):
+            deque(map(writer.append, batches), maxlen=0)
+        assert 10_000 < client.pending_bytes <= 20_000
