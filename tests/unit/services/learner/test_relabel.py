@@ -1,0 +1,133 @@
+"""Relabelling: whole generations, late episodes, the head that never saw the episode, broken servers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from ramp.data.normalize import Normalizer
+from ramp.data.transforms import fold_of
+from ramp.errors import Unavailable
+from ramp.models.world.model import WorldModel
+from services.common.settings import Settings
+from services.learner import relabel
+from services.learner.published import PublishedWorld
+from services.learner.relabel import Relabeller
+from tests.unit.services.learner.near import NearReplay, counting_settings
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return counting_settings(tmp_path)
+
+
+@pytest.fixture
+def replay(settings: Settings) -> Iterator[NearReplay]:
+    found = NearReplay(Path(settings.dir) / "replay", settings)
+    for seed in range(4):
+        found.add(settings, "count-up", seed, "demos")
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def normalizer(replay: NearReplay) -> Normalizer:
+    steps = replay.fetch("count-up-0-demos").steps
+    return Normalizer.fit(steps.proprio, steps.action)
+
+
+def world(settings: Settings, replay: NearReplay, version: int) -> PublishedWorld:
+    torch.manual_seed(version)
+    schema = replay.fetch("count-up-0-demos").header.schema
+    return PublishedWorld(WorldModel(settings.world, schema), version, CPU)
+
+
+def slices(relabeller: Relabeller, replay: NearReplay, commits: int) -> None:
+    while len(replay.annotated) < commits:
+        relabeller.slice()
+
+
+def test_a_new_version_labels_everything_and_late_episodes_are_added(
+    settings: Settings, replay: NearReplay, normalizer: Normalizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relabel, "PAUSE_S", 0.0)
+    relabeller = Relabeller(replay, normalizer)  # type: ignore[arg-type]
+    relabeller.slice()
+    relabeller.use(world(settings, replay, 1))
+    assert relabeller.finish()
+    replay.add(settings, "count-down", 9, "online")
+    slices(relabeller, replay, 2)
+    relabeller.use(world(settings, replay, 2))
+    slices(relabeller, replay, 3)
+    assert replay.annotated == [(1, 4, False), (1, 1, True), (2, 5, False)]
+    assert not replay.query(unlabelled_by=2)
+    relabeller.close()
+
+
+def test_nothing_to_label_commits_nothing(settings: Settings, replay: NearReplay, normalizer: Normalizer) -> None:
+    relabeller = Relabeller(replay, normalizer)  # type: ignore[arg-type]
+    relabeller.use(world(settings, replay, 1))
+    assert relabeller.finish()
+    assert relabeller.finish()
+    assert len(replay.annotated) == 1
+    relabeller.close()
+
+
+def test_a_server_that_breaks_off_is_asked_again(
+    settings: Settings, replay: NearReplay, normalizer: Normalizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relabel, "PAUSE_S", 0.0)
+    real, failures = replay.annotate, [Unavailable("gone"), Unavailable("still gone")]
+
+    def annotate(*arguments: object, **named: object) -> object:
+        if failures:
+            raise failures.pop()
+        return real(*arguments, **named)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(replay, "annotate", annotate)
+    relabeller = Relabeller(replay, normalizer)  # type: ignore[arg-type]
+    relabeller.use(world(settings, replay, 1))
+    assert not relabeller.finish()
+    slices(relabeller, replay, 1)
+    assert replay.annotated == [(1, 4, False)]
+    relabeller.close()
+
+
+def test_labels_come_from_the_head_that_never_learned_from_the_episode(
+    settings: Settings, replay: NearReplay, normalizer: Normalizer
+) -> None:
+    model = world(settings, replay, 1)
+    for episode_id in ("count-up-0-demos", "count-up-1-demos"):
+        episode = replay.fetch(episode_id)
+        found = model.remaining(episode, slice(0, 2), normalizer, seed=0)
+        both = _both(model, replay, episode_id, normalizer)
+        np.testing.assert_allclose(found, both[:, fold_of(episode_id)], rtol=1e-5)
+        assert found.dtype == np.float32
+
+
+def _both(model: PublishedWorld, replay: NearReplay, episode_id: str, normalizer: Normalizer) -> np.ndarray:
+    from ramp.data.transforms import observation_tensors
+    from services.learner.published import _observations
+
+    tensors = observation_tensors(_observations(replay.fetch(episode_id), slice(0, 2)), normalizer)
+    generator = torch.Generator().manual_seed(0)
+    return model._model.predict(tensors, generator=generator).remaining.clamp(0, 1).numpy()
+
+
+def test_tokens_of_a_frame_are_predicted_once(settings: Settings, replay: NearReplay, normalizer: Normalizer) -> None:
+    from ramp.data.transforms import observation_tensors
+    from services.learner.published import _observations
+
+    model = world(settings, replay, 1)
+    tensors = observation_tensors(_observations(replay.fetch("count-up-0-demos"), slice(0, 2)), normalizer)
+    keys = [("count-up-0-demos", 0), ("count-up-0-demos", 4)]
+    first = model.tokens(keys, tensors, torch.Generator().manual_seed(1))
+    again = model.tokens(keys[::-1], tensors, torch.Generator().manual_seed(2))
+    assert torch.equal(first, again.flip(0))
+    assert first.shape == (2, *model._model.token_shape)
