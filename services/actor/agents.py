@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import OrderedDict
 
 from ramp.errors import Corrupt, Invalid, NotFound
@@ -9,6 +10,8 @@ from ramp.interfaces import Registry
 from ramp.models.agent import Agent
 from ramp.types import Kind, StepSchema
 from services.common.metrics import ACTOR_POLICY, ACTOR_REFUSED
+
+logger = logging.getLogger(__name__)
 
 KEPT = 3  # agents in memory: the latest one, and one or two under evaluation
 
@@ -38,7 +41,8 @@ class Agents:
             if version in self._refused and self._acting:
                 return self._load(self._acting, schema)
             agent = self._load(version, schema)
-        except (Corrupt, Invalid):
+        except (Corrupt, Invalid) as error:
+            logger.error("policy %d is refused: %s", version, error)
             self._refused.add(version)
             ACTOR_REFUSED.labels(Kind.POLICY.value).inc()
             if not self._acting:

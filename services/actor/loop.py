@@ -9,6 +9,7 @@ unblocked by  the environment's time limit: every episode ends
 from __future__ import annotations
 
 import hashlib
+import logging
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -21,6 +22,8 @@ from services.actor.assignment import Assignment
 from services.actor.camera import Camera, Stopwatch
 from services.actor.drivers import Driver
 from services.actor.recording import Recording
+
+logger = logging.getLogger(__name__)
 
 ACKNOWLEDGED_WITHIN_S = 20.0  # a replay server that was killed is back by then; without it the actor goes on
 
@@ -120,7 +123,8 @@ def _store(replay: Replay, header: EpisodeHeader, batches: Iterable[StepBatch], 
         raise
     try:
         writer.wait(ACKNOWLEDGED_WITHIN_S)
-    except Timeout:
+    except Timeout as error:
+        logger.warning("%s; it stays in the spool", error)
         return False
     return True
 

@@ -6,6 +6,7 @@ World-model rollouts will enter by the same door: an assignment whose environmen
 
 from __future__ import annotations
 
+import logging
 import os
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import ray
 import torch
 
+from ramp.errors import RampError
 from ramp.types import EpisodeSummary
 from services.actor.assignment import Assignment
 from services.actor.collector import Collector
@@ -24,6 +26,8 @@ from services.common.settings import Settings, load_settings, mujoco_gl, replay_
 
 FAREWELL_S = 2.0  # for what the spool still holds; the rest is delivered by the next actor of this name
 
+logger = logging.getLogger("services.actor")
+
 
 @ray.remote(max_restarts=0, max_task_retries=0)
 class RolloutActor:
@@ -32,6 +36,7 @@ class RolloutActor:
     def __init__(self, name: str, settings_path: str, replay_address: str, redis_url: str) -> None:
         settings = load_settings(settings_path)
         run_dir = Path(settings.dir)
+        _log_to(run_dir / "logs" / f"{name}.log")
         torch.set_num_threads(settings.actors.threads)
         self._name = name
         self._board = Coordination(redis_url, run_dir.name)
@@ -45,11 +50,16 @@ class RolloutActor:
         self._metrics_port = metrics.serve(0, settings.metrics.host)
         self._episodes = 0
         self._announce("idle", 0)
+        logger.info("%s collects, pid %d, metrics on port %d", name, os.getpid(), self._metrics_port)
 
     def run(self, assignment: Assignment) -> EpisodeSummary:
         """Collect the assigned episode; returns when replay has acknowledged it."""
         self._announce(f"{assignment.purpose} {assignment.task}", assignment.policy_version)
-        summary = self._collector.run(assignment)
+        try:
+            summary = self._collector.run(assignment)
+        except RampError as error:
+            logger.error("%s failed: %s", assignment, error)
+            raise
         self._episodes += 1
         self._announce("idle", summary.policy_version)
         return summary
@@ -68,6 +78,13 @@ class RolloutActor:
     def _announce(self, doing: str, policy_version: int) -> None:
         now: dict[str, str | int | float] = {"doing": doing, "policy_version": policy_version}
         self._board.announce("actor", self._name, {**now, "episodes": self._episodes, **self.whoami()})
+
+
+def _log_to(file: Path) -> None:
+    """This process's log, beside those of the other services."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    form = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+    logging.basicConfig(filename=file, level=logging.INFO, format=form, force=True)
 
 
 def start_actor(

