@@ -41,7 +41,7 @@ class Agents:
             if version in self._refused and self._acting:
                 return self._load(self._acting, schema)
             agent = self._load(version, schema)
-        except (Corrupt, Invalid) as error:
+        except (Corrupt, Invalid, NotFound) as error:
             logger.error("policy %d is refused: %s", version, error)
             self._refused.add(version)
             ACTOR_REFUSED.labels(Kind.POLICY.value).inc()
