@@ -30,10 +30,10 @@ class TakeoverConfig:
     All of it is something an operator can follow by looking at the predicted remaining time.
     """
 
-    patience: int = 4  # decisions without progress before a takeover
-    min_progress: float = 0.02  # remaining time (share of the limit) that must have passed over `patience` decisions
+    patience: int = 3  # decisions without progress before a takeover
+    min_progress: float = 0.06  # remaining time (share of the limit) that must have passed over `patience` decisions
     fall: float = 0.15  # takeover at once where remaining time rises this far above its best
-    hold: int = 48  # steps that a person keeps control before handing back
+    hold: int = 72  # steps that a person keeps control before handing back
     stillness: float = 0.004  # robot units; an arm that moved less over `patience` decisions stands still
     max_takeovers: int = 4  # per episode
 
@@ -42,9 +42,9 @@ class TakeoverConfig:
 class StagesConfig:
     """Updates per stage (PAPERS 1.3 to 1.6)."""
 
-    tokenizer_updates: int = 300  # stage 1: the tokenizer, then frozen
-    world_updates: int = 900  # stage 1: the world model
-    policy_updates: int = 1200  # stage 2
+    tokenizer_updates: int = 250  # stage 1: the tokenizer, then frozen
+    world_updates: int = 700  # stage 1: the world model
+    policy_updates: int = 1000  # stage 2
     joint_updates: int = 2500  # stages 3 and 4, of the policy
 
 
@@ -64,7 +64,7 @@ class TrainingConfig:
     online_share: float = 0.5  # of a joint batch; the rest are demonstrations
     world_every: int = 4  # joint stage: a world-model update every so many policy updates
     publish_every: int = 250  # joint stage: policy updates between published policies
-    relabel_every: int = 1000  # joint stage: policy updates between published world models (and so relabellings)
+    relabel_every: int = 500  # joint stage: policy updates between published world models (and so relabellings)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +92,7 @@ class Recipe:
     """A whole run. `ramp run --help` lists the recipes, `ramp run --show` prints one with all its numbers."""
 
     seed: int = 0
-    tasks: tuple[str, ...] = ("drawer-open-v3", "window-open-v3", "reach-v3", "hammer-v3", "lever-pull-v3")
+    tasks: tuple[str, ...] = ("drawer-open-v3", "window-open-v3", "reach-v3", "lever-pull-v3")
     env: EnvConfig = field(default_factory=EnvConfig)
     world: WorldConfig = field(default_factory=WorldConfig)
     policy: PolicyConfig = field(default_factory=PolicyConfig)
