@@ -27,7 +27,7 @@ from services.learner.published import PublishedWorld
 
 LOG = logging.getLogger(__name__)
 
-FRAMES = 32  # predicted in one slice
+FRAMES = 16  # predicted in one slice
 AHEAD = 3  # episodes fetched ahead
 PAUSE_S = 3.0  # between looks for new episodes, and after a failure
 
