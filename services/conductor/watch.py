@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any, Generic, TypeVar
 
 from ramp.errors import RampError, Unavailable
@@ -78,6 +80,7 @@ class Watch:
         self.redis: Probe[bool] = Probe("redis", lambda: _ping(board), REDIS_EVERY_S)
         self._after = "0"  # last learner entry that was read
         self.learner: Learner | None = None
+        self._spent: Counter[str] = Counter()  # its seconds by what since the last line of the journal
         self._learner_due, self._replay_due, self._usage_due = (
             Rhythm(LEARNER_EVERY_S),
             Rhythm(REPLAY_EVERY_S),
@@ -135,8 +138,10 @@ class Watch:
                 continue
             yield from _stage(ledger, said.stage)
             self.learner = said
+            self._spent.update(said.spent_s)
             if self._learner_due():
-                yield said
+                yield replace(said, spent_s=dict(self._spent))
+                self._spent.clear()
         marks = self.landmarks()
         yield from _stage(ledger, "done" if marks.final else "joint" if marks.stage2 else STAGES[0])
 
