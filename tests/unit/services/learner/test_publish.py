@@ -108,7 +108,9 @@ def test_waiting_is_a_share_of_the_time() -> None:
     with says.spent("update"):
         sum(range(1000))
     says.tell(Progress(), now=True)
-    assert 0.0 < board.said[0]["wait_share"] < 1.0
+    said = board.said[0]
+    assert 0.0 < said["wait_share"] < 1.0
+    assert {name for name in said if name.startswith("spent_s.")} == {"spent_s.wait", "spent_s.update"}
 
 
 def test_a_stop_request_is_remembered() -> None:
