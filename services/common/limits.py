@@ -54,7 +54,7 @@ RANGES: Mapping[str, tuple[float, float]] = {
     "learner.workers": (1, 4096),
     "learner.threads": (1, 1024),
     "learner.checkpoint_every": (1, INFINITE),
-    "learner.zero_stage": (0, 3),
+    "learner.zero_stage": (0, 2),
     "actors.count": (1, 100_000),
     "actors.threads": (1, 1024),
     "actors.batch_steps": (1, 10_000),

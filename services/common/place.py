@@ -12,7 +12,7 @@ class LearnerPlace:
     workers: int = 1  # DeepSpeed processes
     threads: int = 2  # torch threads of each
     checkpoint_every: int = 250  # updates between DeepSpeed checkpoints
-    zero_stage: int = 0  # ZeRO stage, 0 to 3
+    zero_stage: int = 0  # ZeRO stage, 0 to 2
 
 
 @dataclass(frozen=True, kw_only=True)
