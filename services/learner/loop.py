@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-from ramp.errors import Full, RampError
+from ramp.errors import Full, RampError, Timeout, Unavailable
 from ramp.models.manifest import policy_manifest, world_manifest
 from ramp.types import Kind, SampleSpec
 from services.common import metrics
@@ -80,16 +80,12 @@ class Learner:
 
     def _wait_for_demonstrations(self) -> None:
         """Enough episodes in the table `demos`; schema and normalisation are read off them once."""
-        wanted = len(self._settings.tasks) * self._settings.demos.episodes_per_task
-        while not from_first(int(rank() == 0 and self._demonstrations() >= wanted)):
+        while not from_first(int(rank() == 0 and self._read_demonstrations())):
             if self._must_stop():
                 return
             with self._says.spent("wait"):
                 time.sleep(POLL_S)
             self._says.tell(self.progress)
-        if rank() == 0:
-            find_basis(self._at.replay).write(self._at.basis_path)
-        from_first(0)  # wait for the file
         self._found()
         self._enter(WORLD)
 
@@ -246,10 +242,11 @@ class Learner:
         }
 
     def _label_everything(self) -> None:
-        """Before stage 2 begins, every demonstration has its indicator. Other workers wait."""
+        """Before stage 2 begins, every demonstration has its indicator. Other workers wait. What a stop leaves undone
+        is done in slices after the resume."""
         if self._relabeller is not None:
             with self._says.spent("relabel"):
-                while not self._relabeller.finish():
+                while not self._relabeller.finish() and not self._says.stop_requested():
                     time.sleep(POLL_S)
         from_first(0)
 
@@ -327,13 +324,18 @@ class Learner:
 
     # -------------------------------------------------------------------------------------------- batches
 
-    def _demonstrations(self) -> int:
+    def _read_demonstrations(self) -> bool:
+        """Whether they are complete; if so, what they have in common is written down for all workers."""
+        wanted = len(self._settings.tasks) * self._settings.demos.episodes_per_task
         try:
             table = self._at.replay.info().table("demos")
-        except RampError as error:
-            LOG.warning("replay does not say how many demonstrations there are: %s", error)
-            return 0
-        return table.episodes if table else 0
+            if table is None or table.episodes < wanted:
+                return False
+            find_basis(self._at.replay).write(self._at.basis_path)
+        except (Unavailable, Timeout) as error:
+            LOG.warning("the demonstrations cannot be read now: %s", error)
+            return False
+        return True
 
     def _chunks(self, *, online: float) -> Mixture:
         """For the policy: by priority, without futures."""
