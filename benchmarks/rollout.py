@@ -67,7 +67,7 @@ class Side:
 
 def run(quick: bool) -> list[Row]:
     """All rows. Ratios are of this one run; the wall-clock one is the median over pairs of turns."""
-    turns, episodes = (3, 2) if quick else (8, 6)
+    turns, episodes = (3, 2) if quick else (6, 4)
     with tempfile.TemporaryDirectory(prefix="ramp-bench-") as folder:
         settings = prepared(Path(folder))
         with actor(settings, folder) as hands, bare_loop(folder, hands.niceness) as bare:
