@@ -29,7 +29,7 @@ def orphans(ledger: Ledger, stored: Iterable[Stored]) -> list[Adopted]:
 
 
 def missing(ledger: Ledger, stored: Iterable[Stored]) -> set[str]:
-    """Ids that were reported and that replay does not hold: they wait in an actor's spool, or data was lost."""
+    """Ids that were acknowledged and that replay does not hold. Always empty, or data was lost."""
     return ledger.episodes - {each.episode_id for each in stored}
 
 

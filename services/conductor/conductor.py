@@ -34,6 +34,7 @@ from services.conductor.watch import Rhythm
 TICK_S = 0.25  # longest wait for an episode
 STATUS_EVERY_S = 1.0
 ADOPT_AFTER_S = 5.0  # after a death: by then no report of a living actor is under way
+SPOOL_PATIENCE_S = 60.0  # for an episode to come out of its actor's spool, while replay answers
 MESSAGES = 50  # kept for the view
 
 Show = Callable[[RunView], None]
@@ -59,6 +60,7 @@ class Conductor:
         self._signals = 0
         self._began = time.monotonic()
         self._status_due, self._adopt_at = Rhythm(STATUS_EVERY_S), float("inf")
+        self._unconfirmed_since: dict[str, float] = {}
         self._episode_times: deque[float] = deque(maxlen=40)
 
     def run(self) -> str:
@@ -108,8 +110,11 @@ class Conductor:
 
     def _supervise(self) -> None:
         self._note_all(self._fleet.supervise())
+        if self.ledger.unconfirmed:
+            self._adopt_at = min(self._adopt_at, time.monotonic() + ADOPT_AFTER_S)
         if time.monotonic() >= self._adopt_at:
             self._adopt()
+            self._give_up_unconfirmed()
 
     def _observe(self) -> None:
         self._note_all(self._fleet.watch.look(self.ledger))
@@ -200,7 +205,15 @@ class Conductor:
         self._note_all(adoption.orphans(self.ledger, stored))
         lost = adoption.missing(self.ledger, stored)
         if lost:
-            self._say(f"{len(lost)} episodes lie in spools still, e.g. {min(lost)}; their actors deliver them")
+            self._say(f"replay lacks {len(lost)} acknowledged episodes, e.g. {min(lost)}: its directory was changed")
+
+    def _give_up_unconfirmed(self) -> None:
+        """What does not come out of a spool was refused or lies on a machine that is gone; collect it anew."""
+        now = time.monotonic()
+        for episode_id in list(self.ledger.unconfirmed):
+            if now - self._unconfirmed_since.setdefault(episode_id, now) > SPOOL_PATIENCE_S:
+                del self.ledger.unconfirmed[episode_id]
+                self._say(f"{episode_id} was handed in and does not reach replay; it is not counted")
 
     def _evaluation(self, each: schedule.Wanted) -> journal.Evaluation:
         key = (each.label, each.version)

@@ -9,8 +9,8 @@ show it. One line is one event:
 |--------------|-------------|---------------------------------------------------------------------|--------|
 | run_started  | RunStarted  | a conductor begins, and again by each `--resume`                    | yes    |
 | stage        | Stage       | the learner enters a stage, once per stage                          | yes    |
-| episode      | Episode     | an actor handed back an episode: replay has acknowledged all of it  | yes    |
-| adopted      | Adopted     | replay holds an episode whose actor died before it could hand it in | yes    |
+| episode      | Episode     | an actor handed back an episode (see there)                         | yes    |
+| adopted      | Adopted     | an episode was found in replay that had not been acknowledged yet   | yes    |
 | version      | Version     | a policy or world model appeared in the registry                    | yes    |
 | learner      | Learner     | the learner reported, every few seconds                             | no     |
 | replay       | Replay      | every few seconds                                                   | no     |
@@ -74,6 +74,9 @@ class Stage(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class Episode(Event):
+    """An actor handed back an episode. Replay has acknowledged all of it, except where `summary.extra["acknowledged"]`
+    is 0: then it lies in the actor's spool on disk, and counts from its Adopted on."""
+
     NAME: ClassVar[str] = "episode"
 
     summary: EpisodeSummary
@@ -83,8 +86,9 @@ class Episode(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class Adopted(Event):
-    """Counts like an Episode; its timings and values died with the actor. An Episode of the same id may still follow
-    or stand before it (a slow report): it is the same episode, count it once."""
+    """Replay holds an episode that nobody had vouched for: its actor or the conductor died before the report, or the
+    report came while it still lay in a spool. An Episode of the same id may stand before or after it: it is the same
+    episode, count it once. Without one, its timings and values died with the actor."""
 
     NAME: ClassVar[str] = "adopted"
 

@@ -31,6 +31,7 @@ class Ledger:
 
     stage: str = journal.STAGES[0]
     episodes: set[str] = field(default_factory=set)  # ids handed in or adopted, evaluations apart
+    unconfirmed: dict[str, EpisodeSummary] = field(default_factory=dict)  # handed in, still in the actor's spool
     demos: Counter[str] = field(default_factory=Counter)  # by task
     rollouts: Counter[str] = field(default_factory=Counter)
     rollout_steps: int = 0
@@ -119,6 +120,10 @@ def _episode(ledger: Ledger, event: journal.Episode) -> None:
                 age=max(0, ledger.newest(Kind.POLICY) - summary.policy_version),
             )
         )
+    _note_seed(ledger, summary.purpose, summary.seed)
+    if not summary.extra.get("acknowledged", 1.0) and summary.episode_id not in ledger.episodes:
+        ledger.unconfirmed[summary.episode_id] = summary  # counts once it is found in replay, and adopted
+        return
     _stored(ledger, summary.episode_id, summary.purpose, summary.task, summary.seed, (summary.steps, summary.frames))
 
 
@@ -131,10 +136,15 @@ def _stored(ledger: Ledger, episode_id: str, purpose: str, task: str, seed: int,
     if episode_id in ledger.episodes:
         return
     ledger.episodes.add(episode_id)
-    ledger.top_seed[purpose] = max(seed, ledger.top_seed.get(purpose, -1))
+    ledger.unconfirmed.pop(episode_id, None)
+    _note_seed(ledger, purpose, seed)
     if purpose == "demo":
         ledger.demos[task] += 1
     else:
         ledger.rollouts[task] += 1
         ledger.rollout_steps += size[0]
         ledger.rollout_frames += size[1]
+
+
+def _note_seed(ledger: Ledger, purpose: str, seed: int) -> None:
+    ledger.top_seed[purpose] = max(seed, ledger.top_seed.get(purpose, -1))

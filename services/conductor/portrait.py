@@ -167,6 +167,8 @@ def _waits(scene: Scene) -> Iterable[str]:
     """What waits for what, in words."""
     if not scene.replay_up:
         yield "actors and learner wait for the replay service"
+    if scene.ledger.unconfirmed:
+        yield f"{len(scene.ledger.unconfirmed)} episodes wait in their actors' spools for the replay service"
     if scene.ledger.stage == "demos":
         yield "the learner waits for demonstrations"
     elif not scene.marks.stage2:

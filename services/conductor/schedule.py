@@ -119,6 +119,7 @@ def activity(recipe: Recipe, ledger: Ledger, marks: Landmarks) -> str:
 def _demo(recipe: Recipe, ledger: Ledger, inflight: Sequence[Dispatch]) -> Dispatch | None:
     """The task that is furthest behind."""
     flying = Counter(each.assignment.task for each in inflight if each.assignment.purpose == "demo")
+    flying += Counter(each.task for each in ledger.unconfirmed.values() if each.purpose == "demo")
     have = {task: ledger.demos[task] + flying[task] for task in recipe.tasks}
     task = min(recipe.tasks, key=lambda name: have[name])
     if have[task] >= recipe.demos.episodes_per_task:

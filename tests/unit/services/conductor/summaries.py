@@ -15,6 +15,7 @@ def summary(
     steps: int = 10,
     interventions: int = 0,
     episode_id: str = "",
+    acknowledged: bool = True,
 ) -> EpisodeSummary:
     """One episode; the id is made of purpose, task and seed unless it is given."""
     return EpisodeSummary(
@@ -34,5 +35,5 @@ def summary(
         inference_seconds=0.2,
         replay_seconds=0.1,
         values=((0, 0.9), (4, 0.5)),
-        extra={"robot_s": steps / 10},
+        extra={"robot_s": steps / 10, "acknowledged": float(acknowledged)},
     )

@@ -33,6 +33,15 @@ def test_an_episode_counts_once_whether_adopted_before_or_after_its_report() -> 
         assert (ledger.rollouts["a"], ledger.rollout_steps) == (1, 10)
 
 
+def test_an_episode_in_a_spool_counts_once_it_is_found_in_replay() -> None:
+    report = journal.Episode(summary=summary("demo", "a", 3, episode_id="x", acknowledged=False), actor="actor-0")
+    ledger = fold([report])
+    assert (ledger.demos["a"], list(ledger.unconfirmed)) == (0, ["x"])
+    apply(ledger, adopted("x", purpose="demo"))
+    assert (ledger.demos["a"], list(ledger.unconfirmed)) == (1, [])
+    assert fold([adopted("x", purpose="demo"), report]) == ledger
+
+
 def test_orphans_are_what_replay_holds_and_nobody_reported() -> None:
     ledger = fold([journal.Episode(summary=summary("demo", "a", 1, episode_id="known"), actor="actor-0")])
     stored = [stored_episode("known"), stored_episode("orphan")]

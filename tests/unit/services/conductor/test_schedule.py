@@ -78,6 +78,18 @@ def test_demonstrations_in_flight_count_as_promised() -> None:
     assert len(inflight) == 6
 
 
+def test_demonstrations_in_a_spool_are_not_asked_for_again() -> None:
+    ledger = Ledger()
+    for seed in range(6):
+        done = summary("demo", "ab"[seed % 2], seed, acknowledged=False)
+        apply(ledger, journal.Episode(summary=done, actor="actor-0"))
+    assert next_dispatch(RECIPE, ledger, BEFORE, []) is None
+    del ledger.unconfirmed["demo-b-1"]
+    again = next_dispatch(RECIPE, ledger, BEFORE, [])
+    assert again is not None
+    assert again.assignment.task == "b"
+
+
 def test_a_seed_of_training_data_is_never_handed_out_twice_even_when_it_was_lost() -> None:
     ledger = Ledger()
     seeds = []
