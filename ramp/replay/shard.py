@@ -30,7 +30,7 @@ from ramp.replay.labels import Labelled, Labels, derive
 from ramp.replay.limiter import Limiter
 from ramp.replay.log import SEGMENT_BYTES, Log
 from ramp.replay.ownership import own
-from ramp.replay.store import Entry, Store, describe
+from ramp.replay.store import Entry, FramePlaces, Store, Written, describe
 from ramp.replay.table import Table, TableConfig
 from ramp.types import Batch, Episode, EpisodeHeader, Outcome, SampleSpec, StepBatch
 
@@ -81,10 +81,11 @@ class Shard:
     def _recover(self) -> None:
         ended = self._store.recover()
         for entry in ended:
-            self._learn(entry)
+            self._learn(entry, join_steps(self._store.read(entry)[0], images=False))
         self._derive()
         for entry in ended:
-            self._insert(entry)
+            parts, places = self._store.read(entry)
+            self._insert(entry, join_steps(parts, images=False), places)
         known = checkpoint.load(self._directory / "checkpoint.arrow")
         for name, table in self._tables.items():
             table.limiter.restore(table.info().items, known.samples.get(name))
@@ -103,18 +104,11 @@ class Shard:
 
     def begin(self, header: EpisodeHeader) -> Progress:
         """OPEN an episode, or learn how far it has come. Raises Invalid, Conflict, Full."""
-        for name in header.tables:
-            if name not in self._tables:
-                raise Invalid("tables", name[:160], self._nearest(name))
-            self._tables[name].check_schema(header.schema)
-        progress = self._store.begin(header)
-        for name in header.tables:
-            self._tables[name].adopt(header.schema)
-        return progress
+        return self.synced(self.write_begin(header))
 
     def append(self, episode_id: str, number: int, steps: StepBatch) -> Progress:
         """BATCH `number`; durable when it returns. Raises Invalid, Conflict, NotFound, Full, Corrupt."""
-        return self._store.append(episode_id, number, steps)
+        return self.synced(self.write_batch(episode_id, number, steps))
 
     def end(self, episode_id: str, outcome: Outcome, batches: int, timeout: float | None = None) -> Progress:
         """END of an episode of so many batches: waits while a rate limiter holds inserts back, then makes the episode
@@ -122,14 +116,42 @@ class Shard:
 
         Raises Invalid, Conflict, NotFound, Full, Corrupt, Timeout, Unavailable (closing).
         """
+        return self.synced(self.write_end(episode_id, outcome, batches, timeout))
+
+    def abort(self, episode_id: str) -> Progress:
+        """ABORT: nothing of the episode will be sampled. Raises Conflict, NotFound, Full."""
+        return self.synced(self.write_abort(episode_id))
+
+    def synced(self, *written: Written) -> Progress:
+        """Wait until all of them are durable, with one fsync at most; the last one's progress. Raises Unavailable."""
+        self._log.sync(max(each.ticket for each in written))
+        return written[-1].progress
+
+    def write_begin(self, header: EpisodeHeader) -> Written:
+        """As `begin`, not durable yet."""
+        for name in header.tables:
+            if name not in self._tables:
+                raise Invalid("tables", name[:160], self._nearest(name))
+            self._tables[name].check_schema(header.schema)
+        written = self._store.begin(header)
+        for name in header.tables:
+            self._tables[name].adopt(header.schema)
+        return written
+
+    def write_batch(self, episode_id: str, number: int, steps: StepBatch) -> Written:
+        """As `append`, not durable yet."""
+        return self._store.append(episode_id, number, steps)
+
+    def write_end(self, episode_id: str, outcome: Outcome, batches: int, timeout: float | None = None) -> Written:
+        """As `end`. What becomes visible is durable, so this one does sync, and what was written before with it."""
         entry = self._store.entry(episode_id)
         if not self._store.has_ended(entry, outcome, batches):
             for name in entry.header.tables:
                 self._tables[name].limiter.await_insert(timeout)
         return self._store.end(episode_id, outcome, batches, self._learn_and_insert)
 
-    def abort(self, episode_id: str) -> Progress:
-        """ABORT: nothing of the episode will be sampled. Raises Conflict, NotFound, Full."""
+    def write_abort(self, episode_id: str) -> Written:
+        """As `abort`, not durable yet."""
         return self._store.abort(episode_id)
 
     def header(self, episode_id: str) -> EpisodeHeader:
@@ -137,12 +159,13 @@ class Shard:
         return self._store.entry(episode_id).header
 
     def _learn_and_insert(self, entry: Entry) -> None:
+        parts, places = self._store.read(entry)
+        steps = join_steps(parts, images=False)
         with self._switch:
-            self._learn(entry)
-            self._insert(entry)
+            self._learn(entry, steps)
+            self._insert(entry, steps, places)
 
-    def _learn(self, entry: Entry) -> None:
-        steps = join_steps(self._store.read(entry)[0], images=False)
+    def _learn(self, entry: Entry, steps: StepBatch) -> None:
         self._infos[entry.header.episode_id] = describe(entry, steps)
         self._labelled[entry.header.episode_id] = Labelled(
             task=entry.header.task,
@@ -153,9 +176,7 @@ class Shard:
             frame_step=steps.step[steps.frame_row],
         )
 
-    def _insert(self, entry: Entry) -> None:
-        parts, places = self._store.read(entry)
-        steps = join_steps(parts, images=False)
+    def _insert(self, entry: Entry, steps: StepBatch, places: FramePlaces) -> None:
         labels = (self._labels.get(entry.header.episode_id), self._annotations.version)
         for name in entry.header.tables:
             if name in self._tables:  # a run may be opened again with fewer tables

@@ -54,6 +54,14 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
+class Written:
+    """An answer that may be given once `ticket` is synced: an fsync for each would cost more than all the rest."""
+
+    progress: Progress
+    ticket: int
+
+
+@dataclass(frozen=True, slots=True)
 class FramePlaces:
     """Where each frame's pixels lie: `offset[f, c]` bytes into `segment[f]`, cameras in alphabetic order."""
 
@@ -114,7 +122,7 @@ class Store:
 
     # ---------------------------------------------------------------------------------------- appending
 
-    def begin(self, header: EpisodeHeader) -> Progress:
+    def begin(self, header: EpisodeHeader) -> Written:
         """OPEN. Raises Invalid, Conflict, Full."""
         check_header(header, self._limits)
         note = header_to_note(header)
@@ -132,10 +140,9 @@ class Store:
         if entry.note != note:
             raise Conflict("episode_id", header.episode_id, "this id was used with another header; use a new one")
         self._refuse_damaged(entry)
-        self._log.sync(entry.ticket)
-        return entry.progress()
+        return Written(entry.progress(), entry.ticket)
 
-    def append(self, episode_id: str, number: int, steps: StepBatch) -> Progress:
+    def append(self, episode_id: str, number: int, steps: StepBatch) -> Written:
         """BATCH `number`. Raises Invalid, Conflict, NotFound, Full."""
         entry = self.entry(episode_id)
         self._refuse_damaged(entry)
@@ -153,9 +160,7 @@ class Store:
                 mark = Mark(kind="batch", episode_id=episode_id, number=number, digest=content)
                 position, entry.ticket = self._log.append(entry.header.schema, mark, batch)
                 self._advance(entry, position, content, steps)
-            progress, ticket = entry.progress(), entry.ticket
-        self._log.sync(ticket)
-        return progress
+            return Written(entry.progress(), entry.ticket)
 
     def _check_next(self, entry: Entry, number: int, steps: StepBatch) -> None:
         if entry.state is not State.OPEN:
@@ -171,7 +176,7 @@ class Store:
         entry.frames += len(steps.frame_row)
         entry.last_timestamp = float(steps.timestamp[-1])
 
-    def end(self, episode_id: str, outcome: Outcome, batches: int, insert: Callable[[Entry], None]) -> Progress:
+    def end(self, episode_id: str, outcome: Outcome, batches: int, insert: Callable[[Entry], None]) -> Written:
         """END: durable first, then `insert`ed. Raises Invalid, Conflict, NotFound, Full, Corrupt."""
         entry = self.entry(episode_id)
         with entry.lock:
@@ -184,7 +189,7 @@ class Store:
                 entry.state, entry.outcome, entry.order = State.ENDED, outcome, order
                 self._closed_one()
                 insert(entry)
-            return entry.progress()
+            return Written(entry.progress(), entry.ticket)
 
     def has_ended(self, entry: Entry, outcome: Outcome, batches: int) -> bool:
         """Whether this END was acknowledged before. Raises Conflict or Invalid where it can never be."""
@@ -205,7 +210,7 @@ class Store:
             )
         return False
 
-    def abort(self, episode_id: str) -> Progress:
+    def abort(self, episode_id: str) -> Written:
         """ABORT. Raises Conflict, NotFound, Full."""
         entry = self.entry(episode_id)
         with entry.lock:
@@ -215,8 +220,7 @@ class Store:
                 _, entry.ticket = self._log.append(entry.header.schema, Mark(kind="abort", episode_id=episode_id))
                 entry.state = State.ABORTED
                 self._closed_one()
-            self._log.sync(entry.ticket)
-            return entry.progress()
+            return Written(entry.progress(), entry.ticket)
 
     def _closed_one(self) -> None:
         with self._lock:

@@ -7,13 +7,14 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from ramp.errors import Invalid, Timeout
-from ramp.replay.info import Progress, TableInfo
+from ramp.replay.info import TableInfo
 from ramp.replay.shard import Shard
+from ramp.replay.store import Written
 from ramp.types import EpisodeHeader, Outcome, SampleSpec
 from services.common import codec, metrics
 
@@ -31,38 +32,44 @@ class ReplayCore:
 
     # ---------------------------------------------------------------------------------------- appending
 
-    def begin(self, header: EpisodeHeader) -> Progress:
-        return self.shard.begin(header)
+    def begin(self, header: EpisodeHeader) -> Written:
+        return self.shard.write_begin(header)
 
-    def append(self, episode_id: str, number: int, arrow: bytes) -> Progress:
-        """Decode, validate and store one batch of steps. Raises Invalid, Conflict, NotFound, Full, Corrupt."""
+    def append(self, episode_id: str, number: int, arrow: bytes) -> Written:
+        """Decode, validate and write one batch of steps. Raises Invalid, Conflict, NotFound, Full, Corrupt."""
         began = time.monotonic()
         if len(arrow) > self._limits.max_message_bytes:
             remedy = f"send at most {self._limits.max_message_bytes} bytes a batch"
             raise Invalid("arrow", f"{len(arrow)} bytes", remedy)
         schema = self.shard.header(episode_id).schema
         steps = codec.steps_from_ipc(arrow, schema, self._limits.max_steps_per_batch)
-        progress = self.shard.append(episode_id, number, steps)
+        written = self.shard.write_batch(episode_id, number, steps)
         metrics.REPLAY_APPENDED_STEPS.inc(len(steps))
         metrics.REPLAY_APPENDED_BYTES.inc(len(arrow))
         metrics.add_seconds(metrics.REPLAY_APPEND_SECONDS, time.monotonic() - began)
-        return progress
+        return written
 
-    def end(self, episode_id: str, outcome: Outcome, batches: int, alive: Callable[[], bool]) -> Progress:
+    def end(self, episode_id: str, outcome: Outcome, batches: int, alive: Callable[[], bool]) -> Written:
         """Waits for the rate limiter as long as the producer is `alive`. Raises as Shard.end."""
         while True:
             try:
-                progress = self.shard.end(episode_id, outcome, batches, timeout=POLL_S)
+                written = self.shard.write_end(episode_id, outcome, batches, timeout=POLL_S)
             except Timeout:
                 if alive():
                     continue
                 raise
             for table in self.shard.header(episode_id).tables:
                 metrics.REPLAY_ENDED_EPISODES.labels(table).inc()
-            return progress
+            return written
 
-    def abort(self, episode_id: str) -> Progress:
-        return self.shard.abort(episode_id)
+    def abort(self, episode_id: str) -> Written:
+        return self.shard.write_abort(episode_id)
+
+    def sync(self, written: Sequence[Written]) -> None:
+        """Returns when all of them are durable. Raises Unavailable."""
+        if written:
+            with metrics.timed(metrics.REPLAY_SYNC_SECONDS):
+                self.shard.synced(*written)
 
     # ----------------------------------------------------------------------------------------- sampling
 

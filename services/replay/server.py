@@ -13,19 +13,19 @@ from rampwire.v1 import replay_pb2 as wire
 
 from ramp.errors import Invalid, RampError
 from ramp.replay.annotations import Values
-from ramp.replay.info import Progress
+from ramp.replay.store import Written
 from services.common import codec, metrics
 from services.common.errors import status_of, to_wire
 from services.common.interceptors import Guard
 from services.common.server import Bounds, Server
 from services.replay.core import ReplayCore
+from services.replay.streams import Credit, Inbox
 
 logger = logging.getLogger(__name__)
 
 SERVICE = "ramp.v1.Replay"
 ENDLESS = (f"/{SERVICE}/Append", f"/{SERVICE}/Sample")
 MAX_SEND_BYTES = 512 * 2**20
-MAX_CREDIT = 64  # batches under way to one learner
 
 
 class ReplayService:
@@ -43,18 +43,26 @@ class ReplayService:
     # ---------------------------------------------------------------------------------------- Append
 
     def append(self, requests: Iterator[wire.AppendRequest], context: grpc.ServicerContext) -> Iterator[wire.Appended]:
-        for request in requests:
-            yield self._appended(request, context.is_active)
+        """Writes what has arrived, syncs once, then answers it all."""
+        inbox = Inbox(requests)
+        while group := inbox.take():
+            written: list[Written] = []
+            answers = [self._appended(request, written, context.is_active) for request in group]
+            self._core.sync(written)
+            yield from answers
 
-    def _appended(self, request: wire.AppendRequest, alive: Callable[[], bool]) -> wire.Appended:
+    def _appended(
+        self, request: wire.AppendRequest, written: list[Written], alive: Callable[[], bool]
+    ) -> wire.Appended:
         """The answer to one request; a refusal is an answer too."""
         try:
-            return codec.progress_to_wire(request.episode_id, self._apply(request, alive))
+            written.append(self._apply(request, alive))
+            return codec.progress_to_wire(request.episode_id, written[-1].progress)
         except RampError as error:
             metrics.REPLAY_REFUSED.labels(status_of(error).name).inc()
             return wire.Appended(episode_id=request.episode_id[:160], error=to_wire(error))
 
-    def _apply(self, request: wire.AppendRequest, alive: Callable[[], bool]) -> Progress:
+    def _apply(self, request: wire.AppendRequest, alive: Callable[[], bool]) -> Written:
         event, episode_id = request.WhichOneof("event"), request.episode_id
         if event == "open":
             if request.open.episode_id != episode_id:
@@ -75,7 +83,7 @@ class ReplayService:
         first = next(requests, None)
         if first is None or not first.HasField("spec"):
             raise Invalid("spec", "missing", "say in the first request what to sample")
-        spec, credit = codec.spec_from_wire(first.spec), _Credit(first.credit)
+        spec, credit = codec.spec_from_wire(first.spec), Credit(first.credit)
         self._core.check(spec, MAX_SEND_BYTES)
         context.add_callback(credit.close)
         threading.Thread(target=credit.read, args=(requests,), name="credit", daemon=True).start()
@@ -154,39 +162,6 @@ class ReplayService:
             "Info": unary(self.info, wire.InfoRequest.FromString, wire.InfoResponse.SerializeToString),
         }
         return grpc.method_handlers_generic_handler(SERVICE, methods)
-
-
-class _Credit:
-    """Batches that a learner has room for: added by the thread that reads its requests, taken by the one that sends."""
-
-    def __init__(self, count: int) -> None:
-        self._count, self._closed = min(count, MAX_CREDIT), False
-        self._changed = threading.Condition()
-
-    def read(self, requests: Iterator[wire.SampleRequest]) -> None:
-        try:
-            for request in requests:
-                with self._changed:
-                    self._count = min(self._count + request.credit, MAX_CREDIT)
-                    self._changed.notify()
-        except grpc.RpcError:
-            logger.debug("a learner's stream broke")  # closing the call is how learners leave
-        finally:
-            self.close()
-
-    def take(self) -> bool:
-        """Wait for credit; False once the learner sends no more."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._count > 0 or self._closed)
-            if self._count == 0:
-                return False
-            self._count -= 1
-            return True
-
-    def close(self) -> None:
-        with self._changed:
-            self._closed = True
-            self._changed.notify()
 
 
 class ReplayServer:
