@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import sys
-from typing import Annotated
+from collections.abc import Callable
+from typing import Annotated, ParamSpec
 
-import click
 import typer
 
 from ramp.errors import Invalid, NotFound, RampError
 from services.cli import doctor, evaluate, report, run, status
 
+Words = ParamSpec("Words")
 WRONG_INPUT, FAILED, INTERRUPTED = 2, 1, 130
 
 app = typer.Typer(
@@ -40,35 +42,35 @@ def ramp(
     """
 
 
-app.command("run")(run.run)
-app.command("status")(status.status)
-app.command("eval")(evaluate.evaluate)
-app.command("report")(report.report)
-app.command("doctor")(doctor.doctor)
+def verb(body: Callable[Words, int]) -> Callable[Words, None]:
+    """A verb returns its exit code; Typer wants it raised."""
+
+    @functools.wraps(body)
+    def command(*args: Words.args, **kwargs: Words.kwargs) -> None:
+        raise typer.Exit(body(*args, **kwargs))
+
+    return command
+
+
+app.command("run")(verb(run.run))
+app.command("status")(verb(status.status))
+app.command("eval")(verb(evaluate.evaluate))
+app.command("report")(verb(report.report))
+app.command("doctor")(verb(doctor.doctor))
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """The entry of the `ramp` command."""
+    """The entry of the `ramp` command; ends the process. Typer itself answers a wrong option, with exit code 2."""
     words = sys.argv[1:] if arguments is None else arguments
-    sys.exit(_exit_code(words))
-
-
-def _exit_code(words: list[str]) -> int:
     try:
-        return int(app(args=words, standalone_mode=False) or 0)
-    except click.exceptions.NoArgsIsHelpError as error:
-        print(error.format_message())
-        return 0
-    except click.ClickException as error:
-        error.show()
-        return error.exit_code
-    except (click.Abort, KeyboardInterrupt):
-        return INTERRUPTED
+        app(args=words)
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
     except RampError as error:
         if "--debug" in words:
             raise
         print(f"ramp: {error}", file=sys.stderr)
-        return WRONG_INPUT if isinstance(error, Invalid | NotFound) else FAILED
+        sys.exit(WRONG_INPUT if isinstance(error, Invalid | NotFound) else FAILED)
 
 
 if __name__ == "__main__":

@@ -3,37 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Protocol
 
+from ramp.replay.info import EpisodeInfo
 from services.conductor.journal import Adopted
 from services.conductor.ledger import Ledger
 
 
-class Stored(Protocol):
-    """What replay tells of an ended episode (ramp.replay.info.EpisodeInfo)."""
-
-    episode_id: str
-    task: str
-    outcome: str
-    steps: int
-    frames: int
-    human_steps: int
-    policy_version: int
-    tables: tuple[str, ...]
-    seed: int
-
-
-def orphans(ledger: Ledger, stored: Iterable[Stored]) -> list[Adopted]:
+def orphans(ledger: Ledger, stored: Iterable[EpisodeInfo]) -> list[Adopted]:
     """The stored episodes that the ledger does not know, as events for the journal."""
     return [_adopted(each) for each in stored if each.episode_id not in ledger.episodes]
 
 
-def missing(ledger: Ledger, stored: Iterable[Stored]) -> set[str]:
+def missing(ledger: Ledger, stored: Iterable[EpisodeInfo]) -> set[str]:
     """Ids that were acknowledged and that replay does not hold. Always empty, or data was lost."""
     return ledger.episodes - {each.episode_id for each in stored}
 
 
-def _adopted(each: Stored) -> Adopted:
+def _adopted(each: EpisodeInfo) -> Adopted:
     return Adopted(
         episode_id=each.episode_id,
         task=each.task,

@@ -28,6 +28,7 @@ from services.learner.group import run_learner
 LOOK_EVERY_S = 2.0  # at replay and at memory
 LEARNER_STOP_S = 30.0  # for the update in hand and its checkpoint
 ACTORS_STOP_S = 3.0
+DELIVERY_S = 20.0  # for one spool that an earlier life left
 
 
 class Fleet:
@@ -66,6 +67,7 @@ class Fleet:
             raise Unavailable(f"Redis does not answer at {self.redis_url}; check redis.url")
         self.board.clear_stop()
         self._announce()
+        yield from self._deliver_left_spools()
         self.crew.start(self.settings.actors.count)
         if with_learner:
             yield self.learner.start()
@@ -105,6 +107,16 @@ class Fleet:
             stopped = child.stop(0.5 if hard else processes.STOP_S)
             if stopped is not None:
                 yield stopped
+
+    def _deliver_left_spools(self) -> Iterator[Process]:
+        """What actors of an earlier life left, of whom there are fewer now; the others deliver their own."""
+        ours = {f"actor-{i}" for i in range(self.settings.actors.count)}
+        for folder in sorted(self.rundir.spool.glob("*")):
+            if folder.name not in ours and any(folder.glob("*.spool")):
+                token = replay_token(self.settings)
+                with ReplayClient(self.replay_address, name=folder.name, token=token, spool=folder) as client:
+                    late = "" if client.flush(DELIVERY_S) else "; not all of it yet"
+                yield Process(name=folder.name, what="stopped", detail=f"its spool was delivered{late}")
 
     def _dismiss_learner(self) -> bool:
         """Ask it to stop and wait for its checkpoint; whether it was in time. Its workers withdraw their presence when

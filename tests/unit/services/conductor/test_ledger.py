@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-from ramp.types import Kind
+from ramp.replay.info import EpisodeInfo
+from ramp.types import Kind, Outcome
 from services.conductor import adoption, journal
 from services.conductor.journal import Journal
 from services.conductor.ledger import Ledger, apply, fold, result
@@ -54,10 +55,7 @@ def test_orphans_are_what_replay_holds_and_nobody_reported() -> None:
     assert adoption.missing(ledger, stored[:1]) == {"orphan"}
 
 
-def stored_episode(episode_id: str) -> adoption.Stored:
-    from ramp.replay.info import EpisodeInfo
-    from ramp.types import Outcome
-
+def stored_episode(episode_id: str) -> EpisodeInfo:
     return EpisodeInfo(
         episode_id=episode_id,
         task="a",

