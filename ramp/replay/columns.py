@@ -122,7 +122,7 @@ def _images(batch: pa.RecordBatch, schema: StepSchema) -> tuple[np.ndarray, dict
 
 
 def _frames(column: pa.BinaryArray, shape: tuple[int, int, int], name: str) -> tuple[np.ndarray, np.ndarray]:
-    present = np.asarray(column.is_valid())
+    present = present_rows(column)
     offsets, data = binary_offsets(column), column.buffers()[2]
     sizes, expected = np.diff(offsets), int(np.prod(shape))
     wrong = np.flatnonzero(sizes != np.where(present, expected, 0))
@@ -132,6 +132,15 @@ def _frames(column: pa.BinaryArray, shape: tuple[int, int, int], name: str) -> t
     begin, end = int(offsets[0]), int(offsets[-1])
     flat = np.frombuffer(data, dtype=np.uint8)[begin:end] if end > begin else np.zeros(0, dtype=np.uint8)
     return present, flat.reshape(-1, *shape)
+
+
+def present_rows(column: pa.Array) -> np.ndarray:
+    """bool [T]: which rows are not null. Read from the bits: Arrow's own function costs 40 us a call."""
+    validity, count = column.buffers()[0], column.offset + len(column)
+    if validity is None:
+        return np.ones(len(column), dtype=bool)
+    bits = np.unpackbits(np.frombuffer(validity, np.uint8), count=count, bitorder="little")
+    return bits[column.offset :].astype(bool)
 
 
 def binary_offsets(column: pa.BinaryArray) -> np.ndarray:

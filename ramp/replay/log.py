@@ -22,9 +22,8 @@ import pyarrow as pa
 
 from ramp.errors import Corrupt, Full, Unavailable
 from ramp.replay.columns import step_columns
-from ramp.replay.notes import schema_to_note
+from ramp.replay.notes import schema_from_note
 from ramp.replay.segment import Damage, Mark, Position, Record, SegmentWriter, scan
-from ramp.types import StepSchema
 
 logger = logging.getLogger(__name__)
 
@@ -99,14 +98,16 @@ class Log:
 
     # ------------------------------------------------------------------------------------------ writing
 
-    def append(self, schema: StepSchema, mark: Mark, batch: pa.RecordBatch | None = None) -> tuple[Position, int]:
-        """Write a record. Raises Full where there is no room (nothing is left of the record), Unavailable for good
-        after a failed fsync."""
+    def append(self, schema_note: str, mark: Mark, batch: pa.RecordBatch | None = None) -> tuple[Position, int]:
+        """Write a record of an episode whose steps have that schema.
+
+        Raises Full where there is no room (nothing is left of the record), Unavailable for good after a failed fsync.
+        """
         with self._lock:
             if self._failure:
                 raise Unavailable(self._failure)
             try:
-                writer = self._writer(schema)
+                writer = self._writer(schema_note)
                 position = writer.append(mark, batch)
             except OSError as error:
                 raise _refusal(error) from error
@@ -114,14 +115,13 @@ class Log:
             self._written += 1
             return position, self._written
 
-    def _writer(self, schema: StepSchema) -> SegmentWriter:
-        key = schema_to_note(schema)
+    def _writer(self, key: str) -> SegmentWriter:
         writer = self._open.get(key)
         if writer is not None and writer.size >= self._segment_bytes:
             self._retire(self._open.pop(key))
             writer = None
         if writer is None:
-            columns = step_columns(schema).with_metadata({"ramp.schema": key, "ramp.format": "1"})
+            columns = step_columns(schema_from_note(key)).with_metadata({"ramp.schema": key, "ramp.format": "1"})
             writer = SegmentWriter(self._directory / f"{self._number + 1:06d}.arrows", columns)
             self._number += 1
             self._open[key] = writer

@@ -25,7 +25,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from ramp.replay.columns import binary_offsets
+from ramp.replay.columns import binary_offsets, present_rows
 
 CONTINUATION = b"\xff\xff\xff\xff"
 KINDS = ("open", "batch", "end", "abort")
@@ -71,7 +71,7 @@ def content_buffers(batch: pa.RecordBatch) -> Iterator[memoryview]:
     """The bytes that mean something, in a form that is the same before writing and after reading."""
     for column in batch.columns:
         if pa.types.is_binary(column.type):
-            yield np.packbits(np.asarray(column.is_valid()), bitorder="little").data
+            yield np.packbits(present_rows(column), bitorder="little").data
             offsets, data = binary_offsets(column), column.buffers()[2]
             if data is not None:
                 yield memoryview(data)[int(offsets[0]) : int(offsets[-1])]

@@ -17,7 +17,7 @@ from ramp.errors import Conflict, Corrupt, Full, Invalid, NotFound
 from ramp.replay.columns import step_columns, steps_from_arrow, steps_to_arrow
 from ramp.replay.info import EpisodeInfo, Limits, Progress
 from ramp.replay.log import Log
-from ramp.replay.notes import header_from_note, header_to_note
+from ramp.replay.notes import header_from_note, header_to_note, schema_to_note
 from ramp.replay.segment import Mark, Position, Record, digest
 from ramp.replay.validate import check_follows, check_header, check_steps
 from ramp.types import EpisodeHeader, Outcome, Source, StepBatch
@@ -48,6 +48,10 @@ class Entry:
     order: int = 0  # of its END among all ENDs
     ticket: int = 0  # of its last record in the log
     lock: threading.Lock = field(default_factory=threading.Lock)
+    schema_note: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.schema_note = schema_to_note(self.header.schema)
 
     def progress(self) -> Progress:
         return Progress(next_batch=len(self.positions), ended=self.state is State.ENDED)
@@ -133,7 +137,7 @@ class Store:
                     raise Full(f"{self._open} episodes are open; end or abort some first")
                 entry = Entry(header, note)
                 _, entry.ticket = self._log.append(
-                    header.schema, Mark(kind="open", episode_id=header.episode_id, note=note)
+                    entry.schema_note, Mark(kind="open", episode_id=header.episode_id, note=note)
                 )
                 self._entries[header.episode_id] = entry
                 self._open += 1
@@ -158,7 +162,7 @@ class Store:
             else:
                 self._check_next(entry, number, steps)
                 mark = Mark(kind="batch", episode_id=episode_id, number=number, digest=content)
-                position, entry.ticket = self._log.append(entry.header.schema, mark, batch)
+                position, entry.ticket = self._log.append(entry.schema_note, mark, batch)
                 self._advance(entry, position, content, steps)
             return Written(entry.progress(), entry.ticket)
 
@@ -184,7 +188,7 @@ class Store:
                 with self._lock:
                     order, self._next_order = self._next_order, self._next_order + 1
                 mark = Mark(kind="end", episode_id=episode_id, number=order, note=f"{outcome} {entry.steps}")
-                _, entry.ticket = self._log.append(entry.header.schema, mark)
+                _, entry.ticket = self._log.append(entry.schema_note, mark)
                 self._log.sync(entry.ticket)
                 entry.state, entry.outcome, entry.order = State.ENDED, outcome, order
                 self._closed_one()
@@ -217,7 +221,7 @@ class Store:
             if entry.state is State.ENDED:
                 raise Conflict("abort", episode_id, "the episode has ended and may have been sampled")
             if entry.state is State.OPEN:
-                _, entry.ticket = self._log.append(entry.header.schema, Mark(kind="abort", episode_id=episode_id))
+                _, entry.ticket = self._log.append(entry.schema_note, Mark(kind="abort", episode_id=episode_id))
                 entry.state = State.ABORTED
                 self._closed_one()
             return Written(entry.progress(), entry.ticket)

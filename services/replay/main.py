@@ -26,6 +26,8 @@ from services.replay.server import ReplayServer
 
 logger = logging.getLogger("services.replay")
 
+SIGNAL_POLL_S = 0.2  # the kernel may hand a signal to gRPC's threads; Python runs its handler when this one wakes
+
 
 def main(arguments: list[str] | None = None) -> int:
     """0 after an orderly stop, 1 where the disk failed or the service could not start."""
@@ -79,7 +81,8 @@ def _serve(options: argparse.Namespace) -> int:
         logger.info("metrics at http://127.0.0.1:%d/metrics", metrics.serve(options.metrics_port))
     watch.start()
     print(f"{host}:{port}", flush=True)
-    stop.wait()
+    while not stop.wait(SIGNAL_POLL_S):
+        pass
     failed = shard.failed
     logger.info("stopping%s", ": the disk has failed" if failed else "")
     server.stop()
