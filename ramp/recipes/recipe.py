@@ -18,7 +18,7 @@ from ramp.models.world.config import WorldConfig
 class DemosConfig:
     """Stage 1's demonstrations: the scripted expert with action noise, successes and failures alike."""
 
-    episodes_per_task: int = 12
+    episodes_per_task: int = 8
     noise: float = 0.3  # standard deviation added to the expert's action, in action units
     noise_steps: int = 1  # steps for which one draw of it lasts; longer ones lead further astray
 
@@ -30,8 +30,8 @@ class TakeoverConfig:
     All of it is something an operator can follow by looking at the predicted remaining time.
     """
 
-    patience: int = 3  # decisions without progress before a takeover
-    min_progress: float = 0.06  # remaining time (share of the limit) that must have passed over `patience` decisions
+    patience: int = 4  # decisions without progress before a takeover
+    min_progress: float = 0.04  # remaining time (share of the limit) that must have passed over `patience` decisions
     fall: float = 0.15  # takeover at once where remaining time rises this far above its best
     hold: int = 72  # steps that a person keeps control before handing back
     stillness: float = 0.004  # robot units; an arm that moved less over `patience` decisions stands still
@@ -44,8 +44,8 @@ class StagesConfig:
 
     tokenizer_updates: int = 250  # stage 1: the tokenizer, then frozen
     world_updates: int = 700  # stage 1: the world model
-    policy_updates: int = 1000  # stage 2
-    joint_updates: int = 2500  # stages 3 and 4, of the policy
+    policy_updates: int = 600  # stage 2
+    joint_updates: int = 2400  # stages 3 and 4, of the policy
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +92,13 @@ class Recipe:
     """A whole run. `ramp run --help` lists the recipes, `ramp run --show` prints one with all its numbers."""
 
     seed: int = 0
-    tasks: tuple[str, ...] = ("drawer-open-v3", "window-open-v3", "reach-v3", "lever-pull-v3")
+    tasks: tuple[str, ...] = (
+        "drawer-open-v3",
+        "button-press-topdown-v3",
+        "door-open-v3",
+        "window-open-v3",
+        "reach-v3",
+    )
     env: EnvConfig = field(default_factory=EnvConfig)
     world: WorldConfig = field(default_factory=WorldConfig)
     policy: PolicyConfig = field(default_factory=PolicyConfig)
