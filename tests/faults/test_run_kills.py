@@ -13,7 +13,7 @@ from services.conductor import journal
 from services.conductor.journal import STAGES
 from tests.loop.launched import LaunchedRun, assert_books_agree, labels, stages
 
-pytestmark = pytest.mark.faults
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(900)]
 
 LONG_JOINT_STAGE = ("stages.joint_updates=150", "training.publish_every=30", "training.relabel_every=60")
 

@@ -19,7 +19,7 @@ from services.conductor import journal
 from services.conductor.memory import role_of
 from tests.loop.fleet import ROOT, assert_whole, replay_process
 
-PATIENCE_S = 180.0  # for anything; machines in tests are busy
+PATIENCE_S = 280.0  # for anything; machines in tests are busy
 E = TypeVar("E", bound=journal.Event)
 
 

@@ -18,7 +18,7 @@ from services.conductor.journal import STAGES
 from tests.loop.fleet import ROOT
 from tests.loop.launched import LaunchedRun, assert_books_agree, labels, stages
 
-pytestmark = pytest.mark.loop
+pytestmark = [pytest.mark.loop, pytest.mark.timeout(900)]
 
 
 @pytest.fixture(scope="module")
