@@ -16,7 +16,7 @@ from services.clients.replay import ReplayClient
 from services.common import metrics
 from services.common.coordination import Coordination
 from services.common.settings import Settings, child_environment, replay_token
-from services.conductor import cluster, memory, processes, redis_server, targets, topology
+from services.conductor import cluster, descendants, processes, redis_server, targets, topology
 from services.conductor.crew import Crew, launcher
 from services.conductor.journal import Process
 from services.conductor.processes import Child, Command
@@ -27,7 +27,9 @@ from services.learner.group import run_learner
 
 LOOK_EVERY_S = 2.0  # at replay and at memory
 LEARNER_STOP_S = 30.0  # for the update in hand and its checkpoint
+UNWIND_S = 3.0  # for Ray Train to notice that its workers have ended
 ACTORS_STOP_S = 3.0
+TRAIN_CONTROLLER = "ray::TrainController"
 DELIVERY_S = 20.0  # for one spool that an earlier life left
 
 
@@ -47,7 +49,7 @@ class Fleet:
         self.learner = LearnerGroup(lambda: run_learner(*where))
         replay = Probe("replay", lambda: self.replay.info(), LOOK_EVERY_S)
         self.watch = Watch(
-            self.registry, self.board, replay, Probe("memory", lambda: memory.by_role(os.getpid()), LOOK_EVERY_S)
+            self.registry, self.board, replay, Probe("memory", lambda: descendants.by_role(os.getpid()), LOOK_EVERY_S)
         )
 
     @cached_property
@@ -91,7 +93,7 @@ class Fleet:
         """Learner with its checkpoint, then actors, whose last episodes reach replay. `hard` gives nobody time."""
         if self.learner.state == "up":
             late = "" if hard or self._dismiss_learner() else f"no checkpoint within {LEARNER_STOP_S:g} s"
-            self.learner.leave()
+            self._unwind_learner(0.0 if hard else UNWIND_S)
             yield Process(name="learner", what="stopped", detail=late)
         for member in self.crew.members:
             yield Process(name=member.name, what="stopped", pid=member.pid)
@@ -128,6 +130,13 @@ class Fleet:
                 return False
             time.sleep(0.1)
         return True
+
+    def _unwind_learner(self, patience_s: float) -> None:
+        """Let Ray Train end, or end it: a thread that calls Ray after its shutdown takes the whole process with it."""
+        until = time.monotonic() + LEARNER_STOP_S
+        while not self.learner.join(patience_s) and time.monotonic() < until:
+            descendants.kill(os.getpid(), TRAIN_CONTROLLER)
+            patience_s = 0.2
 
     def _announce(self) -> None:
         port = metrics.serve(self.settings.metrics.port, self.settings.metrics.host)

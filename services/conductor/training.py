@@ -58,9 +58,12 @@ class LearnerGroup:
         self.restarts += 1
         yield self.start()
 
-    def leave(self) -> None:
-        """Care no more how it ends."""
+    def join(self, deadline_s: float) -> bool:
+        """Wait for the thread to end; whether it has. How it ends matters no more."""
         self.returned = True
+        if self._thread is not None:
+            self._thread.join(deadline_s)
+        return self._thread is None or not self._thread.is_alive()
 
     def _run(self) -> None:
         try:

@@ -16,7 +16,7 @@ import psutil
 
 from services.common.settings import child_environment, load_settings
 from services.conductor import journal
-from services.conductor.memory import role_of
+from services.conductor.descendants import role_of
 from tests.loop.fleet import ROOT, assert_whole, replay_process
 
 PATIENCE_S = 280.0  # for anything; machines in tests are busy

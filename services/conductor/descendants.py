@@ -1,4 +1,4 @@
-"""How much memory a run takes: the conductor and everything below it, by role."""
+"""The conductor and everything below it: processes by role, and how much memory they take."""
 
 from __future__ import annotations
 
@@ -32,6 +32,16 @@ def by_role(pid: int) -> dict[str, int]:
         except psutil.Error:
             continue
     return dict(memory)
+
+
+def kill(pid: int, mark: str) -> None:
+    """SIGKILL to the descendants of the process `pid` whose command line begins with `mark`."""
+    for process in psutil.Process(pid).children(recursive=True):
+        try:
+            if " ".join(process.cmdline()).startswith(mark):
+                process.kill()
+        except psutil.Error:
+            continue
 
 
 def role_of(command_line: str) -> str:
