@@ -315,5 +315,5 @@ def _words(event: Event) -> str:
 
 def _write_json(rundir: RunDir, view: RunView) -> None:
     partial = rundir.view.with_name(rundir.view.name + ".partial")
-    partial.write_text(json.dumps(asdict(view)))
+    partial.write_text(json.dumps(journal.plain(asdict(view)), allow_nan=False))
     partial.replace(rundir.view)

@@ -27,6 +27,7 @@ Wall-clock `t` has gaps where a run was down; durations within one process come 
 from __future__ import annotations
 
 import json
+import math
 import os
 import time
 from collections.abc import Iterable, Mapping
@@ -253,7 +254,16 @@ def read(path: Path) -> list[Event]:
 
 def encode(event: Event) -> str:
     """One line without its end."""
-    return json.dumps({"event": event.NAME, **asdict(event)}, separators=(",", ":"))
+    return json.dumps({"event": event.NAME, **plain(asdict(event))}, separators=(",", ":"), allow_nan=False)
+
+
+def plain(value: Any) -> Any:
+    """As JSON can say it: what is not a finite number becomes null."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(name): plain(item) for name, item in value.items()}
+    return [plain(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def decode(line: str | bytes) -> Event | None:
@@ -282,6 +292,10 @@ def _same(value: Any) -> Any:
     return value
 
 
+def _number(value: float | None) -> float:
+    return math.nan if value is None else value
+
+
 def _summary(raw: Mapping[str, Any]) -> EpisodeSummary:
     names = {f.name for f in fields(EpisodeSummary)}
     values = {name: value for name, value in raw.items() if name in names}
@@ -297,6 +311,9 @@ _FIELD: dict[str, Any] = {
     "aliases": tuple,
     "tables": lambda raw: {name: _build(Table, value) for name, value in raw.items()},
     "tasks": lambda raw: {name: _build(TaskResult, value) for name, value in raw.items()},
+    "losses": lambda raw: {name: _number(value) for name, value in raw.items()},
+    "mean_steps": lambda raw: _number(raw),
+    "mean_seconds": lambda raw: _number(raw),
 }
 
 

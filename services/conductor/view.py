@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -111,5 +112,9 @@ class RunView:
 
 
 def view_from(plain: Mapping[str, Any]) -> RunView:
-    """The view that was written as JSON; names that this version does not know are skipped."""
-    return TypeAdapter(RunView, config={"extra": "ignore"}).validate_python(plain)
+    """The view that was written as JSON, where null stands for a loss that was not a number."""
+    learner = plain.get("learner")
+    if learner:
+        losses = {name: math.nan if loss is None else loss for name, loss in learner["losses"].items()}
+        plain = {**plain, "learner": {**learner, "losses": losses}}
+    return TypeAdapter(RunView).validate_python(plain)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -100,6 +101,15 @@ def test_lines_that_mean_nothing_are_skipped(line: str) -> None:
 def test_fields_of_a_newer_version_are_skipped() -> None:
     line = json.dumps({"event": "stage", "t": 1.0, "stage": "joint", "colour": "blue"})
     assert journal.decode(line) == journal.Stage(stage="joint", t=1.0)
+
+
+def test_what_is_not_a_number_is_null_in_the_file_and_nan_again_for_readers() -> None:
+    nothing = journal.TaskResult(episodes=4, successes=0, mean_steps=math.nan, mean_seconds=math.nan)
+    line = journal.encode(journal.Evaluation(label="final", policy_version=1, env_steps=0, tasks={"a": nothing}))
+    assert "NaN" not in line
+    event = journal.decode(line)
+    assert isinstance(event, journal.Evaluation)
+    assert math.isnan(event.tasks["a"].mean_steps)
 
 
 def test_no_file_is_no_event(tmp_path: Path) -> None:

@@ -1,0 +1,95 @@
+"""The view that `ramp status` reads is the one that the conductor wrote."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict, replace
+
+from services.conductor.forecast import left_s, progress
+from services.conductor.journal import Learner, plain
+from services.conductor.ledger import Ledger
+from services.conductor.portrait import Scene, draw
+from services.conductor.schedule import Landmarks
+from services.conductor.view import RunView, view_from
+from tests.unit.services.conductor.test_schedule import AFTER, BEFORE, RECIPE, play, versions
+
+SAID = Learner(
+    stage="joint",
+    update=30,
+    total=100,
+    losses={"policy.flow": math.nan, "predictor.value": 0.5},
+    updates_per_s=7.0,
+    wait_share=0.25,
+    policy_version=1,
+    world_version=1,
+)
+
+
+def scene(ledger: Ledger, marks: Landmarks, learner: Learner | None = None) -> Scene:
+    return Scene(
+        recipe_name="counting",
+        run_dir="runs/x",
+        recipe=RECIPE,
+        ledger=ledger,
+        marks=marks,
+        seconds=1.0,
+        learner=learner,
+        learner_state="up",
+        learner_restarts=0,
+        members=[],
+        children=[],
+        replay=None,
+        replay_up=False,
+        redis_up=True,
+        memory={"actor": 5},
+        episodes_per_s=2.0,
+        messages=("hello",),
+    )
+
+
+def written(view: RunView) -> RunView:
+    return view_from(json.loads(json.dumps(plain(asdict(view)), allow_nan=False)))
+
+
+def test_the_view_survives_json() -> None:
+    ledger = Ledger(stage="joint")
+    versions(ledger, 4)
+    play(ledger, AFTER, 100)
+    view = draw(scene(ledger, AFTER))
+    assert written(view) == view
+    assert view.tasks[0].stage2 is not None
+    assert (view.tasks[0].stage2.successes, view.tasks[0].stage2.trials) == (2, 2)
+
+
+def test_a_loss_that_is_not_a_number_survives_json_too() -> None:
+    view = draw(scene(Ledger(stage="joint"), Landmarks(stage2=1), SAID))
+    again = written(view)
+    assert again.learner is not None
+    assert math.isnan(again.learner.losses["policy.flow"])
+    assert again.learner.losses["predictor.value"] == 0.5
+
+
+def test_the_view_says_what_waits_for_what() -> None:
+    waits = draw(scene(Ledger(stage="joint"), Landmarks(stage2=1), SAID)).waits
+    assert "actors and learner wait for the replay service" in waits
+    assert "the learner waits for data 25 % of its time" in waits
+
+
+def test_progress_is_of_the_present_stage() -> None:
+    ledger = Ledger()
+    play(ledger, BEFORE, 3)
+    assert progress(RECIPE, ledger, None) == 0.5
+    assert progress(RECIPE, Ledger(stage="joint"), SAID) == 0.3
+    assert progress(RECIPE, Ledger(stage="joint"), replace(SAID, stage="policy")) == 0.0
+    assert progress(RECIPE, Ledger(stage="done"), SAID) == 1.0
+
+
+def test_time_left_is_the_learner_s_rest_and_the_final_evaluation() -> None:
+    ledger = Ledger(stage="joint")
+    assert left_s(RECIPE, ledger, BEFORE, None, 2.0) is None
+    assert left_s(RECIPE, ledger, Landmarks(stage2=1), SAID, 2.0) == 70 / 7 + 4 / 2
+    versions(ledger, 4)
+    assert left_s(RECIPE, ledger, AFTER, SAID, 2.0) == 8 / 2
+    play(ledger, AFTER, 5)
+    assert left_s(RECIPE, ledger, AFTER, SAID, 2.0) == 3 / 2

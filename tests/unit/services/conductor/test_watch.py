@@ -1,0 +1,131 @@
+"""What the conductor sees of others becomes journal events, each once."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import torch
+
+from ramp.errors import Unavailable
+from ramp.types import Kind
+from services.clients.registry import DirectoryRegistry
+from services.common.coordination import Coordination, Presence
+from services.conductor import journal, targets, telemetry
+from services.conductor.descendants import role_of, size
+from services.conductor.journal import Event
+from services.conductor.ledger import Ledger, apply
+from services.conductor.watch import Probe, Watch
+
+
+class Board(Coordination):
+    """A notice board on which the learner has said some things."""
+
+    def __init__(self, said: list[dict[str, str]]) -> None:
+        super().__init__("", "test")
+        self.said = said
+
+    def tail(self, stream: str, after: str = "0", block_s: float = 0.0) -> list[tuple[str, dict[str, str]]]:
+        entries = [(str(number + 1), fields) for number, fields in enumerate(self.said)]
+        return [entry for entry in entries if int(entry[0]) > int(after)]
+
+
+def look(watch: Watch, ledger: Ledger) -> list[Event]:
+    events = []
+    for event in watch.look(ledger):
+        apply(ledger, event)
+        events.append(event)
+    return events
+
+
+def watching(path: Path, said: list[dict[str, str]]) -> tuple[Watch, DirectoryRegistry]:
+    registry = DirectoryRegistry(path)
+    idle = Probe[dict[str, int]]("test", dict, 1.0)
+    return Watch(registry, Board(said), idle, idle), registry
+
+
+def publish(registry: DirectoryRegistry, kind: Kind, **manifest: object) -> int:
+    return registry.publish(kind, {"w": torch.zeros(1)}, manifest)
+
+
+def test_every_version_is_seen_once_with_its_origin(tmp_path: Path) -> None:
+    watch, registry = watching(tmp_path, [])
+    ledger = Ledger()
+    publish(registry, Kind.WORLD, stage="world", update=7)
+    number = publish(registry, Kind.POLICY, stage="policy", update=5, world_version=1)
+    registry.alias(Kind.POLICY, "stage2", number)
+    seen = [event for event in look(watch, ledger) if isinstance(event, journal.Version)]
+    assert [(each.kind, each.version, each.update) for each in seen] == [("policy", 1, 5), ("world", 1, 7)]
+    assert seen[0].aliases == ("stage2",)
+    assert look(watch, ledger) == []
+    assert watch.landmarks().stage2 == 1
+
+
+def test_stages_come_from_the_learner_and_never_go_back(tmp_path: Path) -> None:
+    said = [{"stage": stage, "update": "1"} for stage in ("demos", "world", "policy", "world", "nonsense")]
+    watch, _ = watching(tmp_path, said)
+    ledger = Ledger()
+    stages = [event.stage for event in look(watch, ledger) if isinstance(event, journal.Stage)]
+    assert stages == ["world", "policy"]
+
+
+def test_without_redis_the_registry_tells_the_stage(tmp_path: Path) -> None:
+    watch, registry = watching(tmp_path, [])
+    ledger = Ledger()
+    registry.alias(Kind.POLICY, "stage2", publish(registry, Kind.POLICY))
+    look(watch, ledger)
+    assert ledger.stage == "joint"
+    registry.alias(Kind.POLICY, "final", 1)
+    look(watch, ledger)
+    assert ledger.stage == "done"
+
+
+def test_telemetry_is_told_apart_into_counts_shares_and_curves() -> None:
+    said = telemetry.parse({"stage": "joint", "update": "3", "total": "9", "wait_share": "0.5", "policy.flow": "0.25"})
+    assert said is not None
+    assert (said.update, said.total, said.wait_share, dict(said.losses)) == (3, 9, 0.5, {"policy.flow": 0.25})
+    assert telemetry.parse({"stage": "lunch"}) is None
+
+
+def test_a_probe_keeps_its_last_answer_while_there_is_none() -> None:
+    answers, asked = iter([1]), threading.Semaphore(0)
+
+    def measure() -> int:
+        try:
+            return next(answers)
+        except StopIteration:
+            asked.release()
+            raise Unavailable("away") from None
+
+    probe = Probe("test", measure, 0.001)
+    probe.start()
+    assert all(asked.acquire(timeout=10) for _ in range(2))
+    assert (probe.latest, probe.answers) == (1, False)
+    probe.close()
+
+
+def test_prometheus_finds_every_process_that_serves_metrics(tmp_path: Path) -> None:
+    presence = [
+        Presence(role="actor", name="actor-0", fields={"metrics_port": "4000"}),
+        Presence(role="robot", name="arm-7", fields={}),
+        Presence(role="learner", name="learner-0", fields={"metrics_port": "0"}),
+    ]
+    found = targets.groups(presence, "127.0.0.1")
+    assert found == [{"targets": ["127.0.0.1:4000"], "labels": {"role": "actor", "name": "actor-0"}}]
+    assert targets.write(tmp_path / "prometheus.json", found)
+    assert not targets.write(tmp_path / "prometheus.json", found)
+
+
+def test_processes_are_told_apart_by_their_command_lines() -> None:
+    assert role_of("/x/redis-server 127.0.0.1:6379") == "redis"
+    assert role_of("python -m services.replay.main --dir x") == "replay"
+    assert role_of("ray::RolloutActor.run") == "actor"
+    assert role_of("ray::RayTrainWorker") == "learner"
+    assert role_of("ray::IDLE") == "ray"
+
+
+def test_memory_of_a_process_that_is_gone_is_nothing() -> None:
+    import os
+
+    assert size(os.getpid()) > 2**20
+    assert size(2**22 + 1) == 0
