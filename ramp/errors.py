@@ -1,5 +1,7 @@
 """Every error the product raises on purpose, as one tree. The wire's statuses are mapped in services/common/errors.py.
 
+What is caught with what:
+
     RampError
     ├── Invalid        the input is wrong: names the field, the value and the remedy; nothing was stored
     │   └── Conflict   the same id was used before with other content

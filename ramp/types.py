@@ -84,7 +84,7 @@ class EpisodeHeader:
     """What is known of an episode before its first step.
 
     `tables` names the replay tables that receive the episode once it has ended. `max_steps` is the task's
-    time limit T_max, by which remaining time and rewards are normalised (PAPERS 8).
+    time limit T_max, by which remaining time and rewards are normalised (RECAP).
     """
 
     episode_id: str  # unique for ever; a second use with other content is refused
@@ -111,7 +111,7 @@ class StepBatch:
     action: np.ndarray  # float32 [T, A], what the robot executed, not what was proposed
     reward: np.ndarray  # float32 [T], Eq. 5 of RAMP without the terminal term, in units of steps (-1 each)
     source: np.ndarray  # uint8 [T], Source
-    trainable: np.ndarray  # bool [T], False where an intervention's boundary artefact was found (DESIGN 6)
+    trainable: np.ndarray  # bool [T], False where an intervention's boundary artefact was found
     policy_version: np.ndarray  # int32 [T], version that acted or would have acted; 0 where there was none
     frame_row: np.ndarray  # int32 [F], strictly increasing
     images: Mapping[str, np.ndarray]  # camera -> uint8 [F, height, width, 3]

@@ -11,7 +11,7 @@ class AdvantageConfig:
 
     n_steps: int = 48  # look-ahead; the world model's longest horizon
     gamma: float = 1.0
-    failure_penalty: float = 1.0  # C_fail over max_steps (PAPERS 8)
+    failure_penalty: float = 1.0  # C_fail over max_steps; RAMP does not give it
     demo_positive: float = 0.3  # share of a task's demonstration items with indicator 1
     rollout_positive: float = 0.4  # likewise of its rollout items
 

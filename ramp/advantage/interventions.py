@@ -1,6 +1,6 @@
 """Where a person takes over or hands back: which steps are transitional, and how far an action chunk may reach.
 
-RAMP says only that transitional artefacts are detected and removed (PAPERS 1.5); the rules here are ours. Steps that
+RAMP says only that transitional artefacts are detected and removed (stage 3); the rules here are ours. Steps that
 they find are never targets of policy training; they stay in the episode, and the world model learns from them.
 T: steps of the episode, A: action width.
 """

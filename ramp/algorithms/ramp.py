@@ -17,8 +17,8 @@ from ramp.types import UNLABELLED
 class RampAlgorithm:
     """L = E[ -log pi(a|o,z,l) - alpha log pi(a|I,o,z,l) ]: one flow-matching loss whose I is hidden at random.
 
-    Hiding I with probability 0.2 takes alpha's place (RECAP; PAPERS 1.2), and hiding the world-model tokens z with
-    probability 0.2, independently, makes the efficient mode possible (PAPERS 1.4, 1.6). Unlabelled steps are trained
+    Hiding I with probability 0.2 takes alpha's place (RECAP), and hiding the world-model tokens z with
+    probability 0.2, independently, makes the efficient mode possible (stages 2, 4). Unlabelled steps are trained
     with I hidden. Steps that are not `chunk_valid` take no loss.
     """
 

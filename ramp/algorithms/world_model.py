@@ -21,7 +21,7 @@ class WorldModelAlgorithm:
 
     The predictor answers with the clean latent x, so W(s^tau) = (x - s^tau) / (1 - tau). tau is uniform, and 0 for a
     share of the samples. The value frame of head k takes no loss from episodes of fold k: that head labels them
-    (cross-fitting, PAPERS 1.14). Futures beyond an episode's end repeat its last frame: a reached goal stays reached.
+    (cross-fitting, docs/recipe.md). Futures beyond an episode's end repeat its last frame: a reached goal stays reached.
     """
 
     def loss(

@@ -1,4 +1,4 @@
-"""Robot units to network units and back: 1st and 99th percentile of every dimension to -1 and 1 (PAPERS 4, openpi)."""
+"""Robot units to network units and back: 1st and 99th percentile of every dimension to -1 and 1 (as in GigaBrain-0)."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ def remaining_time(
     """Label of the value: remaining steps over the task's limit, failures later by the penalty, cut to [0, 1].
 
     float32, any common shape; `step` is about to be taken, so at least one remains. Normalised by the limit and not by
-    the episode's own length, so that speed counts (RECAP; PAPERS 1.14). `failure_penalty` is C_fail over max_steps
+    the episode's own length, so that speed counts (RECAP). `failure_penalty` is C_fail over max_steps
     (RAMP Eq. 5).
     """
     remaining = (length - step) / max_steps + np.where(success, 0.0, failure_penalty)

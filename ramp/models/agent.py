@@ -31,7 +31,7 @@ class AgentDecision:
 
 
 class Agent:
-    """RAMP at inference (PAPERS 1.7): I = 1; the world model predicts in one step, the policy acts on what it says.
+    """RAMP at inference: I = 1; the world model predicts in one step, the policy acts on what it says.
 
     `efficient` hides the world-model tokens from the policy and skips the world model, for the highest rate; there is
     no predicted remaining time then. Not thread-safe. One decision at a time is fastest with one torch thread.

@@ -1,4 +1,4 @@
-"""When a person takes over, and when they hand back: the rule of stage 3 (PAPERS 1.5 leaves it open).
+"""When a person takes over, and when they hand back: the rule of stage 3 (the paper leaves it open).
 
 An operator could follow it with nothing but the predicted remaining time and a view of the arm:
 

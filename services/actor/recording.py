@@ -1,7 +1,7 @@
 """The steps of one episode, kept until it ends and then handed over in batches.
 
 Whether a step may be a training target is known only when the episode is over: the rule for the boundaries of
-interventions compares actions with what is usual inside the episode's segments (DESIGN 6). So the steps wait here.
+interventions compares actions with what is usual inside the episode's segments. So the steps wait here.
 It costs a few MB, and an actor that dies in mid-episode leaves nothing behind in the replay service.
 """
 

@@ -1,6 +1,6 @@
 """Redis as the run's notice board: who is there, what they report, what they are asked to do.
 
-Never the only copy of anything (DESIGN 4). Every method survives Redis being away or flushed: it answers False or
+Never the only copy of anything. Every method survives Redis being away or flushed: it answers False or
 empty within about a second, counts a metric, and works again once Redis does. What this process has announced or
 asked for is written anew by a heartbeat thread.
 

@@ -90,7 +90,7 @@ class Learner:
         self._enter(WORLD)
 
     def _pretrain_world_model(self) -> None:
-        """Stage 1 (PAPERS 1.3) on the demonstrations, uniformly."""
+        """Stage 1 on the demonstrations, uniformly."""
         first, last = self._settings.stages.tokenizer_updates, total(WORLD, self._settings)
         if self.progress.update <= first:
             with self._batches(self._settings.training.world_batch, online=0.0) as frames:
@@ -107,7 +107,7 @@ class Learner:
         self._enter(POLICY)
 
     def _train_policy(self) -> None:
-        """Stage 2 (PAPERS 1.4) on the demonstrations, by priority."""
+        """Stage 2 on the demonstrations, by priority."""
         with self._chunks(online=0.0) as chunks:
             if not self._updates(total(POLICY, self._settings), lambda: self._update(POLICY_MODEL, chunks)):
                 return
@@ -115,7 +115,7 @@ class Learner:
         self._enter(JOINT)
 
     def _train_jointly(self) -> None:
-        """Stages 3 and 4 (PAPERS 1.5, 1.6): actors collect meanwhile, and nobody waits for a round to end."""
+        """Stages 3 and 4: actors collect meanwhile, and nobody waits for a round to end."""
         online = self._settings.training.online_share
         with self._chunks(online=online) as chunks, self._windows(online=online) as windows:
             if not self._updates(total(JOINT, self._settings), partial(self._joint_update, chunks, windows)):

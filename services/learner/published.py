@@ -51,7 +51,7 @@ class PublishedWorld:
 
     def remaining(self, episode: Episode, rows: slice, normalizer: Normalizer, seed: int) -> np.ndarray:
         """float32 [F'] in [0, 1]: remaining time at some of the episode's frames, by the head that never learned from
-        this episode (cross-fitting; PAPERS 1.14)."""
+        this episode (cross-fitting, docs/recipe.md)."""
         observations = _observations(episode, rows)
         tensors = {k: v.to(self._device) for k, v in observation_tensors(observations, normalizer).items()}
         generator = torch.Generator(device=self._device).manual_seed(seed)

@@ -3,7 +3,9 @@
     query -> fetch (ahead, in a thread) -> predict a few frames per slice -> annotate -> commit
 
 A new world-model version labels everything anew; until the server commits, batches carry the old labels. Episodes that
-arrive later are added to the same generation (`extends`). There is no state to save: the server knows what is labelled.
+arrive later are added to the same generation (`extends`). A pass that has begun ends before that of a newer version
+begins: were it broken off, versions that come faster than a pass takes would leave the labels behind for good. There is
+no state to save: the server knows what is labelled.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ from services.learner.published import PublishedWorld
 
 LOG = logging.getLogger(__name__)
 
-FRAMES = 16  # predicted in one slice
+FRAMES = 64  # predicted in one slice, at most one episode's
 AHEAD = 3  # episodes fetched ahead
 PAUSE_S = 3.0  # between looks for new episodes, and after a failure
 
@@ -42,30 +44,36 @@ class Relabeller:
         self._world: PublishedWorld | None = None
         self._pool = ThreadPoolExecutor(2, thread_name_prefix="relabel")
         self._pass: Iterator[Future[Any] | None] | None = None
+        self._labelling: PublishedWorld | None = None  # by the pass under way
         self._due = 0.0
 
     def use(self, world: PublishedWorld) -> None:
-        """From now on label with this version; a pass of an older one is broken off."""
-        self._world, self._pass, self._due = world, None, 0.0
+        """Label with this version as soon as the pass under way has ended."""
+        self._world, self._due = world, 0.0
 
     def slice(self) -> None:
         """Get on a little; never waits."""
         if self._pass is None:
             if self._world is None or time.monotonic() < self._due:
                 return
-            self._pass = self._run(self._world)
-        self._advance(self._pass)
+            self._begin(self._world)
+        if self._pass is not None:
+            self._advance(self._pass)
 
     def finish(self) -> bool:
         """A whole pass, waiting for it; whether it was committed, or there was nothing to label."""
         if self._world is None:
             return True
-        self._pass = current = self._run(self._world)
+        current = self._begin(self._world)
         while self._pass is current:
             waited = self._advance(current)
             if waited is not None:
                 wait([waited])
         return self._failed is None
+
+    def _begin(self, world: PublishedWorld) -> Iterator[Future[Any] | None]:
+        self._labelling, self._pass = world, self._run(world)
+        return self._pass
 
     def close(self) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)
@@ -82,7 +90,8 @@ class Relabeller:
             LOG.warning("relabelling is tried again later: %s", error)
             LEARNER_RELABEL_FAILURES.inc()
             self._failed = error
-        self._pass, self._due = None, time.monotonic() + PAUSE_S
+        newer = self._labelling is not self._world
+        self._pass, self._due = None, 0.0 if newer else time.monotonic() + PAUSE_S
         return None
 
     def _run(self, world: PublishedWorld) -> Iterator[Future[Any] | None]:

@@ -15,7 +15,7 @@ class PolicyConfig:
     layers: int = 3
     heads: int = 4
     channels: int = 32  # of the image encoder, which turns each into one key point per view
-    mask_indicator: float = 0.2  # probability of hiding I in training (PAPERS 1.6)
+    mask_indicator: float = 0.2  # probability of hiding I in training (RAMP stage 4)
     mask_world: float = 0.2  # probability of hiding the world-model tokens, drawn independently
     shift: int = 2  # pixels by which training frames are moved at random
     start_scale: float = 1.0  # of the noise that inference starts from; below 1 the chunk is closer to the mode

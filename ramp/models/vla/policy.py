@@ -1,4 +1,4 @@
-"""The policy pi(a | o, z, I, l): backbone, condition and flow-matching action expert (RAMP 1.4; PAPERS 1.2)."""
+"""The policy pi(a | o, z, I, l): backbone, condition and flow-matching action expert (RAMP section 3.2)."""
 
 from __future__ import annotations
 

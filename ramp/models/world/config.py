@@ -9,9 +9,9 @@ from dataclasses import dataclass
 class WorldConfig:
     """Tokenizer and predictor (RAMP Eq. 6 and 7) that train on two cores in minutes."""
 
-    horizons: tuple[int, ...] = (12, 24, 36, 48)  # steps ahead (PAPERS 1.3)
+    horizons: tuple[int, ...] = (12, 24, 36, 48)  # steps ahead (RAMP stage 1)
     latent_channels: int = 16
-    latent_patch: int = 4  # latent cells per token and side, as Wan2.2's transformer groups them (PAPERS 6)
+    latent_patch: int = 4  # latent cells per token and side, as Wan2.2's transformer groups them
     width: int = 128
     layers: int = 3
     heads: int = 4

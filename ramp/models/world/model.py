@@ -31,7 +31,7 @@ class Prediction:
 
 
 class WorldModel(nn.Module):
-    """p(future latents, value | observation, instruction) of RAMP stage 1 (PAPERS 1.3).
+    """p(future latents, value | observation, instruction) of RAMP stage 1.
 
     Raises Invalid where the cameras of the schema differ in size or have other than three channels.
     """
@@ -76,7 +76,7 @@ class WorldModel(nn.Module):
 
     @torch.no_grad()
     def predict(self, tensors: Mapping[str, Tensor], *, generator: torch.Generator) -> Prediction:
-        """ONE denoising step from pure noise (PAPERS 1.4): s = eps + W(eps), which is the predictor's clean answer.
+        """ONE denoising step from pure noise (RAMP stage 2): s = eps + W(eps), which is the predictor's clean answer.
 
         Needs the keys images, proprio and words of ramp/data/transforms.py.
         """

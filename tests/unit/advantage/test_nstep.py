@@ -27,7 +27,7 @@ def minus_one(length: int) -> np.ndarray:
 def test_a_value_that_memorises_its_episode_has_no_advantage_anywhere(
     length: int, stride: int, n: int, success: bool, penalty: float
 ) -> None:
-    """PAPERS 1.14: with gamma 1 the sum telescopes. The limit is doubled so that no failure's label is clipped."""
+    """With gamma 1 the sum telescopes. The limit is doubled so that no failure's label is clipped."""
     limit, frames = 2 * LIMIT, np.arange(0, length, stride)
     remaining = remaining_time(length, max_steps=limit, success=success, failure_penalty=penalty)[frames]
 

@@ -70,6 +70,20 @@ def test_a_new_version_labels_everything_and_late_episodes_are_added(
     relabeller.close()
 
 
+def test_versions_that_come_faster_than_a_pass_do_not_starve_the_labels(
+    settings: Settings, replay: NearReplay, normalizer: Normalizer
+) -> None:
+    relabeller = Relabeller(replay, normalizer)  # type: ignore[arg-type]
+    relabeller.use(world(settings, replay, 1))
+    relabeller.slice()
+    relabeller.use(world(settings, replay, 2))
+    relabeller.slice()
+    relabeller.use(world(settings, replay, 3))
+    slices(relabeller, replay, 2)
+    assert replay.annotated == [(1, 4, False), (3, 4, False)]
+    relabeller.close()
+
+
 def test_nothing_to_label_commits_nothing(settings: Settings, replay: NearReplay, normalizer: Normalizer) -> None:
     relabeller = Relabeller(replay, normalizer)  # type: ignore[arg-type]
     relabeller.use(world(settings, replay, 1))
