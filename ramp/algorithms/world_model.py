@@ -20,8 +20,8 @@ class WorldModelAlgorithm:
     """L = E || W(s^tau) - (s - eps) ||^2 with s = [z; Psi(v); Psi(p)], s^tau = tau s + (1 - tau) eps.
 
     The predictor answers with the clean latent x, so W(s^tau) = (x - s^tau) / (1 - tau). tau is uniform, and 0 for a
-    share of the samples. The value frame of head k takes no loss from episodes of fold k: that head labels them
-    (cross-fitting, docs/recipe.md). Futures beyond an episode's end repeat its last frame: a reached goal stays reached.
+    share of the samples. The value frame of head k takes no loss from episodes of fold k: it labels those
+    (see docs/recipe.md). Futures beyond an episode's end repeat its last frame: a reached goal stays reached.
     """
 
     def loss(
