@@ -3,7 +3,7 @@
 python -m benchmarks                               all of them, and the newest run's report
 python -m benchmarks rollout engine                some
 python -m benchmarks --quick                       short ones that only show that it works; nothing is written
-python -m benchmarks --report runs/x/report.json   the learner's waiting for data, from a real run
+python -m benchmarks --runs runs/*/report.json     success and the learner's waiting, from real runs; one per seed
 python -m benchmarks --page                        write BENCHMARKS.md again
 """
 
@@ -18,22 +18,17 @@ import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
 from benchmarks.page import PAGE, figures, page, ratio_cells
 from benchmarks.record import Result, load, save, without_host
+from benchmarks.runs import MeasurementError, learner_wait, main_job
 from services.common.settings import DEFAULT_RECIPE, child_environment
 from services.conductor.machine import commit, describe
 
 NAMES = ("engine", "replay", "rollout")
-WAIT_TARGET = 0.10  # share of the learner's time
-
-
-class MeasurementError(RuntimeError):
-    """A benchmark did not finish."""
 
 
 def measure(name: str, *, quick: bool) -> Result:
@@ -54,29 +49,6 @@ def measure(name: str, *, quick: bool) -> Result:
         seeds=tuple(raw["seeds"]),
         seconds=round(time.monotonic() - began, 1),
         rows=tuple(raw["rows"]),
-    )
-
-
-def learner_wait(report: Path) -> Result:
-    """The learner's waiting for data in a real run, from its report.json. Raises MeasurementError without it."""
-    found: dict[str, Any] = json.loads(report.read_text(encoding="utf-8"))
-    share = found["time"]["learner_wait_share"]
-    if share is None:
-        raise MeasurementError(
-            f"{report}: the learner did not report; name a run that reached its first stage of training"
-        )
-    overrides = [f"seed={found['seed']}"]
-    row = {"name": "learner: time waiting for data / all of its time", "ratio": round(share, 4), "target": WAIT_TARGET}
-    spent = {f"{part['name'].replace(' ', '_')}_s": round(part["seconds"], 1) for part in found["time"]["learner"]}
-    return Result(
-        name="learner",
-        command=" ".join(["ramp run", found["recipe"], *overrides]),
-        commit=found["commit"],
-        date=found["started"],
-        machine=without_host(found["machine"]),
-        seeds=(found["seed"],),
-        seconds=round(found["seconds"], 1),
-        rows=(row | spent,),
     )
 
 
@@ -106,14 +78,21 @@ def parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure, and write BENCHMARKS.md.")
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"which: {', '.join(NAMES)} (default: all)")
     parser.add_argument("--quick", action="store_true", help="only show that they work; nothing is written")
-    parser.add_argument("--report", type=Path, help="a run's report.json, for the learner's waiting for data")
+    parser.add_argument(
+        "--runs",
+        type=Path,
+        nargs="+",
+        default=[],
+        help="report.json of finished runs: success by seed, the learner's waiting",
+    )
     parser.add_argument("--page", action="store_true", help="only write BENCHMARKS.md from the results that are there")
     arguments = parser.parse_args()
+    arguments.latest = None
     if unknown := set(arguments.names) - set(NAMES):
         parser.error(f"unknown: {', '.join(sorted(unknown))}; there are {', '.join(NAMES)}")
-    if not arguments.names and not arguments.report and not arguments.page:
-        arguments.names, arguments.report = list(NAMES), latest_report()
-        if arguments.report is None:
+    if not arguments.names and not arguments.runs and not arguments.page:
+        arguments.names, arguments.latest = list(NAMES), latest_report()
+        if arguments.latest is None:
             print("learner: no finished run in runs/latest; after one, its waiting for data is taken from its report")
     return arguments
 
@@ -128,8 +107,10 @@ def main() -> int:
             results.append(measure(name, quick=arguments.quick))
         except MeasurementError as error:
             failures.append(str(error))
-    if arguments.report:
-        results.append(learner_wait(arguments.report))
+    if report := next(iter(arguments.runs), arguments.latest):
+        results.append(learner_wait(report))
+    if arguments.runs:
+        results.append(main_job(arguments.runs))
     if not arguments.quick:
         for result in results:
             save(result)

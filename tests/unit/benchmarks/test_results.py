@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.__main__ import MeasurementError, learner_wait
 from benchmarks.page import PAGE, number, page
 from benchmarks.record import Result, load, save
+from benchmarks.runs import MeasurementError, learner_wait, main_job
 
 RESULT = Result(
     name="engine",
@@ -74,6 +74,37 @@ def test_the_learners_waiting_is_taken_from_a_runs_report(tmp_path: Path) -> Non
     assert result.command == "ramp run metaworld seed=3"
     assert result.rows[0]["ratio"] == 0.0421
     assert result.machine == {"cores": 2}
+
+
+def finished(folder: Path, seed: int, **changes: object) -> Path:
+    folder.mkdir()
+    path = report(folder, 0.01)
+    score = {"successes": 8, "trials": 10, "low": 0.49, "high": 0.943, "mean_seconds": 1.25}
+    both = {"task": "reach-v3", "before": {**score, "successes": 0, "mean_seconds": None}, "after": score}
+    time = {"stages": [{"name": "joint", "seconds": 40.0}], "learner": [], "learner_wait_share": 0.01}
+    facts = {"seed": seed, "reason": "done", "results": [both], "together": both, "peak_memory_bytes": 4 << 30}
+    path.write_text(json.dumps({**json.loads(path.read_text()), "time": time, **facts, **changes}))
+    return path
+
+
+def test_success_before_and_after_has_a_row_per_run_and_task(tmp_path: Path) -> None:
+    result = main_job([finished(tmp_path / "a", 0), finished(tmp_path / "b", 1)])
+
+    assert result.seeds == (0, 1)
+    assert [row["name"] for row in result.rows] == [
+        "seed 0, all tasks",
+        "seed 0, reach-v3",
+        "seed 1, all tasks",
+        "seed 1, reach-v3",
+    ]
+    assert result.rows[0]["after"] == "8/10 (49.0 to 94.3 %, 1.25 s to success)"
+    assert (result.rows[0]["joint_s"], result.rows[0]["peak_memory_gib"]) == (40, 4.0)
+
+
+@pytest.mark.parametrize("changes", [{"reason": "interrupted"}, {"recipe": "debug"}])
+def test_runs_that_cannot_be_compared_are_refused(tmp_path: Path, changes: dict[str, str]) -> None:
+    with pytest.raises(MeasurementError, match=r"finished runs|recipe debug"):
+        main_job([finished(tmp_path / "a", 0), finished(tmp_path / "b", 1, **changes)])
 
 
 def test_a_report_without_training_is_refused(tmp_path: Path) -> None:
