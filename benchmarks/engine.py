@@ -47,7 +47,7 @@ class Plain:
         self.model, self.plan, self.updates = model, plan, 0
         self.trained = [p for p in model.parameters() if p.requires_grad]
         self.averaged = [p.detach().clone() for p in self.trained]
-        self.optimizer = torch.optim.AdamW(self.trained, lr=plan.lr, weight_decay=plan.weight_decay)
+        self.optimizer = torch.optim.AdamW(self.trained, lr=plan.lr, weight_decay=plan.weight_decay, fused=True)
 
     def step(self, algorithm: Algorithm, tensors: Mapping[str, Tensor], generator: torch.Generator) -> None:
         plan = self.plan

@@ -63,7 +63,7 @@ class Engine:
         _ensure_group()
         self.model, self.plan, self.updates = model, plan, 0
         self._trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
-        optimizer = torch.optim.AdamW(self._trained.values(), lr=plan.lr, weight_decay=plan.weight_decay)
+        optimizer = torch.optim.AdamW(self._trained.values(), lr=plan.lr, weight_decay=plan.weight_decay, fused=True)
         self._engine, *_ = deepspeed.initialize(
             model=_Objective(model), optimizer=optimizer, config=_config(plan), dist_init_required=False
         )
