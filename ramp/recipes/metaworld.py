@@ -16,7 +16,7 @@ def metaworld() -> Recipe:
 
 
 def debug() -> Recipe:
-    """All four stages on two tasks in about two minutes; too short for a good policy."""
+    """All four stages on two tasks in a minute or two; too short for a good policy."""
     return replace(
         metaworld(),
         tasks=("drawer-open-v3", "button-press-topdown-v3"),

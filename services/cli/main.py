@@ -34,7 +34,7 @@ def ramp(
     \b
       ramp doctor            is this machine fit?
       ramp run               the main job: Meta-World from pixels, at most 20 minutes on two cores
-      ramp run debug         the same machinery in about two minutes
+      ramp run debug         the same machinery in a minute or two
       ramp run --resume      go on where the latest run was stopped or killed
       ramp status            what the latest run does now
       ramp eval              success of its final policy on held-out starts

@@ -42,7 +42,7 @@ def run(
     \b
     Recipes:
       metaworld   several robot-arm tasks, one policy from pixels; at most 20 minutes on two cores (the default)
-      debug       two of its tasks, two minutes: look at the machinery
+      debug       two of its tasks, a minute or two: look at the machinery
       counting    a test world, seconds
 
     \b
