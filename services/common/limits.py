@@ -53,6 +53,7 @@ RANGES: Mapping[str, tuple[float, float]] = {
     "evaluation.interim_every": (1, INFINITE),
     "learner.workers": (1, 4096),
     "learner.threads": (1, 1024),
+    "learner.joint_threads": (1, 1024),
     "learner.checkpoint_every": (1, INFINITE),
     "learner.zero_stage": (0, 2),
     "actors.count": (1, 100_000),

@@ -10,7 +10,8 @@ class LearnerPlace:
     """The learner group that Ray Train launches."""
 
     workers: int = 1  # DeepSpeed processes
-    threads: int = 2  # torch threads of each
+    threads: int = 2  # torch threads of each, while no actor needs the cores (stages 1 and 2)
+    joint_threads: int = 1  # torch threads of each beside busy actors: OpenMP's spin where they lack cores of their own
     checkpoint_every: int = 250  # updates between DeepSpeed checkpoints
     zero_stage: int = 0  # ZeRO stage, 0 to 2
 

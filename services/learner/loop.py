@@ -18,6 +18,8 @@ import time
 from collections.abc import Callable
 from functools import partial
 
+import torch
+
 from ramp.errors import Full, RampError, Timeout, Unavailable
 from ramp.models.manifest import policy_manifest, world_manifest
 from ramp.types import Kind, SampleSpec
@@ -116,6 +118,7 @@ class Learner:
 
     def _train_jointly(self) -> None:
         """Stages 3 and 4: actors collect meanwhile, and nobody waits for a round to end."""
+        torch.set_num_threads(self._settings.learner.joint_threads)
         online = self._settings.training.online_share
         with self._chunks(online=online) as chunks, self._windows(online=online) as windows:
             if not self._updates(total(JOINT, self._settings), partial(self._joint_update, chunks, windows)):
