@@ -61,7 +61,7 @@ class Conductor:
         self._began = time.monotonic()
         self._status_due, self._adopt_at = Rhythm(STATUS_EVERY_S), float("inf")
         self._unconfirmed_since: dict[str, float] = {}
-        self._episode_times: deque[float] = deque(maxlen=40)
+        self._episode_seconds: deque[float] = deque(maxlen=40)  # of work; what the rate limiter holds up is not in it
 
     def run(self) -> str:
         """The whole run. Raises Unavailable where a part can't be kept up; everything is stopped in any case."""
@@ -139,7 +139,7 @@ class Conductor:
             match what:
                 case Done():
                     self._note(journal.Episode(summary=what.summary, actor=what.actor, label=what.dispatch.label))
-                    self._episode_times.append(time.monotonic())
+                    self._episode_seconds.append(what.summary.seconds)
                     metrics.progress(self.ledger.stage)
                 case Lost():
                     asked = what.dispatch.assignment
@@ -232,8 +232,7 @@ class Conductor:
 
     def _view(self) -> RunView:
         fleet = self._fleet
-        times = self._episode_times
-        span = time.monotonic() - times[0] if len(times) > 1 else 0.0
+        spent = sum(self._episode_seconds)
         return draw(
             Scene(
                 recipe_name=self.settings.recipe,
@@ -251,7 +250,7 @@ class Conductor:
                 replay_up=fleet.watch.replay.answers,
                 redis_up=fleet.watch.redis.answers,
                 memory=fleet.watch.memory.latest or {},
-                episodes_per_s=len(times) / span if span > 0 else 0.0,
+                episodes_per_s=len(self._episode_seconds) * len(fleet.crew.members) / spent if spent > 0 else 0.0,
                 messages=tuple(self._messages),
             )
         )

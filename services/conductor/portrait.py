@@ -40,7 +40,7 @@ class Scene:
     replay_up: bool
     redis_up: bool
     memory: Mapping[str, int]
-    episodes_per_s: float
+    episodes_per_s: float  # of all actors together, where nothing holds them up
     messages: tuple[str, ...]
 
 
