@@ -14,6 +14,8 @@ class AdvantageConfig:
     failure_penalty: float = 1.0  # C_fail over max_steps; RAMP does not give it
     demo_positive: float = 0.3  # share of a task's demonstration items with indicator 1
     rollout_positive: float = 0.4  # likewise of its rollout items
+    temperature: float = 1.0  # beta of AWR's weights min(exp(A / beta), weight_clip), A normalised (the authors' code)
+    weight_clip: float = 20.0  # w_max of AWR's weights
 
 
 @dataclass(frozen=True, kw_only=True)

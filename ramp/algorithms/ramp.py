@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 
 from ramp.errors import Invalid
 from ramp.models.flow import draw_tau, interpolate, noise_like, velocity
 from ramp.models.frames import random_shift
+from ramp.models.vla.config import Told
 from ramp.models.vla.policy import VLAPolicy
 from ramp.types import UNLABELLED
 
@@ -22,8 +23,10 @@ class RampAlgorithm:
     with I hidden. Steps that are not `chunk_valid` take no loss.
     """
 
+    told = Told(indicator=True, world=True)
+
     def loss(
-        self, model: VLAPolicy, tensors: Mapping[str, Tensor], *, generator: torch.Generator
+        self, model: VLAPolicy, tensors: Mapping[str, Tensor], *, generator: Generator
     ) -> tuple[Tensor, dict[str, float]]:
         """Needs images, proprio, words, action, chunk_valid, indicator, and world_tokens float32 [B, N, D].
 
@@ -34,38 +37,48 @@ class RampAlgorithm:
         shown = ~draw_mask(len(tensors["indicator"]), config.mask_world, generator)
         indicator = tensors["indicator"].masked_fill(hidden, UNLABELLED)
         loss = flow_matching(model, tensors, indicator, shown, generator=generator)
-        report = {
-            "flow": float(loss.detach()),
-            "positive": float((tensors["indicator"] == 1).float().mean()),
-            "unlabelled": float((tensors["indicator"] == UNLABELLED).float().mean()),
-        }
-        return loss, report
+        return loss, {"flow": float(loss.detach()), **indicator_report(tensors)}
 
 
 def flow_matching(
     model: VLAPolicy,
     tensors: Mapping[str, Tensor],
     indicator: Tensor,
-    world_visible: Tensor,
+    world_visible: Tensor | None,
     *,
-    generator: torch.Generator,
+    generator: Generator,
+    weight: Tensor | None = None,
 ) -> Tensor:
-    """Mean over valid steps of || f(a^tau) - (a - eps) ||^2 with a^tau = tau a + (1 - tau) eps (RAMP Eq. 1)."""
+    """Mean over valid steps of w || f(a^tau) - (a - eps) ||^2 with a^tau = tau a + (1 - tau) eps (RAMP Eq. 1).
+
+    `indicator` int64 [B], UNLABELLED where hidden; `world_visible` bool [B] shows the tokens z to single samples, None
+    to none of them; `weight` float32 [B], 1 where it is None. The mean divides by the number of valid steps, whatever
+    the weights are.
+    """
     action = tensors["action"]
     if action.shape[1] != model.config.chunk:
         raise Invalid("action", f"chunks of {action.shape[1]}", f"the policy's chunk is {model.config.chunk}")
     noise = noise_like(action, generator)
     tau = draw_tau(len(action), generator)
     images = random_shift(tensors["images"], model.config.shift, generator)
-    context = model.observe(
-        {**tensors, "images": images}, tensors.get("world_tokens"), indicator, world_visible=world_visible
-    )
+    tokens = None if world_visible is None else tensors.get("world_tokens")
+    context = model.observe({**tensors, "images": images}, tokens, indicator, world_visible=world_visible)
     predicted = model(interpolate(action, noise, tau), tau, context)
     error = (predicted - velocity(action, noise)).square().mean(dim=-1)
     valid = tensors["chunk_valid"].to(error.dtype)
-    return (error * valid).sum() / valid.sum().clamp(min=1.0)
+    weighted = error if weight is None else error * weight[:, None]
+    return (weighted * valid).sum() / valid.sum().clamp(min=1.0)
 
 
-def draw_mask(batch: int, probability: float, generator: torch.Generator) -> Tensor:
+def indicator_report(tensors: Mapping[str, Tensor]) -> dict[str, float]:
+    """Shares of the batch with I = 1 and without a label."""
+    indicator = tensors["indicator"]
+    return {
+        "positive": float((indicator == 1).float().mean()),
+        "unlabelled": float((indicator == UNLABELLED).float().mean()),
+    }
+
+
+def draw_mask(batch: int, probability: float, generator: Generator) -> Tensor:
     """bool [B], True with the given probability."""
     return torch.rand(batch, generator=generator, device=generator.device) < probability

@@ -8,6 +8,7 @@ Keys of the resulting dict (V cameras in sorted order; legend in ramp/types.py):
   and for training:
     action          float32 [B, H, A]    normalised
     chunk_valid     bool    [B, H]
+    advantage       float32 [B]          nan where there is none
     indicator       int64   [B]          1, 0 or UNLABELLED
     remaining       float32 [B]          this episode's remaining time in [0, 1], the value's label
     fold            int64   [B]          0 or 1; value head k never learns from fold k
@@ -58,6 +59,7 @@ def to_tensors(batch: Batch, normalizer: Normalizer, *, failure_penalty: float =
     remaining = remaining_time(batch.step, batch.length, batch.max_steps, batch.success, failure_penalty)
     tensors["action"] = torch.from_numpy(normalizer.normalise_action(batch.action))
     tensors["chunk_valid"] = torch.from_numpy(np.ascontiguousarray(batch.chunk_valid, bool))
+    tensors["advantage"] = torch.from_numpy(np.array(batch.advantage, np.float32))
     tensors["indicator"] = torch.from_numpy(batch.indicator.astype(np.int64))
     tensors["remaining"] = torch.from_numpy(remaining)
     tensors["fold"] = torch.tensor([fold_of(episode) for episode in batch.episode_id], dtype=torch.int64)

@@ -14,10 +14,11 @@ from torch import Tensor
 from ramp.data.normalize import Normalizer
 from ramp.data.transforms import observation_tensors
 from ramp.errors import Invalid
-from ramp.models.manifest import load_normalizer, load_policy, load_world
+from ramp.models.manifest import load_normalizer, load_policy, load_told, load_world
+from ramp.models.vla.config import Told
 from ramp.models.vla.policy import VLAPolicy
 from ramp.models.world.model import WorldModel
-from ramp.types import Observation, StepSchema
+from ramp.types import UNLABELLED, Observation, StepSchema
 
 POSITIVE = 1
 
@@ -33,8 +34,10 @@ class AgentDecision:
 class Agent:
     """RAMP at inference: I = 1; the world model predicts in one step, the policy acts on what it says.
 
-    `efficient` hides the world-model tokens from the policy and skips the world model, for the highest rate; there is
-    no predicted remaining time then. Not thread-safe. One decision at a time is fastest with one torch thread.
+    `told` is what the policy was trained with: a RECAP policy sees no world-model tokens, a cloned one no indicator
+    either; the world model then serves the predicted remaining time alone. `efficient` hides the tokens from any policy
+    and skips the world model, for the highest rate; there is no predicted remaining time then. Not thread-safe. One
+    decision at a time is fastest with one torch thread.
     """
 
     def __init__(
@@ -45,11 +48,12 @@ class Agent:
         *,
         version: int = 0,
         efficient: bool = False,
+        told: Told | None = None,
     ) -> None:
         if policy.token_shape != world.token_shape:
             raise Invalid("world", f"tokens {world.token_shape}", f"the policy was trained on {policy.token_shape}")
         self.policy, self.world, self.normalizer = policy.eval(), world.eval(), normalizer
-        self.version, self.efficient = version, efficient
+        self.version, self.efficient, self.told = version, efficient, told or Told()
         self.schema = policy.schema
         self._low = np.asarray(self.schema.action_low, np.float32)
         self._high = np.asarray(self.schema.action_high, np.float32)
@@ -68,7 +72,8 @@ class Agent:
         """Rebuild from what a registry holds. Raises Invalid where weights, configs or schemas do not fit together."""
         policy = load_policy(policy_tensors, policy_manifest)
         world = load_world(world_tensors, world_manifest)
-        return cls(policy, world, load_normalizer(policy_manifest), version=version, efficient=efficient)
+        told, normalizer = load_told(policy_manifest), load_normalizer(policy_manifest)
+        return cls(policy, world, normalizer, version=version, efficient=efficient, told=told)
 
     def decide(self, observation: Observation, *, generator: torch.Generator) -> AgentDecision:
         """An action chunk with I = 1. Raises Invalid for an observation that does not match the schema."""
@@ -81,9 +86,9 @@ class Agent:
             check_observation(observation, self.schema)
         tensors = observation_tensors(observations, self.normalizer)
         prediction = None if self.efficient else self.world.predict(tensors, generator=generator)
-        tokens = None if prediction is None else prediction.tokens
+        tokens = prediction.tokens if prediction is not None and self.told.world else None
         remaining = [math.nan] * len(observations) if prediction is None else prediction.value.tolist()
-        indicator = torch.full((len(observations),), POSITIVE, dtype=torch.int64)
+        indicator = torch.full((len(observations),), POSITIVE if self.told.indicator else UNLABELLED)
         chunk = self.policy.act(tensors, tokens, indicator, generator=generator).numpy()
         chunk = np.clip(self.normalizer.denormalise_action(chunk), self._low, self._high)
         return [AgentDecision(chunk=c, remaining=v) for c, v in zip(chunk, remaining, strict=True)]

@@ -11,13 +11,13 @@ from torch import Tensor, nn
 
 from ramp.data.normalize import Normalizer
 from ramp.errors import Invalid
-from ramp.models.vla.config import PolicyConfig
+from ramp.models.vla.config import PolicyConfig, Told
 from ramp.models.vla.policy import VLAPolicy
 from ramp.models.world.config import WorldConfig
 from ramp.models.world.model import WorldModel
 from ramp.types import StepSchema
 
-C = TypeVar("C", PolicyConfig, WorldConfig)
+C = TypeVar("C", PolicyConfig, WorldConfig, Told)
 M = TypeVar("M", bound=nn.Module)
 
 
@@ -49,13 +49,14 @@ def world_manifest(model: WorldModel, normalizer: Normalizer) -> dict[str, Any]:
     }
 
 
-def policy_manifest(model: VLAPolicy, normalizer: Normalizer) -> dict[str, Any]:
-    """Plain JSON: config, schema, normalizer, token_shape."""
+def policy_manifest(model: VLAPolicy, normalizer: Normalizer, told: Told) -> dict[str, Any]:
+    """Plain JSON: config, schema, normalizer, token_shape, told."""
     return {
         "config": asdict(model.config),
         "schema": schema_dict(model.schema),
         "normalizer": normalizer.to_dict(),
         "token_shape": list(model.token_shape),
+        "told": asdict(told),
     }
 
 
@@ -70,6 +71,11 @@ def load_policy(tensors: Mapping[str, Tensor], manifest: Mapping[str, Any]) -> V
     config = _config(PolicyConfig, _need(manifest, "config"))
     count, width = _need(manifest, "token_shape")
     return load_weights(VLAPolicy(config, schema_from(_need(manifest, "schema")), (count, width)), tensors)
+
+
+def load_told(manifest: Mapping[str, Any]) -> Told:
+    """What the policy of a manifest must be told. Raises Invalid for fields that are missing or unknown."""
+    return _config(Told, _need(manifest, "told"))
 
 
 def load_normalizer(manifest: Mapping[str, Any]) -> Normalizer:

@@ -10,8 +10,12 @@ from dataclasses import dataclass, field
 
 from ramp.advantage.config import AdvantageConfig, BoundaryConfig
 from ramp.envs.config import EnvConfig
+from ramp.errors import Invalid
 from ramp.models.vla.config import PolicyConfig
 from ramp.models.world.config import WorldConfig
+
+METHODS = ("ramp", "recap", "awr", "bc")
+"""Objectives of the policy, each a page of ramp/algorithms."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +56,7 @@ class StagesConfig:
 class TrainingConfig:
     """Batches, optimisers and the rhythm of the joint stage."""
 
+    algorithm: str = "ramp"  # the policy's objective: ramp, recap, awr or bc
     policy_batch: int = 64
     world_batch: int = 48
     policy_lr: float = 1e-3
@@ -65,6 +70,10 @@ class TrainingConfig:
     world_every: int = 4  # joint stage: a world-model update every so many policy updates
     publish_every: int = 250  # joint stage: policy updates between published policies
     relabel_every: int = 500  # joint stage: policy updates between published world models (and so relabellings)
+
+    def __post_init__(self) -> None:
+        if self.algorithm not in METHODS:
+            raise Invalid("training.algorithm", self.algorithm, f"choose one of {', '.join(METHODS)}")
 
 
 @dataclass(frozen=True, kw_only=True)

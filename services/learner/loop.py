@@ -196,7 +196,7 @@ class Learner:
     def _publish_policy(self, *aliases: str) -> None:
         """Averaged weights, with the world model they were trained with. All workers go on when it is there."""
         models, engine = self._models, self._models.engine(POLICY_MODEL)
-        manifest = policy_manifest(models.policy, self._at.basis.normalizer) | self._origin(engine.updates)
+        manifest = policy_manifest(models.policy, self._at.basis.normalizer, models.told) | self._origin(engine.updates)
         number = self.progress.policy_version
         if rank() == 0:
             with self._says.spent("publish"):

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from ramp.algorithms import RampAlgorithm, TokenizerAlgorithm, WorldModelAlgorithm
+from ramp.algorithms import TokenizerAlgorithm, WorldModelAlgorithm, policy_algorithm
 from ramp.models.vla.policy import VLAPolicy
 from ramp.models.world.model import WorldModel
 from services.common import metrics
@@ -40,10 +40,12 @@ class Trainer:
         torch.manual_seed(settings.seed)
         self.world = WorldModel(settings.world, basis.schema).to(self.device)
         self.policy = VLAPolicy(settings.policy, basis.schema, self.world.token_shape).to(self.device)
+        objective = policy_algorithm(settings.training.algorithm, settings.advantage)
+        self.told = objective.told
         self._algorithms: dict[str, Any] = {
             TOKENIZER: TokenizerAlgorithm(),
             PREDICTOR: WorldModelAlgorithm(),
-            POLICY: RampAlgorithm(),
+            POLICY: objective,
         }
         self._engines: dict[str, Engine] = {}
         self._states = states
@@ -78,7 +80,7 @@ class Trainer:
         """
         engine = self.engine(name)
         tensors = {key: tensor.to(self.device) for key, tensor in sampled.tensors.items()}
-        if world is not None:
+        if world is not None and self.told.world:
             tensors["world_tokens"] = world.tokens(sampled.keys, tensors, self._generator("tokens", engine.updates))
         generator = self._generator(name, engine.updates)
         loss, report = engine.loss(self._algorithms[name], tensors, generator=generator)

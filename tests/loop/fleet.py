@@ -18,6 +18,7 @@ from ramp.data.normalize import Normalizer
 from ramp.envs import make_env, task_names
 from ramp.envs.counting import read_seed, read_step
 from ramp.models.manifest import policy_manifest, weights, world_manifest
+from ramp.models.vla.config import Told
 from ramp.models.vla.policy import VLAPolicy
 from ramp.models.world.model import WorldModel
 from ramp.types import Episode, Kind
@@ -47,7 +48,7 @@ def publish_random_policy(settings: Settings) -> int:
     normalizer = Normalizer.fit(random.random(shape[0]), random.uniform(-1, 1, shape[1]))
     registry = DirectoryRegistry(Path(settings.dir) / "registry")
     world_version = registry.publish(Kind.WORLD, weights(world), world_manifest(world, normalizer))
-    manifest = policy_manifest(policy, normalizer) | {"world_version": world_version}
+    manifest = policy_manifest(policy, normalizer, Told()) | {"world_version": world_version}
     version = registry.publish(Kind.POLICY, weights(policy), manifest)
     registry.alias(Kind.POLICY, "latest", version)
     return version

@@ -2,12 +2,12 @@
 
 from typing import TYPE_CHECKING
 
-from ramp.models.vla.config import PolicyConfig
+from ramp.models.vla.config import PolicyConfig, Told
 
 if TYPE_CHECKING:
     from ramp.models.vla.policy import VLAPolicy
 
-__all__ = ["PolicyConfig", "VLAPolicy"]
+__all__ = ["PolicyConfig", "Told", "VLAPolicy"]
 
 
 def __getattr__(name: str) -> object:

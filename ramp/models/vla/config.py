@@ -5,6 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Told:
+    """What a policy was told in training besides the observation, and must be told again wherever it acts."""
+
+    indicator: bool = True  # I: whether the action is better than expected
+    world: bool = True  # z: the world model's tokens
+
+
 @dataclass(frozen=True, kw_only=True)
 class PolicyConfig:
     """Flow-matching policy with action chunks, conditioned on world-model tokens and the indicator."""
@@ -19,3 +27,4 @@ class PolicyConfig:
     mask_world: float = 0.2  # probability of hiding the world-model tokens, drawn independently
     shift: int = 2  # pixels by which training frames are moved at random
     start_scale: float = 1.0  # of the noise that inference starts from; below 1 the chunk is closer to the mode
+    guidance: float = 1.0  # beta of classifier-free guidance towards I = 1 (RECAP: 1.5 to 2.5 is moderate); 1: none

@@ -82,11 +82,24 @@ class VLAPolicy(nn.Module):
         *,
         generator: torch.Generator,
     ) -> Tensor:
-        """A normalised action chunk [B, H, A]: Euler from noise to data in config.ode_steps."""
+        """A normalised action chunk [B, H, A]: Euler from noise to data in config.ode_steps.
+
+        With config.guidance beta other than 1 and a shown indicator, the velocity is f(.) + beta (f(I) - f(.)), f(.)
+        being the one with I hidden (classifier-free guidance, RECAP); the expert is then run twice.
+        """
         context = self.observe(tensors, world_tokens, indicator)
         shape = (len(indicator), self.config.chunk, self.schema.action_width)
         start = torch.randn(shape, generator=generator, device=context.condition.device) * self.config.start_scale
-        return integrate(lambda x, tau: self(x, tau, context), start, self.config.ode_steps)
+        beta = self.config.guidance
+        if beta == 1.0 or bool((indicator == UNLABELLED).all()):
+            return integrate(lambda x, tau: self(x, tau, context), start, self.config.ode_steps)
+        blind = self.observe(tensors, world_tokens, torch.full_like(indicator, UNLABELLED))
+
+        def guided(x: Tensor, tau: Tensor) -> Tensor:
+            without = self(x, tau, blind)
+            return without + beta * (self(x, tau, context) - without)
+
+        return integrate(guided, start, self.config.ode_steps)
 
     def _with_future(
         self, tokens: Tensor, visible: Tensor, world_tokens: Tensor, world_visible: Tensor | None

@@ -7,16 +7,12 @@ from dataclasses import replace
 import pytest
 import torch
 
-from ramp.algorithms import BehaviourCloningAlgorithm, RampAlgorithm
+from ramp.algorithms import RampAlgorithm
 from ramp.algorithms.ramp import draw_mask
 from ramp.errors import Invalid
 from ramp.models.vla import VLAPolicy
-from tests.unit.models.samples import POLICY, SCHEMA, generator, policy, tensors, world
-
-
-def items(size: int = 4, seed: int = 0) -> dict[str, torch.Tensor]:
-    chosen = tensors(size, seed=seed)
-    return chosen | {"world_tokens": torch.randn(size, *world().token_shape, generator=generator(seed))}
+from tests.unit.algorithms.items import items
+from tests.unit.models.samples import POLICY, SCHEMA, generator, policy, world
 
 
 def test_steps_that_are_not_valid_take_no_loss() -> None:
@@ -34,16 +30,6 @@ def test_a_batch_without_a_valid_step_has_no_loss_and_no_nan() -> None:
     batch["chunk_valid"][:] = False
     loss, _ = RampAlgorithm().loss(policy(), batch, generator=generator())
     assert float(loss.detach()) == 0.0
-
-
-def test_cloning_is_blind_to_the_indicator_and_ramp_is_not() -> None:
-    model, batch = policy(), items()
-    for algorithm, blind in ((BehaviourCloningAlgorithm(), True), (RampAlgorithm(), False)):
-        losses = [
-            float(algorithm.loss(model, batch | {"indicator": torch.full((4,), i)}, generator=generator(2))[0])
-            for i in (0, 1)
-        ]
-        assert (losses[0] == losses[1]) is blind
 
 
 @pytest.mark.parametrize("probability", [0.0, 0.2, 1.0])

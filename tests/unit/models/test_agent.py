@@ -13,12 +13,14 @@ import torch
 from ramp.errors import Invalid
 from ramp.models.agent import Agent
 from ramp.models.manifest import load_weights, policy_manifest, schema_dict, schema_from, weights, world_manifest
+from ramp.models.vla.config import Told
+from ramp.types import UNLABELLED
 from tests.unit.models.samples import POLICY, SCHEMA, generator, normalizer, observation, policy, world
 
 
 def agent(*, efficient: bool = False) -> Agent:
     p, w, n = policy(), world(), normalizer()
-    manifests = [json.loads(json.dumps(m)) for m in (policy_manifest(p, n), world_manifest(w, n))]
+    manifests = [json.loads(json.dumps(m)) for m in (policy_manifest(p, n, Told()), world_manifest(w, n))]
     return Agent.from_registry_parts(weights(p), manifests[0], weights(w), manifests[1], version=3, efficient=efficient)
 
 
@@ -92,10 +94,23 @@ def test_weights_that_do_not_fit_are_refused_by_name(spoil, said: str) -> None:
 
 def test_a_manifest_without_its_fields_or_with_unknown_settings_is_refused() -> None:
     p, w, n = policy(), world(), normalizer()
-    good = policy_manifest(p, n)
+    good = policy_manifest(p, n, Told())
     bad = {name: value for name, value in good.items() if name != "token_shape"}
     with pytest.raises(Invalid, match="no token_shape"):
         Agent.from_registry_parts(weights(p), bad, weights(w), world_manifest(w, n))
     bad = {**good, "config": {**good["config"], "depth": 3}}
     with pytest.raises(Invalid, match="depth"):
         Agent.from_registry_parts(weights(p), bad, weights(w), world_manifest(w, n))
+
+
+def test_a_policy_is_asked_as_it_was_trained() -> None:
+    """What its manifest says it is told decides, and the value is there all the same."""
+    p, w, n = policy(), world(), normalizer()
+    plain = policy_manifest(p, n, Told(indicator=False, world=False))
+    robot = Agent.from_registry_parts(weights(p), plain, weights(w), world_manifest(w, n))
+    asked: list[tuple[object, list[int]]] = []
+    act = robot.policy.act
+    robot.policy.act = lambda t, tokens, i, **k: asked.append((tokens, i.tolist())) or act(t, tokens, i, **k)  # type: ignore
+    decision = robot.decide(observation(), generator=generator(1))
+    assert asked == [(None, [UNLABELLED])]
+    assert 0.0 <= decision.remaining <= 1.0

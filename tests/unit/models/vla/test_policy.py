@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import Tensor
@@ -9,7 +11,7 @@ from torch import Tensor
 from ramp.errors import Invalid
 from ramp.models.vla import VLAPolicy
 from ramp.types import UNLABELLED
-from tests.unit.models.samples import POLICY, generator, policy, tensors
+from tests.unit.models.samples import POLICY, SCHEMA, generator, policy, tensors, world
 
 SIZE = 3
 
@@ -83,3 +85,16 @@ def test_tokens_of_another_world_model_are_refused() -> None:
     model = policy()
     with pytest.raises(Invalid, match="world_tokens"):
         model.act(tensors(SIZE), torch.zeros(SIZE, 1, 1), torch.ones(SIZE, dtype=torch.int64), generator=generator())
+
+
+def test_guidance_of_one_is_none_and_more_goes_further_the_same_way() -> None:
+    """Classifier-free guidance: the velocity leaves the one without I by beta times the difference that I makes."""
+    acted = {}
+    for beta in (0.0, 1.0, 2.0):
+        model = VLAPolicy(replace(POLICY, guidance=beta, ode_steps=1), SCHEMA, world().token_shape)
+        torch.manual_seed(1)
+        for parameter in model.parameters():
+            torch.nn.init.normal_(parameter, std=0.1)
+        acted[beta] = model.act(tensors(SIZE), None, torch.ones(SIZE, dtype=torch.int64), generator=generator())
+    torch.testing.assert_close(acted[2.0] - acted[1.0], acted[1.0] - acted[0.0])
+    assert float((acted[1.0] - acted[0.0]).abs().max()) > 1e-4

@@ -13,6 +13,7 @@ from ramp.data.normalize import Normalizer
 from ramp.envs import make_env
 from ramp.errors import Corrupt, Invalid, NotFound
 from ramp.models.manifest import policy_manifest, weights, world_manifest
+from ramp.models.vla.config import Told
 from ramp.models.vla.policy import VLAPolicy
 from ramp.models.world.model import WorldModel
 from ramp.recipes import RECIPES
@@ -30,7 +31,7 @@ def publish(registry: DirectoryRegistry, schema: StepSchema = ENV.schema, *, ali
     policy = VLAPolicy(RECIPE.policy, schema, world.token_shape)
     normalizer = Normalizer.fit(np.random.rand(50, schema.proprio_width), np.random.rand(50, schema.action_width))
     world_version = registry.publish(Kind.WORLD, weights(world), world_manifest(world, normalizer))
-    manifest = policy_manifest(policy, normalizer) | {"world_version": world_version}
+    manifest = policy_manifest(policy, normalizer, Told()) | {"world_version": world_version}
     version = registry.publish(Kind.POLICY, weights(policy), manifest)
     if alias:
         registry.alias(Kind.POLICY, "latest", version)
@@ -107,7 +108,7 @@ def test_a_policy_without_its_world_model_is_refused(registry: DirectoryRegistry
     world = WorldModel(RECIPE.world, ENV.schema)
     policy = VLAPolicy(RECIPE.policy, ENV.schema, world.token_shape)
     normalizer = Normalizer.fit(np.random.rand(50, ENV.schema.proprio_width), np.random.rand(50, 2))
-    version = registry.publish(Kind.POLICY, weights(policy), policy_manifest(policy, normalizer))
+    version = registry.publish(Kind.POLICY, weights(policy), policy_manifest(policy, normalizer, Told()))
 
     with pytest.raises(Invalid, match="world_version"):
         Agents(registry).get(version, ENV.schema)
