@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ramp.recipes.metaworld import counting, debug, metaworld
+from ramp.recipes.metaworld import counting, debug, metaworld, study
 from ramp.recipes.recipe import Recipe
 
-RECIPES: dict[str, Callable[[], Recipe]] = {"metaworld": metaworld, "debug": debug, "counting": counting}
+RECIPES: dict[str, Callable[[], Recipe]] = {
+    "metaworld": metaworld,
+    "debug": debug,
+    "counting": counting,
+    "study": study,
+}
 
 __all__ = ["RECIPES", "Recipe"]

@@ -30,6 +30,27 @@ def debug() -> Recipe:
     )
 
 
+def study() -> Recipe:
+    """The data of `ramp bench`: six tasks of rising difficulty, demonstrations, and what a policy cloned from them did
+    with a person beside it. It is never updated in between, so that no method's own data favour it."""
+    base = metaworld()
+    return replace(
+        base,
+        tasks=(
+            "drawer-open-v3",
+            "button-press-topdown-v3",
+            "window-open-v3",
+            "door-open-v3",
+            "reach-v3",
+            "hammer-v3",
+        ),
+        stages=replace(base.stages, joint_updates=800),
+        training=replace(base.training, algorithm="bc", publish_every=1_000_000, relabel_every=400),
+        sampling=replace(base.sampling, samples_per_insert=4.0),
+        evaluation=replace(base.evaluation, episodes_per_task=1, interim_every=1_000_000),
+    )
+
+
 def counting() -> Recipe:
     """The test world, where every number on the road can be foretold; seconds, tiny models."""
     return replace(

@@ -10,7 +10,7 @@ from typing import Annotated, ParamSpec
 import typer
 
 from ramp.errors import Invalid, NotFound, RampError
-from services.cli import doctor, evaluate, report, run, status
+from services.cli import bench, doctor, evaluate, report, run, status
 
 Words = ParamSpec("Words")
 WRONG_INPUT, FAILED, INTERRUPTED = 2, 1, 130
@@ -39,6 +39,7 @@ def ramp(
       ramp status            what the latest run does now
       ramp eval              success of its final policy on held-out starts
       ramp report            write its report.html again
+      ramp bench methods     cloning, AWR, RECAP and RAMP on the same data
     """
 
 
@@ -57,6 +58,9 @@ app.command("status")(verb(status.status))
 app.command("eval")(verb(evaluate.evaluate))
 app.command("report")(verb(report.report))
 app.command("doctor")(verb(doctor.doctor))
+benches = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The comparisons of the papers.")
+benches.command("methods")(verb(bench.methods))
+app.add_typer(benches, name="bench")
 
 
 def main(arguments: list[str] | None = None) -> None:

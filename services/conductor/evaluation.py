@@ -48,13 +48,14 @@ def evaluate(
     try:
         for event in fleet.start(with_learner=False):
             tell(f"{event.name} {event.what}")
-        yield from _drain(fleet.crew, list(reversed(todo)), tell)
+        yield from drain(fleet.crew, list(reversed(todo)), tell)
     finally:
         for event in (*fleet.stop_work(), *fleet.stop_services()):
             tell(f"{event.name} {event.what}")
 
 
-def _drain(crew: Crew, todo: list[Assignment], tell: Callable[[str], None]) -> Iterator[EpisodeSummary]:
+def drain(crew: Crew, todo: list[Assignment], tell: Callable[[str], None]) -> Iterator[EpisodeSummary]:
+    """The episodes of `todo`, from its end, as they come in; one that is lost is tried again."""
     while todo or crew.inflight:
         while todo and (member := crew.free()):
             crew.give(member, Dispatch(todo.pop(), "eval"))

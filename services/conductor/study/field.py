@@ -1,0 +1,101 @@
+"""Where the arms of a comparison are trained and tried: replay, Redis and actors over the directory of a finished run."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+from ramp.errors import RampError
+from ramp.types import EpisodeSummary, Outcome
+from services.common.settings import Settings, child_environment, load_settings, save
+from services.conductor.evaluation import assignments, drain, find_version
+from services.conductor.fleet import Fleet
+from services.conductor.rundir import RunDir
+
+Tell = Callable[[str], None]
+Trained = Callable[[int, float], None]  # update, loss
+START = "stage2"  # the alias of the policy that every arm starts from
+
+UNLIMITED = 1e15  # slack of a rate limiter that never holds anybody: nothing is inserted any more
+
+
+class Field:
+    """Use as a context. One at a time in a process, as Ray is one."""
+
+    def __init__(self, rundir: RunDir, tell: Tell) -> None:
+        self.rundir, self._tell = rundir, tell
+        self.settings = _without_limit(rundir)
+        self._fleet = Fleet(self.settings, rundir)
+        self.start = find_version(self._fleet.registry, START)
+
+    def __enter__(self) -> Field:
+        self.rundir.make()
+        try:
+            for event in self._fleet.start(with_learner=False):
+                self._tell(f"{event.name} {event.what}")
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for event in (*self._fleet.stop_work(), *self._fleet.stop_services()):
+            self._tell(f"{event.name} {event.what}")
+
+    def train(self, overrides: Sequence[str], tell: Trained) -> int:
+        """The version that a learner process publishes; see services/learner/offline.py. Raises RampError."""
+        command = [sys.executable, "-m", "services.learner.offline", "--settings", str(self.rundir.settings)]
+        command += ["--replay", self._fleet.replay_address, "--start", START, *overrides]
+        with (
+            self.rundir.log("offline").open("a", encoding="utf-8") as log,
+            subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, env=child_environment(), text=True) as child,
+        ):
+            try:
+                version = _listen(child, tell)
+            finally:
+                child.kill()
+        if version is None:
+            raise RampError(f"training failed ({' '.join(overrides)}): see {self.rundir.log('offline')}")
+        return version
+
+    def evaluate(self, version: int, episodes_per_task: int, first_seed: int) -> Iterator[EpisodeSummary]:
+        """As they come in. Raises Unavailable, Invalid, Corrupt."""
+        held_out = replace(self.settings.evaluation, first_seed=first_seed)
+        todo = assignments(replace(self.settings, evaluation=held_out), version, episodes_per_task)
+        return drain(self._fleet.crew, list(reversed(todo)), self._tell)
+
+
+def outcome(episode: EpisodeSummary) -> dict[str, Any]:
+    """What a table needs of an evaluated episode."""
+    return {
+        "task": episode.task,
+        "seed": episode.seed,
+        "success": episode.outcome == Outcome.SUCCESS,
+        "steps": episode.steps,
+        "seconds": episode.extra["robot_s"],
+    }
+
+
+def _listen(child: subprocess.Popen[str], tell: Trained) -> int | None:
+    assert child.stdout is not None
+    version: int | None = None
+    for line in child.stdout:
+        if not line.startswith("{"):  # DeepSpeed greets on standard output
+            continue
+        said = json.loads(line)
+        if "version" in said:
+            version = int(said["version"])
+        else:
+            tell(said["update"], said["loss"])
+    return version if child.wait() == 0 else None
+
+
+def _without_limit(rundir: RunDir) -> Settings:
+    settings = load_settings(rundir.settings)
+    free = replace(settings, dir=str(rundir.path), sampling=replace(settings.sampling, slack=UNLIMITED))
+    save(free, rundir.settings)
+    return free

@@ -1,0 +1,77 @@
+"""From cells to a table: success with intervals, time to success, successes per hour, and whether differences are real."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ramp.evaluation.paired import mcnemar
+from ramp.evaluation.success import wilson
+from services.conductor.study.cells import Cells
+from services.conductor.study.methods import cell
+from services.conductor.study.plan import START, Plan
+
+Row = dict[str, Any]
+Episodes = Sequence[dict[str, Any]]  # as study.field.outcome makes them
+
+
+def rows(plan: Plan, cells: Cells) -> list[Row]:
+    """One row per arm over all tasks and seeds, one per arm and task, one per pair of arms. Needs every cell."""
+    found = {arm: _episodes(plan, cells, arm) for arm in (START, *plan.methods)}
+    tasks = list(dict.fromkeys(each["task"] for each in found[START]))
+    table = [{"name": f"{arm}, all tasks"} | score(episodes) | _by_seed(episodes) for arm, episodes in found.items()]
+    for task in tasks:
+        for arm, episodes in found.items():
+            table.append({"name": f"{arm}, {task}"} | score([each for each in episodes if each["task"] == task]))
+    return table + _comparisons(plan, found)
+
+
+def score(episodes: Episodes) -> Row:
+    """Successes with a 95 % Wilson interval; seconds are the robot's own, failures included in the hours."""
+    won = [each for each in episodes if each["success"]]
+    low, high = wilson(len(won), len(episodes))
+    hours = sum(each["seconds"] for each in episodes) / 3600
+    return {
+        "success": f"{len(won)}/{len(episodes)} ({100 * low:.1f} to {100 * high:.1f} %)",
+        "seconds_to_success": round(sum(each["seconds"] for each in won) / len(won), 2) if won else "-",
+        "successes_per_hour": round(len(won) / hours) if hours else 0,
+    }
+
+
+def _by_seed(episodes: Episodes) -> Row:
+    seeds = sorted({each["run"] for each in episodes})
+    rates = [
+        sum(each["success"] for each in episodes if each["run"] == seed) / sum(each["run"] == seed for each in episodes)
+        for seed in seeds
+    ]
+    return {"by_seed": " ".join(f"{100 * rate:.1f} %" for rate in rates)}
+
+
+def _comparisons(plan: Plan, found: dict[str, list[dict[str, Any]]]) -> list[Row]:
+    """The last method of the plan's order of merit against each other one, on the same starts (McNemar)."""
+    best = "ramp" if "ramp" in plan.methods else plan.methods[-1]
+    table = []
+    for arm in (START, *plan.methods):
+        if arm == best:
+            continue
+        test = mcnemar(*({(e["run"], e["task"], e["seed"]): e["success"] for e in found[a]} for a in (best, arm)))
+        table.append(
+            {
+                "name": f"{best} against {arm}, same starts",
+                "difference": f"{100 * test.difference:+.1f} points",
+                f"only_{best}": test.first_only,
+                f"only_{arm}": test.second_only,
+                "p": float(f"{test.p_value:.2g}"),
+            }
+        )
+    return table
+
+
+def _episodes(plan: Plan, cells: Cells, arm: str) -> list[dict[str, Any]]:
+    found = []
+    for seed in plan.seeds:
+        measured = cells.get(cell(seed, arm))
+        if measured is None:
+            raise LookupError(f"{cell(seed, arm)} is not measured yet")
+        found += [each | {"run": seed} for each in measured["episodes"]]
+    return found

@@ -1,0 +1,136 @@
+"""One policy, trained on experience that already lies in replay: an arm of a comparison.
+
+    python -m services.learner.offline --settings S --replay HOST:PORT --start stage2 training.algorithm=awr
+
+Starts from a registered policy and the world model with the alias `final`, labels all episodes with that world model,
+makes `stages.policy_updates` updates and publishes one version. Speaks JSON, a line a second: {"update": 120, "of": 1500,
+"loss": 0.21}, and at the end {"version": 7}. A training that is killed has published nothing and begins anew.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ramp.errors import NotFound, RampError, Unavailable
+from ramp.models.manifest import load_weights, policy_manifest
+from ramp.types import Kind, SampleSpec
+from services.clients.registry import DirectoryRegistry
+from services.clients.replay import ReplayClient
+from services.common.settings import Settings, compose, replay_token
+from services.learner.batches import Mixture, convert, open_mixture, shares
+from services.learner.progress import Basis
+from services.learner.published import PublishedWorld
+from services.learner.relabel import Relabeller
+from services.learner.trainer import POLICY, Trainer
+
+LOG = logging.getLogger("services.learner")
+
+POLL_S = 60.0  # longest wait for one batch: nobody else uses this replay server
+SAY_S = 1.0
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """0 when the version is published, 1 with one line of what is wrong."""
+    options = _parse(arguments)
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    try:
+        settings = compose("", options.settings, options.overrides)
+        for said in train(settings, options.settings.resolve().parent, options.replay, options.start):
+            print(json.dumps(said), flush=True)
+    except RampError as error:
+        LOG.error("%s", error)
+        return 1
+    return 0
+
+
+def _parse(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m services.learner.offline", description=__doc__)
+    parser.add_argument("--settings", type=Path, required=True, help="the run's settings.yaml")
+    parser.add_argument("--replay", required=True, help="host:port of the replay service")
+    parser.add_argument("--start", default="stage2", help="alias or number of the policy to start from")
+    parser.add_argument("overrides", nargs="*", help="settings laid over the run's, a.b=c")
+    return parser.parse_args(arguments)
+
+
+def train(settings: Settings, run_dir: Path, replay_address: str, start: str) -> Iterator[dict[str, Any]]:
+    """What is said, as it happens. Raises RampError: an unknown start, no world model, a replay server that is away."""
+    torch.set_num_threads(settings.learner.threads)
+    registry, basis = DirectoryRegistry(run_dir / "registry"), _basis(run_dir)
+    with closing(ReplayClient(replay_address, name="offline", token=replay_token(settings))) as replay:
+        world = PublishedWorld.from_registry(registry, _version(registry, Kind.WORLD, "final"), torch.device("cpu"))
+        _label(replay, basis, world)
+        trainer = Trainer(settings, basis, {})
+        first = _version(registry, Kind.POLICY, start)
+        load_weights(trainer.policy, registry.load(Kind.POLICY, first)[0])
+        with _batches(settings, basis, replay) as batches:
+            yield from _updates(trainer, batches, world, settings.stages.policy_updates)
+    engine = trainer.engine(POLICY)
+    manifest = policy_manifest(trainer.policy, basis.normalizer, trainer.told) | {
+        "stage": "offline",
+        "algorithm": settings.training.algorithm,
+        "update": engine.updates,
+        "world_version": world.version,
+        "parent": first,
+    }
+    yield {"version": registry.publish(Kind.POLICY, engine.weights(averaged=True), manifest)}
+
+
+def _updates(trainer: Trainer, batches: Mixture, world: PublishedWorld, count: int) -> Iterator[dict[str, Any]]:
+    done, said = 0, 0.0
+    while done < count:
+        sampled = batches.poll(POLL_S)
+        if sampled is None:
+            raise Unavailable(f"no batch came within {POLL_S:g} s; does the replay service run?")
+        applied, report = trainer.update(POLICY, sampled, world)
+        done += int(applied)
+        if applied and (time.monotonic() - said > SAY_S or done == count):
+            said = time.monotonic()
+            yield {"update": done, "of": count, "loss": report["flow"]}
+
+
+def _label(replay: ReplayClient, basis: Basis, world: PublishedWorld) -> None:
+    """Every episode by this world model, unless that is done already."""
+    relabeller = Relabeller(replay, basis.normalizer)
+    relabeller.use(world)
+    try:
+        if not relabeller.finish():
+            raise Unavailable("the episodes could not be labelled: see the messages above")
+    finally:
+        relabeller.close()
+
+
+def _batches(settings: Settings, basis: Basis, replay: ReplayClient) -> Mixture:
+    training = settings.training
+    spec = SampleSpec(table="", batch_size=training.policy_batch, chunk=settings.policy.chunk, prioritized=True)
+    converter = partial(convert, normalizer=basis.normalizer, failure_penalty=settings.advantage.failure_penalty)
+    return open_mixture(replay, shares(training.policy_batch, training.online_share, 1), spec, converter)
+
+
+def _basis(run_dir: Path) -> Basis:
+    path = run_dir / "checkpoints" / "basis.json"
+    basis = Basis.read(path)
+    if basis is None:
+        raise NotFound(f"{path}: the run has not looked at its demonstrations; let it finish first")
+    return basis
+
+
+def _version(registry: DirectoryRegistry, kind: Kind, name: str) -> int:
+    number = int(name) if name.isdecimal() else registry.resolve(kind, name)
+    if number is None:
+        raise NotFound(f"no {kind.value} has the alias {name!r}; let the run finish first")
+    return number
+
+
+if __name__ == "__main__":
+    sys.exit(main())

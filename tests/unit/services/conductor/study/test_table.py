@@ -1,0 +1,62 @@
+"""From episodes to the rows that are printed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from services.conductor.study.cells import Cells
+from services.conductor.study.methods import cell
+from services.conductor.study.plan import Plan
+from services.conductor.study.table import rows, score
+
+PLAN = Plan(seeds=(0, 1), methods=("bc", "ramp"), episodes=2)
+
+
+def episodes(wins: int, count: int = 4) -> list[dict[str, Any]]:
+    """Two tasks in turn; the first `wins` of them succeed, after 0.5 s; the others take 2.5 s."""
+    return [
+        {"task": f"task-{i % 2}", "seed": i // 2, "success": i < wins, "steps": 40, "seconds": 0.5 if i < wins else 2.5}
+        for i in range(count)
+    ]
+
+
+@pytest.fixture
+def cells(tmp_path: Path) -> Cells:
+    found = Cells(tmp_path, PLAN.plain())
+    for seed in PLAN.seeds:
+        for arm, wins in (("start", 0), ("bc", 1), ("ramp", 4)):
+            found.put(cell(seed, arm), {"version": 1, "episodes": episodes(wins)})
+    return found
+
+
+def test_every_arm_has_a_row_over_all_and_one_per_task(cells: Cells) -> None:
+    names = [row["name"] for row in rows(PLAN, cells)]
+    assert names[:3] == ["start, all tasks", "bc, all tasks", "ramp, all tasks"]
+    assert {"bc, task-0", "ramp, task-1"} <= set(names)
+
+
+def test_successes_of_all_seeds_are_pooled_and_shown_apart(cells: Cells) -> None:
+    bc = next(row for row in rows(PLAN, cells) if row["name"] == "bc, all tasks")
+    assert bc["success"].startswith("2/8 (")
+    assert bc["by_seed"] == "25.0 % 25.0 %"
+    assert bc["seconds_to_success"] == 0.5
+    assert bc["successes_per_hour"] == round(2 / ((2 * 0.5 + 6 * 2.5) / 3600))
+
+
+def test_methods_are_compared_on_the_same_starts(cells: Cells) -> None:
+    found = {row["name"]: row for row in rows(PLAN, cells) if "p" in row}
+    against = found["ramp against bc, same starts"]
+    assert (against["difference"], against["only_ramp"], against["only_bc"]) == ("+75.0 points", 6, 0)
+    assert against["p"] == pytest.approx(2 * 0.5**6, rel=0.05)
+
+
+def test_without_a_success_there_is_no_time_to_it() -> None:
+    assert score(episodes(0))["seconds_to_success"] == "-"
+
+
+def test_a_missing_cell_is_not_passed_over(tmp_path: Path) -> None:
+    with pytest.raises(LookupError, match="seed-0/start"):
+        rows(PLAN, Cells(tmp_path, PLAN.plain()))
