@@ -3,8 +3,9 @@
     python -m services.learner.offline --settings S --replay HOST:PORT --start stage2 training.algorithm=awr
 
 Starts from a registered policy and the world model with the alias `final`, labels all episodes with that world model,
-makes `stages.policy_updates` updates and publishes one version. Speaks JSON, a line a second: {"update": 120, "of": 1500,
-"loss": 0.21}, and at the end {"version": 7}. A training that is killed has published nothing and begins anew.
+makes `stages.policy_updates` updates and publishes one version. Speaks JSON, a line a second:
+{"update": 120, "of": 1500, "loss": 0.21}, and at the end {"version": 7}. A training that is killed has published nothing
+and begins anew.
 """
 
 from __future__ import annotations

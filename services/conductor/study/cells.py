@@ -45,8 +45,5 @@ class Cells:
     def _compare(self, known: dict[str, Any], plan: dict[str, Any]) -> None:
         for name in sorted(set(known) | set(plan)):
             if known.get(name) != plan.get(name):
-                raise Conflict(
-                    f"plan.{name}",
-                    plan.get(name),
-                    f"{self._folder} holds results of {known.get(name)}; choose another --dir",
-                )
+                remedy = f"{self._folder} holds results of {known.get(name)}; choose another --dir"
+                raise Conflict(f"plan.{name}", plan.get(name), remedy)

@@ -1,4 +1,4 @@
-"""Where the arms of a comparison are trained and tried: replay, Redis and actors over the directory of a finished run."""
+"""Where the arms of a comparison are trained and tried: replay, Redis and actors over a finished run's directory."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Cloning, AWR, RECAP and RAMP from the same start, on the same data, for as many updates (PAPERS: Fig. 15 of RAMP).
 
-    per seed:  `ramp run study`  ->  data, world model, cloned policy  ->  each method: train, evaluate on held-out starts
+    per seed:  `ramp run study`  ->  data, world model, cloned policy  ->  each method: train, try on held-out starts
 
 Each seed's work runs in a process of its own, because Ray starts once in a process.
 """

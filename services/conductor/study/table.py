@@ -1,4 +1,4 @@
-"""From cells to a table: success with intervals, time to success, successes per hour, and whether differences are real."""
+"""From cells to a table: success with intervals, time to success, successes per hour, and tests of differences."""
 
 from __future__ import annotations
 
