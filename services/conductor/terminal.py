@@ -1,7 +1,7 @@
 """What a person sees while a run is running: a live picture on a terminal, plain lines everywhere else.
 
-Consumes: RunView values from the conductor's loop. Produces: text. Waits for: nothing. Never raises for a closed pipe
-of its own accord: a run must not end because nobody is looking.
+Consumes: RunView values from the conductor's loop. Produces: text. Waits for: nothing. A closed pipe or a terminal that
+has gone raises nothing: a run must not end because nobody is looking.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from time import monotonic
 from types import TracebackType
+from typing import IO, cast
 
 from rich.columns import Columns
 from rich.console import Console, Group, RenderableType
@@ -20,6 +21,7 @@ from rich.table import Table
 from rich.text import Text
 
 from services.conductor.journal import STAGES
+from services.conductor.screen import Screen
 from services.conductor.view import ActorView, LearnerView, ProcessView, RunView, Score, TableView, TaskView
 
 GAUGE_WIDTH = 16
@@ -36,7 +38,8 @@ class Terminal:
 
     def __init__(self, console: Console | None = None, *, every_s: float = 10.0) -> None:
         """`every_s`: seconds between plain lines where there is no terminal; messages are printed at once."""
-        self.console = console or Console(stderr=False)
+        self.console = console or Console()
+        self.console.file = cast(IO[str], Screen(self.console.file))
         self.every_s = every_s
         self._live: Live | None = None
         self._said: tuple[str, ...] = ()
@@ -48,7 +51,14 @@ class Terminal:
 
     def __enter__(self) -> Terminal:
         if self.is_live:
-            self._live = Live(console=self.console, auto_refresh=False, vertical_overflow="crop")
+            # What libraries print is not ours to show: it goes where standard output and error lead.
+            self._live = Live(
+                console=self.console,
+                auto_refresh=False,
+                vertical_overflow="crop",
+                redirect_stdout=False,
+                redirect_stderr=False,
+            )
             self._live.start()
         return self
 
@@ -63,17 +73,20 @@ class Terminal:
         """Draw the present state; cheap enough for a few times a second."""
         if self._live is not None:
             self._live.update(picture(view, height=self.console.height, width=self.console.width), refresh=True)
-            return
+        else:
+            self._lines(view)
+
+    def say(self, message: str) -> None:
+        """One line for good: above the picture, or among the plain lines."""
+        self.console.print(message, markup=False, highlight=False)
+
+    def _lines(self, view: RunView) -> None:
         for message in fresh(self._said, view.messages):
             self._print(f"[{clock(view.seconds)}] {message}")
         self._said = view.messages
         if monotonic() - self._last >= self.every_s:
             self._last = monotonic()
             self._print(line(view))
-
-    def say(self, message: str) -> None:
-        """One line for good: above the picture, or among the plain lines."""
-        (self._live.console if self._live else self.console).print(message, markup=False, highlight=False)
 
     def _print(self, text: str) -> None:
         self.console.print(text, markup=False, highlight=False, soft_wrap=True)

@@ -167,3 +167,41 @@ def test_what_libraries_print_goes_to_the_log_and_not_into_the_picture(
     print("after")
     assert capfd.readouterr().out == "ours\nafter\n"
     assert log.read_text() == "from C++\nan error from C++\n"
+
+
+def test_a_pipe_that_is_closed_meanwhile_does_not_fail_the_end_of_a_run(tmp_path: Path) -> None:
+    script = (
+        "import os; from pathlib import Path; from services.cli import run\n"
+        f"with run._own_screen(Path({str(tmp_path / 'log')!r})) as screen:\n"
+        "    os.read(0, 1); print('a line', file=screen)\n"
+        "run._last_words('the end')"
+    )
+    child = subprocess.Popen(
+        [sys.executable, "-c", script],
+        cwd=ROOT,
+        env=child_environment(PYTHONPATH=f"{ROOT}:{ROOT / 'proto'}"),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert child.stdout is not None
+    child.stdout.close()
+    child.stdout = None
+    assert child.communicate(b"go", timeout=60)[1] == b""
+    assert child.returncode == 0
+
+
+def test_a_run_that_fails_has_a_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from ramp.errors import Unavailable
+    from services.conductor import conductor
+
+    def fail(self: conductor.Conductor) -> str:
+        self._journal.write(journal.RunStarted(recipe="counting", settings={}, machine={}, commit=""))
+        raise Unavailable("replay can't be kept up")
+
+    monkeypatch.setattr(conductor.Conductor, "run", fail)
+    assert ramp("run", "counting", "--dir", str(tmp_path / "run")) == 1
+    assert "replay" in capsys.readouterr().err
+    assert (tmp_path / "run" / "report.html").exists()

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
+import os
+import sys
 from dataclasses import replace
 
 import pytest
@@ -133,6 +136,42 @@ def test_a_live_terminal_is_drawn_on_and_left_as_it_was() -> None:
     assert "hammer-v3" in file.getvalue()
     assert "stopping [in order]" in file.getvalue()
     assert file.getvalue().rstrip().endswith("\x1b[?25h")  # the cursor is shown again
+
+
+def test_what_libraries_print_does_not_get_into_the_picture(capsys: pytest.CaptureFixture[str]) -> None:
+    file = io.StringIO()
+    with Terminal(Console(file=file, force_terminal=True, width=140, height=50)) as terminal:
+        terminal.show(BUSY)
+        print("a warning", file=sys.stderr)
+        print("a notice")
+
+    assert "a warning" not in file.getvalue()
+    assert "a notice" not in file.getvalue()
+    assert capsys.readouterr() == ("a notice\n", "a warning\n")
+
+
+@pytest.mark.parametrize("live", [False, True])
+def test_a_run_goes_on_where_nobody_looks_any_more(live: bool) -> None:
+    reader, writer = os.pipe()
+    file = os.fdopen(writer, "w")
+    with Terminal(Console(file=file, force_terminal=live, width=140, height=50), every_s=0.0) as terminal:
+        terminal.show(BARE)
+        os.close(reader)
+        terminal.show(BUSY)
+        terminal.say("stopping")
+    with contextlib.suppress(BrokenPipeError):  # of what was not written
+        file.close()
+
+
+@pytest.mark.parametrize("live", [False, True])
+def test_a_run_goes_on_where_its_terminal_has_gone(live: bool) -> None:
+    class Gone(io.StringIO):
+        def flush(self) -> None:
+            raise OSError(5, "Input/output error")
+
+    with Terminal(Console(file=Gone(), force_terminal=live, width=140, height=50), every_s=0.0) as terminal:
+        terminal.show(BUSY)
+        terminal.say("stopping")
 
 
 @pytest.mark.parametrize(
