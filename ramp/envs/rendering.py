@@ -53,6 +53,7 @@ class Cameras:
             hide_meshes(model, UNSEEN)
         self._model, self._size = model, size
         self._poses = {name: pose(model, name) for name in names}
+        self._fovy = float(model.vis.global_.fovy)
         self._hulls = robot_hulls(model)
         self._screen: Offscreen | None = None
 
@@ -63,8 +64,8 @@ class Cameras:
         return {name: self._frame(self._screen, data, name) for name in self._poses}
 
     def _frame(self, screen: Offscreen, data: mujoco.MjData, name: str) -> np.ndarray:
-        if name in VIEWS:
-            self._model.vis.global_.fovy = VIEWS[name].fovy  # of all free cameras: a setting of the model
+        # Of all free cameras: a setting of the model, so each picture sets its own.
+        self._model.vis.global_.fovy = VIEWS[name].fovy if name in VIEWS else self._fovy
         screen.update(data, self._poses[name])
         self._simplify(screen.scene)
         picture = screen.draw()

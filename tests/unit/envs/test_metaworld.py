@@ -163,3 +163,11 @@ def test_an_environment_that_is_forgotten_spoils_no_other_ones_pictures() -> Non
     after = env.render()
     assert all((before[name] == after[name]).all() for name in before)
     env.close()
+
+
+def test_the_free_view_is_the_same_beside_a_close_one() -> None:
+    env = make_env("reach-v3", EnvConfig(cameras=("free", "front"), image_size=32))
+    env.reset(1)
+    first, second = env.render()["free"], env.render()["free"]
+    env.close()
+    assert (first == second).all()

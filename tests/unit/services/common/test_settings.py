@@ -23,6 +23,13 @@ def test_every_recipe_passes_its_own_checks_and_survives_a_file(name: str, tmp_p
     assert settings.recipe == name
 
 
+def test_the_settings_of_a_run_that_was_moved_say_where_it_is_now(tmp_path: Path) -> None:
+    (tmp_path / "new").mkdir()
+    save(compose("counting", None, [f"dir={tmp_path / 'old'}"]), tmp_path / "new" / "settings.yaml")
+
+    assert load_settings(tmp_path / "new" / "settings.yaml").dir == str(tmp_path / "new")
+
+
 def test_an_override_beats_the_file_and_the_file_beats_the_recipe(tmp_path: Path) -> None:
     file = tmp_path / "mine.yaml"
     file.write_text("training:\n  policy_lr: 1e-4\n  warmup: 7\ntakeover.hold: 20\n")
@@ -67,7 +74,7 @@ def test_text_is_read_as_a_person_wrote_it(text: str, key: str, value: object) -
         ("qqqq=1", "qqqq", "--show"),
         ("actors=2", "actors", "group; set one of actors.count"),
         ("actors.count", "actors.count", "key=value"),
-        ("recipe=debug", "recipe", "--recipe"),
+        ("recipe=debug", "recipe", "`ramp run debug`"),
         ("actors.count=abc", "actors.count", "needs int"),
         ("actors.count=1.5", "actors.count", "needs int"),
         ("actors.count=true", "actors.count", "needs int"),
