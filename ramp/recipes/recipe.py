@@ -13,6 +13,8 @@ from ramp.envs.config import EnvConfig
 from ramp.models.vla.config import PolicyConfig
 from ramp.models.world.config import WorldConfig
 
+SEED_BLOCK = 100_000  # training seeds that belong to one value of `seed`
+
 
 @dataclass(frozen=True, kw_only=True)
 class DemosConfig:

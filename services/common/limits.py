@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from ramp.envs import check_tasks
 from ramp.errors import Invalid
+from ramp.recipes.recipe import SEED_BLOCK
 
 if TYPE_CHECKING:
     from services.common.settings import Settings
@@ -79,7 +81,7 @@ def check_range(key: str, value: object) -> None:
 
 
 def check_rules(settings: Settings) -> None:
-    """Invalid where two settings contradict each other. (Task names are checked by ramp.envs.)"""
+    """Invalid where two settings contradict each other."""
     _check_tasks(settings)
     _check_horizons(settings)
     _check_widths(settings)
@@ -94,6 +96,7 @@ def _check_tasks(settings: Settings) -> None:
         raise Invalid("tasks", settings.tasks, "name each task once")
     if not settings.env.cameras:
         raise Invalid("env.cameras", "()", "name at least one camera")
+    check_tasks(settings.env, settings.tasks)
 
 
 def _check_horizons(settings: Settings) -> None:
@@ -120,8 +123,8 @@ def _check_rhythm(settings: Settings) -> None:
     if chunk > limit:
         raise Invalid("policy.chunk", chunk, f"stay at or below env.max_steps={limit}")
     first = settings.evaluation.first_seed
-    if first < 1000:
-        raise Invalid("evaluation.first_seed", first, "keep 1000 or more: training seeds lie below")
+    if first < SEED_BLOCK:
+        raise Invalid("evaluation.first_seed", first, f"keep {SEED_BLOCK} or more: training seeds lie below")
 
 
 def _check_limiter(settings: Settings) -> None:

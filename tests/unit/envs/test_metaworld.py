@@ -9,7 +9,7 @@ from ramp.envs import EnvConfig, make_env, make_expert
 from ramp.envs.expert import MetaWorldExpert
 from ramp.envs.instructions import INSTRUCTIONS
 from ramp.envs.metaworld import TASKS, MetaWorldEnv
-from ramp.envs.rendering import VIEWS
+from ramp.envs.views import SAWYER, VIEWS
 from ramp.errors import Invalid
 
 CONFIG = EnvConfig(image_size=64, max_steps=200)
@@ -171,3 +171,10 @@ def test_the_free_view_is_the_same_beside_a_close_one() -> None:
     first, second = env.render()["free"], env.render()["free"]
     env.close()
     assert (first == second).all()
+
+
+def test_the_cameras_of_the_model_are_the_ones_that_are_listed() -> None:
+    env = MetaWorldEnv("reach-v3", CONFIG)
+    model = env._sim.model
+    assert {model.camera(index).name for index in range(model.ncam)} == set(SAWYER)
+    env.close()

@@ -57,6 +57,7 @@ def test_help_loads_neither_torch_nor_ray() -> None:
         (["run", "countng"], "did you mean counting"),
         (["run", "counting", "stages.join_updates=3"], "did you mean stages.joint_updates"),
         (["run", "counting", "seed=two"], "seed"),
+        (["run", "tasks=hammer"], "did you mean hammer-v3"),
         (["run", "counting", "debug"], "give one recipe"),
         (["run", "counting", "--config", "/nowhere/at/all.yaml"], "does not exist"),
         (["run", "--resume", "--dir", "/nowhere/at/all"], "give the --dir of a run"),

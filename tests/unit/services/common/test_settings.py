@@ -91,10 +91,13 @@ def test_text_is_read_as_a_person_wrote_it(text: str, key: str, value: object) -
         ("policy.width=102", "policy.width", "policy.heads"),
         ("tasks=a,a", "tasks", "once"),
         ("tasks=", "tasks", "at least one"),
+        ("tasks=reach-v3,hammer", "tasks", "did you mean hammer-v3"),
+        ("env.cameras=frnt", "env.cameras", "did you mean front"),
+        ("env.suite=gymnasium", "env.suite", "scripted expert"),
         ("env.cameras=[]", "env.cameras", "at least one"),
         ("sampling.min_items=10000000", "sampling.min_items", "never reached"),
         ("sampling.slack=1", "sampling.slack", "must fit"),
-        ("evaluation.first_seed=5", "evaluation.first_seed", "training seeds"),
+        ("evaluation.first_seed=20000", "evaluation.first_seed", "training seeds"),
     ],
 )
 def test_a_wrong_key_or_value_is_refused_by_name_with_a_remedy(text: str, key: str, hint: str) -> None:
