@@ -56,6 +56,8 @@ def run(
     Ctrl-C stops in order and says how to go on. A run's directory holds its settings, data, weights, logs and report.
     """
     recipe, overrides = _split(words or [])
+    if resume and show:
+        raise Invalid("--show", "with --resume", "leave one out: a run's own settings stand in its settings.yaml")
     if resume:
         return _resume(dir_, recipe, config, overrides)
     from services.common.settings import compose

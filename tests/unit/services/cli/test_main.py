@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
+from dataclasses import asdict, fields
 from pathlib import Path
 
 import pytest
@@ -15,7 +17,10 @@ from services.cli.checks import Finding
 from services.common.settings import child_environment, compose, save
 from services.conductor import journal
 from services.conductor.journal import Journal
-from tests.loop.fleet import ROOT
+from services.conductor.report import Findings
+from services.conductor.view import RunView
+from tests.unit.services.conductor.test_terminal import BARE
+from tests.unit.sources import ROOT
 
 VERBS = ("run", "status", "eval", "report", "doctor")
 
@@ -61,6 +66,7 @@ def test_help_loads_neither_torch_nor_ray() -> None:
         (["run", "counting", "debug"], "give one recipe"),
         (["run", "counting", "--config", "/nowhere/at/all.yaml"], "does not exist"),
         (["run", "--resume", "--dir", "/nowhere/at/all"], "give the --dir of a run"),
+        (["run", "--resume", "--show"], "leave one out"),
         (["status", "--dir", "/nowhere/at/all"], "give the --dir of a run"),
         (["eval", "--dir", "/nowhere/at/all"], "give the --dir of a run"),
         (["report", "--dir", "/nowhere/at/all"], "give the --dir of a run"),
@@ -109,6 +115,30 @@ def test_a_finished_run_is_neither_overwritten_nor_resumed(finished: Path, capsy
     assert "add --resume" in capsys.readouterr().err
     assert ramp("run", "--resume", "--dir", str(finished)) == 0
     assert "is done" in capsys.readouterr().out
+
+
+def test_status_says_of_a_run_that_is_done_where_its_report_lies(
+    finished: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (finished / "status.json").write_text(json.dumps(asdict(BARE)))
+    assert ramp("status", "--dir", str(finished)) == 0
+    said = capsys.readouterr().out
+    assert str(finished / "report.html") in said
+    assert "--resume" not in said
+    with Journal(finished / "journal.jsonl") as file:
+        file.write(journal.RunStarted(recipe="counting", settings={}, machine={}, commit=""))
+    assert ramp("status", "--dir", str(finished)) == 0
+    assert "Go on with: ramp run --resume" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("verb", "schema"), [("report", Findings), ("status", RunView)])
+def test_what_the_help_texts_ask_of_the_json_is_there(
+    verb: str, schema: type, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ramp(verb, "--help")
+    asked = re.findall(r"\| jq \.(\w+)", capsys.readouterr().out)
+    assert asked
+    assert set(asked) <= {field.name for field in fields(schema)}
 
 
 def test_a_resumed_run_keeps_its_science(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
