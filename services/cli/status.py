@@ -36,7 +36,7 @@ def status(dir_: Dir = None, as_json: Json = False) -> int:
         print(json.dumps({"running": running, **state}))
         return 0
     console = Console()
-    console.print(picture(view_from(state), height=console.height, width=console.width))
+    console.print(picture(view_from(state), width=console.width))
     if not running:
         console.print(_ended(found), markup=False, highlight=False, soft_wrap=True)
     return 0

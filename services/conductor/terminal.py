@@ -7,6 +7,7 @@ has gone raises nothing: a run must not end because nobody is looking.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from statistics import fmean
 from time import monotonic
 from types import TracebackType
 from typing import IO, cast
@@ -16,16 +17,16 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.padding import Padding
 from rich.progress_bar import ProgressBar
-from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
+from services.conductor.fitted import Fitted, Part
 from services.conductor.journal import STAGES
 from services.conductor.screen import Screen
 from services.conductor.view import ActorView, LearnerView, ProcessView, RunView, Score, TableView, TaskView
 
 GAUGE_WIDTH = 16
-SHORT_MESSAGES = 4
+MESSAGES = 12  # at most, beneath the picture
 WIDE = 126  # columns that the whole table of tasks needs
 STATE_STYLE = {"up": "green", "starting": "yellow", "down": "bold red", "stopped": "dim"}
 
@@ -92,16 +93,21 @@ class Terminal:
         self.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
-def picture(view: RunView, *, height: int = 60, width: int = 120) -> RenderableType:
-    """The whole run as one picture; also what `ramp status` prints. `height`, `width`: lines and columns there are."""
-    parts: list[RenderableType] = [_head(view), _stages(view), Text(), _tasks(view.tasks, wide=width >= WIDE), Text()]
-    columns = [_section("replay", _tables(view.tables, up=view.replay_up)), _section("learner", _learner(view))]
-    parts += [Columns(columns, padding=(0, 4)), Text(), _section("actors", _actors(view)), Text()]
-    parts += [_labelled("waits", [Text(wait, "yellow") for wait in view.waits] or [Text("nothing waits", "dim")])]
-    parts += [_labelled("processes", [_processes(view)])]
-    room = max(SHORT_MESSAGES, height - 26 - len(view.tasks) - len(view.actors))
-    parts += [Rule(style="dim"), *(Text(message, "dim", no_wrap=True) for message in view.messages[-room:])]
-    return Padding(Group(*parts), (0, 1))
+def picture(view: RunView, *, height: int | None = None, width: int = 120) -> RenderableType:
+    """The whole run as one picture; also what `ramp status` prints. `width`: columns there are. `height`: lines there
+    are, where that is a bound: the most important parts are kept, and the newest messages that fit beneath."""
+    parts = [
+        Part(0, _head(view)),
+        Part(1, _stages(view, wide=width >= WIDE)),
+        Part(2, _waits(view)),
+        Part(3, _spaced(_tasks(view.tasks, wide=width >= WIDE))),
+        *_machinery(view, wide=width >= WIDE),
+        Part(5, _spaced(_actors(view))),
+        Part(8, _spaced(_processes(view))),
+        Part(9, Text()),
+    ]
+    rows = [Text(message, "dim", no_wrap=True, overflow="ellipsis") for message in view.messages[-MESSAGES:]]
+    return Padding(Fitted(parts, rows, height), (0, 1))
 
 
 def line(view: RunView) -> str:
@@ -112,6 +118,8 @@ def line(view: RunView) -> str:
     parts += [f"{task.task} {_best(task)}" for task in view.tasks if _score(task) is not None]
     parts += [f"{table.name} {table.episodes} episodes {_ratio(table)}" for table in view.tables]
     parts.append(f"actors {view.actor_steps_per_s:.0f} steps/s")
+    if ages := [task.policy_age for task in view.tasks if task.rollouts]:
+        parts.append(f"policy age {fmean(ages):.1f} v")
     if view.learner is not None:
         parts.append(f"learner {_updates(view.learner)} waiting {percent(view.learner.wait_share)}")
     return " | ".join([*parts, *view.waits])
@@ -192,7 +200,7 @@ def _bar(share: float, width: int | None = None) -> ProgressBar:
     return ProgressBar(total=1.0, completed=share, width=width, complete_style="cyan", finished_style="green")
 
 
-def _stages(view: RunView) -> RenderableType:
+def _stages(view: RunView, *, wide: bool) -> RenderableType:
     """The stages in order with the present one marked, its bar, and what is going on."""
     now = STAGES.index(view.stage) if view.stage in STAGES else 0
     names = Text()
@@ -203,7 +211,7 @@ def _stages(view: RunView) -> RenderableType:
     grid = Table.grid(padding=(0, 2))
     grid.add_row(
         names,
-        _bar(view.progress, width=24),
+        _bar(view.progress, width=24 if wide else 8),
         Text(percent(view.progress), "bold"),
         Text(view.activity, "cyan"),
     )
@@ -214,7 +222,7 @@ def _tasks(tasks: Sequence[TaskView], *, wide: bool) -> RenderableType:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     table.add_column("task", no_wrap=True)
     names = ("demos", "rollouts", "success", "by person", "stage 2", "interim", "final")
-    for name in names if wide else ("success", "stage 2", "final"):
+    for name in names if wide else ("age", "stage 2", "final"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("newest evaluation, 95 %", min_width=GAUGE_WIDTH, no_wrap=True)
     if wide:
@@ -228,15 +236,38 @@ def _task_cells(task: TaskView, *, wide: bool) -> list[RenderableType]:
     best = _score(task)
     bounds = gauge(best).append(f" {100 * best.low:.0f}-{100 * best.high:.0f} %") if best else Text()
     final = Text(_rate(task.final), "bold")
-    if not wide:
-        return [task.task, _rate(task.recent), _rate(task.stage2), final, bounds]
     person, age = (percent(task.human_share), f"{task.policy_age:.1f} v") if task.rollouts else ("", "")
+    if not wide:
+        return [task.task, age, _rate(task.stage2), final, bounds]
     counts: list[RenderableType] = [task.task, f"{task.demos}/{task.demos_wanted}", str(task.rollouts)]
     return [*counts, _rate(task.recent), person, _rate(task.stage2), _rate(task.interim), final, bounds, age]
 
 
 def _rate(score: Score | None) -> str:
     return f"{score.successes}/{score.trials}" if score and score.trials else "-"
+
+
+def _spaced(body: RenderableType) -> RenderableType:
+    return Group(Text(), body)
+
+
+def _waits(view: RunView) -> RenderableType:
+    """What an operator has to know at once: what stands still, and why."""
+    waits = [Text(wait, "yellow") for wait in view.waits] or [Text("nothing waits", "dim")]
+    lost = [_process(process).append(" ") for process in view.processes if process.state == "down"]
+    away = [name for name, up in (("redis", view.redis_up), ("replay", view.replay_up)) if not up]
+    silent = [Text(f"{name} does not answer", "bold red") for name in away]
+    return _spaced(_labelled("waits", [*silent, *lost, *waits]))
+
+
+def _machinery(view: RunView, *, wide: bool) -> list[Part]:
+    """Learner and replay, side by side where there is room."""
+    learner = _section("learner", _learner(view))
+    losses = [_losses(view.learner)] if view.learner and view.learner.losses else []
+    replay = _section("replay", _tables(view.tables, up=view.replay_up))
+    if wide:
+        return [Part(4, _spaced(Columns([replay, Group(learner, *losses)], padding=(0, 4))))]
+    return [Part(4, _spaced(learner)), *(Part(7, row) for row in losses), Part(6, _spaced(replay))]
 
 
 def _section(title: str, body: RenderableType) -> RenderableType:
@@ -265,16 +296,19 @@ def _learner(view: RunView) -> RenderableType:
         return Group(versions, Text("no report yet", "dim"))
     learner = view.learner
     waiting = Text(f"waiting for data {percent(learner.wait_share)}", "red" if learner.wait_share > 0.1 else "")
-    losses = "  ".join(f"{name} {value:.3g}" for name, value in learner.losses.items())
-    return Group(Text(_updates(learner) + "  ").append_text(waiting), Text(losses), versions)
+    return Group(Text(_updates(learner) + "  ").append_text(waiting), versions)
+
+
+def _losses(learner: LearnerView) -> Text:
+    return Text("  ".join(f"{name} {value:.3g}" for name, value in learner.losses.items()))
 
 
 def _actors(view: RunView) -> RenderableType:
     table = Table.grid(padding=(0, 3, 0, 0))
-    table.add_row(Text("together", "dim"), Text(f"{view.actor_steps_per_s:.0f} steps/s", "bold"))
     for actor in view.actors:
         table.add_row(actor.name, f"{actor.steps_per_s:.0f} steps/s", _doing(actor), f"{actor.episodes} episodes")
-    return table
+    together = Text.assemble(("actors", "bold"), f"  {view.actor_steps_per_s:.0f} steps/s together")
+    return Group(together, table) if view.actors else together
 
 
 def _doing(actor: ActorView) -> Text:
@@ -282,14 +316,12 @@ def _doing(actor: ActorView) -> Text:
     return text.append(f"  restarted {actor.restarts}x", "yellow") if actor.restarts else text
 
 
-def _processes(view: RunView) -> Text:
+def _processes(view: RunView) -> RenderableType:
     text = Text()
     for process in view.processes:
         text.append_text(_process(process))
-    for name, up in (("redis", view.redis_up), ("replay", view.replay_up)):
-        if not up:
-            text.append(f"{name} does not answer  ", "bold red")
-    return text.append(f"memory {size(view.memory_bytes)} (peak {size(view.peak_bytes)})", "dim")
+    text.append(f"memory {size(view.memory_bytes)} (peak {size(view.peak_bytes)})", "dim")
+    return _labelled("processes", [text])
 
 
 def _process(process: ProcessView) -> Text:

@@ -69,9 +69,9 @@ BUSY = replace(
 )
 
 
-def drawn(view: RunView, width: int = 140) -> str:
+def drawn(view: RunView, width: int = 140, height: int | None = None) -> str:
     console = Console(file=io.StringIO(), width=width, force_terminal=False)
-    console.print(picture(view, width=width))
+    console.print(picture(view, width=width, height=height))
     return console.file.getvalue()  # type: ignore[attr-defined]
 
 
@@ -105,6 +105,29 @@ def test_the_picture_says_what_an_operator_asks() -> None:
 @pytest.mark.parametrize("view", [BARE, BUSY], ids=["bare", "busy"])
 def test_the_picture_fits_every_width(view: RunView, width: int) -> None:
     assert max(len(row) for row in drawn(view, width).splitlines()) <= width
+
+
+@pytest.mark.parametrize(("width", "height"), [(80, 24), (100, 30), (120, 40), (140, 24)])
+def test_what_waits_what_is_lost_and_who_works_is_seen_on_an_ordinary_terminal(width: int, height: int) -> None:
+    view = replace(
+        BUSY,
+        tasks=tuple(replace(TASK, task=f"task-{number}") for number in range(5)),
+        tables=2 * BUSY.tables,
+        actors=2 * BUSY.actors,
+        messages=tuple(f"message {number}" for number in range(50)),
+    )
+    rows = drawn(view, width, height).splitlines()
+
+    assert len(rows) <= height
+    for part in ("actors wait for the rate limiter", "replay down", "task-4", "0.6 v", "1350/3000", "steps/s"):
+        assert part in "\n".join(rows)
+
+
+def test_where_there_is_no_bound_nothing_is_left_out() -> None:
+    text = drawn(replace(BUSY, messages=tuple(f"message {number}" for number in range(50))), 60)
+
+    for part in ("actors wait", "hammer-v3", "policy/flow", "online", "actor-1", "memory", "message 49"):
+        assert part in text
 
 
 def test_services_that_do_not_answer_are_named() -> None:
