@@ -14,6 +14,8 @@ from contextlib import contextmanager
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, start_http_server
 
+from ramp.errors import Unavailable
+
 REGISTRY = CollectorRegistry()
 ProcessCollector(registry=REGISTRY)
 
@@ -74,8 +76,14 @@ def progress(stage: str) -> None:
 
 
 def serve(port: int = 0, host: str = "127.0.0.1") -> int:
-    """Answer GET /metrics from a thread for the rest of this process; the port, chosen freely where 0 was given."""
-    server, _ = start_http_server(port, addr=host, registry=REGISTRY)
+    """Answer GET /metrics from a thread for the rest of this process; the port, chosen freely where 0 was given.
+
+    Raises Unavailable where it can't listen there.
+    """
+    try:
+        server, _ = start_http_server(port, addr=host, registry=REGISTRY)
+    except OSError as error:
+        raise Unavailable(f"metrics can't be served on {host}:{port}: {error}; choose another metrics.port") from error
     return int(server.server_port)
 
 
