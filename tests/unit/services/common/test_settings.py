@@ -146,6 +146,7 @@ def test_show_lists_every_setting_once_with_the_comment_behind_it() -> None:
     assert "one process each" in rows["actors.count"].doc
     assert rows["demos.noise"].doc.startswith("standard deviation")
     assert len(rows) > 60
+    assert [key for key, row in rows.items() if not row.doc] == []
 
 
 def test_what_show_prints_is_accepted_as_overrides() -> None:
