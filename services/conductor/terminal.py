@@ -22,6 +22,7 @@ from rich.text import Text
 
 from services.conductor.fitted import Fitted, Part
 from services.conductor.journal import STAGES
+from services.conductor.quantities import clock, percent, size
 from services.conductor.screen import Screen
 from services.conductor.view import ActorView, LearnerView, ProcessView, RunView, Score, TableView, TaskView
 
@@ -123,23 +124,6 @@ def line(view: RunView) -> str:
     if view.learner is not None:
         parts.append(f"learner {_updates(view.learner)} waiting {percent(view.learner.wait_share)}")
     return " | ".join([*parts, *view.waits])
-
-
-def clock(seconds: float | None) -> str:
-    """Minutes and seconds, with hours where there are any: 0:07, 12:31, 2:05:00; ? for None."""
-    if seconds is None:
-        return "?"
-    minutes, rest = divmod(max(0, round(seconds)), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
-
-
-def percent(share: float) -> str:
-    return f"{100 * share:.0f} %"
-
-
-def size(num_bytes: float) -> str:
-    return f"{num_bytes / 2**30:.1f} GiB" if num_bytes >= 2**30 else f"{num_bytes / 2**20:.0f} MiB"
 
 
 def gauge(score: Score, width: int = GAUGE_WIDTH) -> Text:

@@ -9,11 +9,9 @@ Works on a run that was interrupted or is still running: what is missing is said
 from __future__ import annotations
 
 import json
-import math
 from dataclasses import asdict
 from functools import cache, partial
 from pathlib import Path
-from typing import Any
 
 from ramp.errors import NotFound
 from ramp.types import Kind
@@ -40,7 +38,7 @@ def write_report(run_dir: Path) -> Path:
     aliases = {(kind.value, name): number for kind in Kind for name, number in registry.aliases(kind).items()}
     findings = gather(events, str(run_dir), lambda episode_id: look(episode_id) is not None, aliases)
     films = {trace.episode_id: look(trace.episode_id) for trace in findings.traces}
-    _write(run_dir / "report.json", json.dumps(_plain(asdict(findings)), indent=1, allow_nan=False))
+    _write(run_dir / "report.json", json.dumps(journal.plain(asdict(findings)), indent=1, allow_nan=False))
     _write(run_dir / "report.html", page(findings, films))
     return run_dir / "report.html"
 
@@ -50,12 +48,3 @@ def _write(path: Path, text: str) -> None:
     partial = path.with_name(path.name + ".partial")
     partial.write_text(text, encoding="utf-8")
     partial.replace(path)
-
-
-def _plain(value: Any) -> Any:
-    """JSON has no NaN: what is not a finite number becomes null."""
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
-    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value

@@ -11,7 +11,8 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from services.conductor.terminal import Terminal, clock, fresh, gauge, line, picture
+from services.conductor.quantities import clock
+from services.conductor.terminal import Terminal, fresh, gauge, line, picture
 from services.conductor.view import ActorView, LearnerView, ProcessView, RunView, Score, TableView, TaskView
 
 BARE = RunView(
