@@ -46,6 +46,7 @@ class Ledger:
     versions: dict[str, list[journal.Version]] = field(default_factory=lambda: {kind.value: [] for kind in Kind})
     learner: journal.Learner | None = None
     peak_bytes: int = 0
+    starts: int = 0
     finished: bool = False
 
     def newest(self, kind: Kind) -> int:
@@ -82,7 +83,7 @@ def apply(ledger: Ledger, event: journal.Event) -> None:
         case journal.Usage():
             ledger.peak_bytes = max(ledger.peak_bytes, event.peak_bytes)
         case journal.RunStarted():
-            ledger.finished = False
+            ledger.starts, ledger.finished = ledger.starts + 1, False
         case journal.RunFinished():
             ledger.finished = event.reason == "done"
 
