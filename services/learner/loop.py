@@ -95,6 +95,7 @@ class Learner:
         """Stage 1 on the demonstrations, uniformly."""
         first, last = self._settings.stages.tokenizer_updates, total(WORLD, self._settings)
         if self.progress.update <= first:
+            self._models.engine(TOKENIZER)  # takes up its state, also where a checkpoint followed its last update
             with self._batches(self._settings.training.world_batch, online=0.0) as frames:
                 if not self._updates(first, lambda: self._update(TOKENIZER, frames)):
                     return

@@ -132,6 +132,46 @@ def test_a_death_at_any_update_is_survived_and_nothing_is_published_twice(
     replay.close()
 
 
+def test_a_checkpoint_after_the_tokenizer_s_last_update_brings_the_tokenizer_back(
+    settings: Settings, replay: NearReplay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The checkpoint holds the tokenizer alone, the predictor's engine is made later. Die before the next one."""
+    real, calls = Trainer.update, []
+
+    def dying(self, name, sampled, world=None):
+        calls.append(name)
+        if len(calls) == settings.stages.tokenizer_updates + 2:
+            raise Killed
+        return real(self, name, sampled, world)
+
+    monkeypatch.setattr(Trainer, "update", dying)
+    with pytest.raises(Killed):
+        Learner(context(settings, replay)).run()
+    learner = Learner(context(settings, replay))
+    learner.run()
+
+    assert settings.stages.tokenizer_updates == settings.learner.checkpoint_every
+    assert registry(settings).load(Kind.WORLD, 1)[0]["tokenizer.mean"].abs().sum() > 0.0
+
+
+def test_a_predictor_that_stays_bad_is_noticed_between_good_policy_updates(
+    settings: Settings, replay: NearReplay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, bad = Trainer.update, []
+
+    def poisoned(self, name, sampled, world=None):
+        if name == "predictor" and self._settings.stages.world_updates <= self.engine(name).updates and len(bad) < 3:
+            bad.append(name)
+            sampled.tensors["proprio"].fill_(float("nan"))
+        return real(self, name, sampled, world)
+
+    monkeypatch.setattr(Trainer, "update", poisoned)
+    learner = Learner(context(settings, replay))
+    learner.run()
+
+    assert learner._rewinds == 1
+
+
 def test_a_done_run_does_nothing_more(settings: Settings, replay: NearReplay) -> None:
     Learner(context(settings, replay)).run()
     before = registry(settings).versions(Kind.POLICY)
