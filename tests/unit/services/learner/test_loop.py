@@ -86,6 +86,21 @@ def test_everything_is_labelled_by_the_published_world_model(settings: Settings,
     assert all(table.labelled == 1.0 for table in replay.info().tables)
 
 
+def test_demonstrations_are_complete_when_each_task_has_its_own(tmp_path: Path) -> None:
+    """A surplus of one task does not make up for another."""
+    settings = counting_settings(tmp_path)
+    replay, each = NearReplay(tmp_path / "replay", settings), settings.demos.episodes_per_task
+    for seed in range(each + 1):
+        replay.add(settings, "count-up", seed, "demos")
+    for seed in range(each - 1):
+        replay.add(settings, "count-down", seed, "demos")
+    learner = Learner(context(settings, replay))
+    assert not learner._read_demonstrations()
+    replay.add(settings, "count-down", each, "demos")
+    assert learner._read_demonstrations()
+    replay.close()
+
+
 def test_a_late_episode_is_labelled_too_while_the_training_goes_on(tmp_path: Path) -> None:
     settings = counting_settings(tmp_path, "stages.joint_updates=400", "training.relabel_every=1000")
     replay, late = filled_replay(settings), []
