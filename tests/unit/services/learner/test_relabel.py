@@ -1,4 +1,4 @@
-"""Relabelling: whole generations, late episodes, the head that never saw the episode, broken servers."""
+"""Relabelling: whole generations, late episodes, the right one of two outputs, broken servers."""
 
 from __future__ import annotations
 
@@ -192,7 +192,7 @@ def test_labelling_lasts_no_longer_than_it_is_told_and_goes_on_from_there(
     relabeller.close()
 
 
-def test_labels_come_from_the_head_that_never_learned_from_the_episode(
+def test_labels_come_from_the_output_that_took_no_loss_from_the_episode(
     settings: Settings, replay: NearReplay, normalizer: Normalizer
 ) -> None:
     model = world(settings, replay, 1)
