@@ -244,8 +244,8 @@ class Learner:
         }
 
     def _label_everything(self) -> None:
-        """Before stage 2 begins, every demonstration has its indicator. Other workers wait, and hear from worker 0 every
-        LABEL_S, however long it takes. What a stop leaves undone is done in slices after the resume."""
+        """Before stage 2 begins, every demonstration has its indicator. Other workers wait, and hear from worker 0
+        every LABEL_S, however long it takes. What a stop leaves undone is done in slices after the resume."""
         while not from_first(int(self._has_labelled())):
             self._says.tell(self.progress)
 
