@@ -131,8 +131,7 @@ class Engine:
 
     def _check(self, state: Mapping[str, Tensor]) -> None:
         """Invalid where a tensor is missing or of another shape."""
-        kept = ("ema",) if self._averaged else ()
-        kept += MOMENTS if int(state["updates"]) else ()
+        kept = [*(["ema"] if self._averaged else []), *(MOMENTS if int(state["updates"]) else [])]
         wanted = {f"model.{name}": tensor.shape for name, tensor in self.model.state_dict().items()}
         wanted |= {f"{key}.{name}": p.shape for key in kept for name, p in self._trained.items()}
         for name, shape in wanted.items():
