@@ -5,13 +5,14 @@ An item is a step with a frame. N steps, M items, E episodes, C cameras of the w
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from ramp.advantage.interventions import boundaries
+from ramp.advantage.interventions import segment_ends
 from ramp.errors import Invalid, NotFound
 from ramp.replay.growing import Growing
 from ramp.replay.info import TableInfo
@@ -118,9 +119,9 @@ class Table:
             self._insert_steps(steps, begin, first)
             self._insert_items(steps, places, begin)
             known, version = labels
-            self._append_labels(known or unlabelled(len(steps.frame_row)), version if known else 0)
-            human = steps.source[steps.frame_row] == Source.HUMAN
-            self._tree.append(np.where(human, self._config.human_priority, 1.0))
+            source = steps.source[steps.frame_row]
+            self._append_labels(known or unlabelled(source), version if known else 0)
+            self._tree.append(np.where(source == Source.HUMAN, self._config.human_priority, 1.0))
         self.limiter.inserted(len(steps.frame_row))
 
     def _insert_episode(self, header: EpisodeHeader, outcome: Outcome, length: int, begin: int, first: int) -> None:
@@ -162,13 +163,15 @@ class Table:
     def relabel(self, labels: Mapping[str, Labels], version: int) -> None:
         """Switch every item to a new generation at once; episodes that it does not name lose their labels."""
         with self._lock:
-            counts = np.diff(np.append(self._episode_columns["first_item"].view, len(self._item_columns["row"])))
+            rows = self._item_columns["row"].view
+            edges = itertools.pairwise(np.append(self._episode_columns["first_item"].view, len(rows)).tolist())
             for name in ("value", "advantage", "indicator", "annotation_version"):
                 column = self._item_columns[name]
                 self._item_columns[name] = Growing(column.view.dtype)
-            for episode_id, count in zip(self._episodes.ids, counts.tolist(), strict=True):
+            for episode_id, (first, last) in zip(self._episodes.ids, edges, strict=True):
                 known = labels.get(episode_id)
-                self._append_labels(known or unlabelled(count), version if known else 0)
+                source = self._step_columns["source"].view[rows[first:last]]
+                self._append_labels(known or unlabelled(source), version if known else 0)
 
     def update_priorities(self, episode_ids: Sequence[str], steps: Sequence[int], priorities: np.ndarray) -> int:
         """Set priorities of items; how many. Raises NotFound for an item that the table does not hold, Invalid."""
@@ -314,13 +317,6 @@ class _View:
     items: Mapping[str, np.ndarray]
     steps: Mapping[str, np.ndarray]
     episodes: Mapping[str, np.ndarray]
-
-
-def segment_ends(source: np.ndarray) -> np.ndarray:
-    """int64 [T]: for each step, the first later step at which someone else acts, or T."""
-    changes = boundaries(source)
-    ends = np.append(changes, len(source))
-    return ends[np.searchsorted(changes, np.arange(len(source)), side="right")]
 
 
 def _chunks(

@@ -33,7 +33,6 @@ RANGES: Mapping[str, tuple[float, float]] = {
     "policy.mask_indicator": (0, 1),
     "policy.mask_world": (0, 1),
     "advantage.n_steps": (1, INFINITE),
-    "advantage.gamma": (0, 1),
     "advantage.demo_positive": (0, 1),
     "advantage.rollout_positive": (0, 1),
     "demos.episodes_per_task": (1, INFINITE),

@@ -252,6 +252,22 @@ def test_labels_follow_the_values_and_extend_within_one_version(tmp_path: Path) 
     shard.close()
 
 
+def test_a_correction_counts_as_good_before_any_annotation_and_where_one_leaves_it_out(tmp_path: Path) -> None:
+    shard = Shard(tmp_path, ShardConfig())
+    steps = make_steps(0, 16)
+    steps.source[8:12] = Source.HUMAN
+    for name in ("e0", "e1"):
+        writer = LocalReplay(shard).open(make_header(name))
+        writer.append(steps)
+        writer.end(Outcome.SUCCESS)
+    for left_out in (("e0", "e1"), ("e1",)):
+        batch = draw(shard)
+        chosen = np.isin(batch.episode_id, left_out)
+        assert (batch.indicator[chosen] == np.where(batch.step[chosen] == 8, 1, -1)).all()
+        shard.annotate(1, {"e0": (frame_steps(16), np.zeros(4, np.float32))}, extends=False)
+    shard.close()
+
+
 def test_an_annotation_that_does_not_fit_leaves_no_trace(tmp_path: Path) -> None:
     shard = Shard(tmp_path, ShardConfig())
     store_episode(LocalReplay(shard))

@@ -128,6 +128,16 @@ def test_a_state_of_another_model_is_refused() -> None:
         engine.load(state)
 
 
+@pytest.mark.parametrize("name", ["model.2.weight", "ema.0.weight", "exp_avg.2.bias", "exp_avg_sq.0.weight"])
+def test_a_state_of_another_model_is_refused_by_name(name: str) -> None:
+    engine = Engine(build(), PLAN)
+    train(engine, 0, 1)
+    state = engine.state()
+    for other in ({k: v for k, v in state.items() if k != name}, state | {name: torch.zeros(5, 5)}):
+        with pytest.raises(Invalid, match=name):
+            Engine(build(), PLAN).load(other)
+
+
 def test_zero_stage_3_is_refused() -> None:
     with pytest.raises(Invalid, match="zero_stage"):
         Engine(build(), Plan(**{**vars(PLAN), "zero_stage": 3}))
