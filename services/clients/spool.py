@@ -27,7 +27,7 @@ KEEP_REFUSED = 16  # files of refused episodes, for whoever looks into it
 
 
 class Parcel:
-    """The frames of one episode. Frames are added by the producer and read by the sender."""
+    """The frames of one episode. Frames are added by the producer, read and disposed of by the sender."""
 
     def __init__(self, episode_id: str, path: Path | None = None) -> None:
         """A `path` makes it a file, which must not exist yet. Raises OSError."""
@@ -36,7 +36,10 @@ class Parcel:
         self._places: list[tuple[int, int]] = []  # offset of the bytes, length
         self._fd = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o640) if path else -1
         self._last = -1  # number of the last frame, once that is known
+        self._lock = threading.Lock()  # between adding and disposing
+        self._gone = False
         self.size = 0
+        self.offered = 0  # frames that some connection of this process has sent
 
     @property
     def closed(self) -> bool:
@@ -63,7 +66,15 @@ class Parcel:
         return len(self._memory) or len(self._places)
 
     def add(self, frame: bytes, *, last: bool = False) -> None:
-        """Raises Full where the disk has no room; then nothing of the frame is left."""
+        """Raises Full where the disk has no room; then nothing of the frame is left.
+
+        Nothing is added to a parcel that was refused or acknowledged meanwhile.
+        """
+        with self._lock:
+            if not self._gone:
+                self._add(frame, last)
+
+    def _add(self, frame: bytes, last: bool) -> None:
         place = self._write(frame, last) if self._fd >= 0 else 0
         self.size += len(frame) + HEAD.size
         if last:
@@ -99,20 +110,25 @@ class Parcel:
 
     def discard(self) -> None:
         """Acknowledged: nothing of it is needed any more."""
-        if self._fd >= 0:
-            os.close(self._fd)
+        self._release()
         if self._path:
             self._path.unlink(missing_ok=True)
 
     def set_aside(self) -> None:
         """Refused: keep the file under another name, and only the newest few of such files."""
-        if self._fd >= 0:
-            os.close(self._fd)
+        self._release()
         if self._path:
             with contextlib.suppress(FileNotFoundError):
                 self._path.rename(self._path.with_suffix(".refused"))
             for old in sorted(self._path.parent.glob("*.refused"))[:-KEEP_REFUSED]:
                 old.unlink(missing_ok=True)
+
+    def _release(self) -> None:
+        with self._lock:
+            self._gone = True
+            if self._fd >= 0:
+                os.close(self._fd)
+            self._fd = -1
 
 
 class Spool:
@@ -120,7 +136,7 @@ class Spool:
 
     def __init__(self, directory: Path | None, max_bytes: int) -> None:
         """Without a directory everything stays in memory and dies with the process."""
-        self._directory, self._max_bytes = directory, max_bytes
+        self._directory, self.max_bytes = directory, max_bytes
         self._lock = threading.Lock()
         self._guard = -1
         self._number = 0
@@ -158,7 +174,7 @@ class Spool:
             return sum(parcel.size for parcel in self.parcels)
 
     def room_for(self, count: int) -> bool:
-        return self.size + count <= self._max_bytes
+        return self.size + count <= self.max_bytes
 
     def close(self) -> None:
         """Leave what waits to whoever opens the directory next."""
