@@ -228,6 +228,6 @@ class Sender:
 
     def _withdraw(self, episode_id: str, opening: bytes) -> None:
         """Abort at the server what it knows of a refused episode."""
-        apology = self._spool.open(episode_id, durable=False)
+        apology = self._spool.open(episode_id, kept=False)
         apology.add(opening)
         apology.add(codec.abort_request(episode_id).SerializeToString(), last=True)

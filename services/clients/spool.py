@@ -17,6 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ramp.errors import Full
+from ramp.replay import durable
 from ramp.replay.ownership import own
 
 logger = logging.getLogger(__name__)
@@ -142,7 +143,7 @@ class Spool:
         self._number = 0
         self.parcels: list[Parcel] = []
         if directory:
-            directory.mkdir(parents=True, exist_ok=True)
+            durable.make_directory(directory)
             self._guard = own(directory)
             self._load(directory)
 
@@ -155,13 +156,15 @@ class Spool:
             else:
                 parcel.discard()
 
-    def open(self, episode_id: str, *, durable: bool = True) -> Parcel:
-        """A new parcel behind the others; in memory only where it need not be `durable`. Raises Full."""
+    def open(self, episode_id: str, *, kept: bool = True) -> Parcel:
+        """A new parcel behind the others; in memory only where it need not be `kept` on disk. Raises Full."""
         with self._lock:
             self._number += 1
-            name = f"{self._number:08d}-{episode_id}.spool"
+            directory = self._directory if kept else None
             try:
-                parcel = Parcel(episode_id, self._directory / name if self._directory and durable else None)
+                parcel = Parcel(episode_id, directory / f"{self._number:08d}-{episode_id}.spool" if directory else None)
+                if directory:
+                    durable.sync(directory)
             except OSError as error:
                 raise Full(f"the spool cannot be written: {error}") from error
             self.parcels.append(parcel)
