@@ -25,6 +25,8 @@ from ramp.types import Batch, EpisodeHeader, Outcome, SampleSpec, Source, StepBa
 MAX_BATCH = 65536
 MAX_CHUNK = 4096
 MAX_HORIZONS = 64
+MAX_BATCH_BYTES = 448 * 2**20  # of one batch in memory, and so of one message
+CHUNK_BYTES = 17  # to find one step of a chunk: two indices of 8 bytes and whether it is valid
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -212,6 +214,18 @@ class Table:
                 "horizons", horizons[:MAX_HORIZONS], f"name at most {MAX_HORIZONS} numbers of steps ahead, above 0"
             )
         self.limiter.check_batch(spec.batch_size)
+        self._check_size(spec)
+
+    def _check_size(self, spec: SampleSpec) -> None:
+        """Raises Invalid for more than MAX_BATCH_BYTES; an empty table does not know yet."""
+        if self.schema is None:
+            return
+        pixels = sum(int(np.prod(shape)) for shape in self.schema.cameras.values())
+        frames = (1 + len(spec.horizons)) * (pixels + 4 * self.schema.proprio_width)
+        size = spec.batch_size * (frames + spec.chunk * (4 * self.schema.action_width + CHUNK_BYTES))
+        if size > MAX_BATCH_BYTES:
+            remedy = f"stay below {MAX_BATCH_BYTES} bytes: a smaller batch, a shorter chunk or fewer horizons"
+            raise Invalid("batch_size", f"{spec.batch_size} ({size} bytes)", remedy)
 
     def sample(
         self, spec: SampleSpec, generator: np.random.Generator, timeout: float | None = None
@@ -219,6 +233,7 @@ class Table:
         """A batch, and the seconds it had to wait. Raises Invalid, Timeout, Unavailable (closing), Corrupt."""
         self.check(spec)
         waited = self.limiter.await_sample(spec.batch_size, timeout)
+        self._check_size(spec)  # again: the table may have been empty
         with self._lock:
             items, probability = self._draw(spec, generator)
             view = _View(

@@ -61,6 +61,7 @@ def shard_config(settings: Settings) -> ShardConfig:
             slack=sampling.slack,
             human_priority=sampling.human_priority,
         ),
+        tasks=settings.tasks,
         advantage=settings.advantage,
         limits=Limits(max_message_bytes=settings.replay.max_message_mib * 2**20),
         segment_bytes=settings.replay.segment_mib * 2**20,
@@ -78,7 +79,8 @@ def _serve(options: argparse.Namespace) -> int:
     host = options.host or settings.replay.host
     port = _start(server, host, settings.replay.port if options.port is None else options.port, options.dir / "address")
     if options.metrics_port is not None:
-        logger.info("metrics at http://127.0.0.1:%d/metrics", metrics.serve(options.metrics_port))
+        served = metrics.serve(options.metrics_port, settings.metrics.host)
+        logger.info("metrics at http://%s:%d/metrics", settings.metrics.host, served)
     watch.start()
     print(f"{host}:{port}", flush=True)
     while not stop.wait(SIGNAL_POLL_S):
