@@ -17,7 +17,7 @@ class ReplayProcess:
     def __init__(self, folder: Path, *overrides: str) -> None:
         self._folder = folder
         folder.mkdir(parents=True, exist_ok=True)
-        save(compose("debug", None, [f"dir={folder}", *overrides]), folder / "settings.yaml")
+        save(compose("counting", None, [f"dir={folder}", *overrides]), folder / "settings.yaml")
         self.directory = folder / "replay"
         self.address = ""
         self._process: subprocess.Popen[str] | None = None

@@ -22,7 +22,7 @@ from ramp.replay.shard import Shard, ShardConfig, shard_tables
 from services.common import metrics
 from services.common.settings import Settings, load_settings, replay_token
 from services.replay.core import ReplayCore, Watch
-from services.replay.server import ReplayServer
+from services.replay.server import CALLS, ReplayServer
 
 logger = logging.getLogger("services.replay")
 
@@ -69,12 +69,17 @@ def shard_config(settings: Settings) -> ShardConfig:
     )
 
 
+def served_calls(settings: Settings) -> int:
+    """A stream for every actor, some for every learner worker, and room for queries, robots and people."""
+    return CALLS + settings.actors.count + 4 * settings.learner.workers
+
+
 def _serve(options: argparse.Namespace) -> int:
     settings, stop = load_settings(options.settings), threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     shard = Shard(options.dir, shard_config(settings))
-    server = ReplayServer(ReplayCore(shard), replay_token(settings))
+    server = ReplayServer(ReplayCore(shard), replay_token(settings), served_calls(settings))
     watch = Watch(shard, stop.set)
     host = options.host or settings.replay.host
     port = _start(server, host, settings.replay.port if options.port is None else options.port, options.dir / "address")

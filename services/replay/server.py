@@ -26,6 +26,7 @@ logger = logging.getLogger(__name__)
 
 SERVICE = "ramp.v1.Replay"
 ENDLESS = (f"/{SERVICE}/Append", f"/{SERVICE}/Sample")
+CALLS = 128  # served at the same time, where a run does not need more
 MAX_SEND_BYTES = MAX_BATCH_BYTES + 2**26  # with the texts of every item; what clients accept too
 
 
@@ -168,9 +169,10 @@ class ReplayService:
 class ReplayServer:
     """A core served over gRPC: what `main` runs and tests start in their own process."""
 
-    def __init__(self, core: ReplayCore, token: str = "") -> None:
-        limits = core.shard.config.limits
-        bounds = Bounds(max_receive_bytes=2 * limits.max_message_bytes, max_send_bytes=MAX_SEND_BYTES)
+    def __init__(self, core: ReplayCore, token: str = "", calls: int = CALLS) -> None:
+        """At most `calls` are served at the same time; every producer's and every learner's stream is one."""
+        received = 2 * core.shard.config.limits.max_message_bytes
+        bounds = Bounds(calls=calls, max_receive_bytes=received, max_send_bytes=MAX_SEND_BYTES)
         self._service = ReplayService(core)
         self._server = Server(bounds, (Guard(token, ENDLESS),))
         self._server.grpc.add_generic_rpc_handlers((self._service.handlers(),))
