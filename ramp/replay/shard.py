@@ -46,7 +46,6 @@ class ShardConfig:
     advantage: AdvantageConfig = field(default_factory=AdvantageConfig)
     limits: Limits = field(default_factory=Limits)
     segment_bytes: int = SEGMENT_BYTES
-    seed: int = 0  # of sampling
 
 
 def shard_tables(
@@ -76,7 +75,7 @@ class Shard:
         self._infos: dict[str, EpisodeInfo] = {}
         self._labelled: dict[str, Labelled] = {}
         self._labels: dict[str, Labels] = {}
-        self._generators = np.random.SeedSequence([config.seed, *os.urandom(8)])
+        self._generators = np.random.SeedSequence()  # other draws after a restart than before it
         self._recover()
 
     def _recover(self) -> None:

@@ -257,8 +257,6 @@ class Table:
         ids = episodes.tolist()
         action, chunk_valid = _chunks(rows, begins + lengths, view.steps, spec.chunk)
         ahead, future_valid = _futures(rows, begins + lengths, view, spec.horizons)
-        frames = np.concatenate([items[:, None], ahead], axis=1)
-        images = {camera: self._images(frames, number, camera, view) for number, camera in self._cameras()}
         return Batch(
             episode_id=[self._episodes.ids[each] for each in ids],
             task=[self._episodes.tasks[each] for each in ids],
@@ -270,11 +268,11 @@ class Table:
             probability=probability,
             policy_version=view.steps["policy_version"][rows],
             source=view.steps["source"][rows],
-            images={camera: frames[:, 0] for camera, frames in images.items()},
+            images={camera: self._images(items, number, camera, view) for number, camera in self._cameras()},
             proprio=view.steps["proprio"][rows],
             action=action,
             chunk_valid=chunk_valid,
-            future_images={camera: frames[:, 1:] for camera, frames in images.items()},
+            future_images={camera: self._images(ahead, number, camera, view) for number, camera in self._cameras()},
             future_proprio=view.steps["proprio"][view.items["row"][ahead]],
             future_valid=future_valid,
             **{name: view.items[name][items] for name in ("value", "advantage", "indicator", "annotation_version")},

@@ -7,6 +7,7 @@ for batch in client.sample(SampleSpec(table="online", batch_size=96, chunk=8), t
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -173,7 +174,7 @@ class ReplayClient:
         self._durable, self._patience_s = spool is not None, patience_s
         self._spool = Spool(spool, spool_bytes if spool else min(spool_bytes, MEMORY_BYTES))
         self._sender = Sender(self._channel, self._metadata, self._spool)
-        self._streams: list[SampleStream] = []
+        self._streams: weakref.WeakSet[SampleStream] = weakref.WeakSet()  # one that is dropped closes itself
 
     # ---------------------------------------------------------------------------------------- appending
 
@@ -205,7 +206,7 @@ class ReplayClient:
         `next` raises Timeout where none came for `timeout` s, NotFound, Invalid, Unauthenticated.
         """
         stream = SampleStream(self._channel, self._metadata, spec, timeout=timeout)
-        self._streams.append(stream)
+        self._streams.add(stream)
         return stream
 
     def update_priorities(
@@ -279,7 +280,7 @@ class ReplayClient:
 
     def close(self) -> None:
         """Stop the threads. What was not acknowledged stays in the spool, for the next client of that directory."""
-        for stream in self._streams:
+        for stream in list(self._streams):
             stream.close()
         self._sender.close()
         self._spool.close()

@@ -65,7 +65,6 @@ def shard_config(settings: Settings) -> ShardConfig:
         advantage=settings.advantage,
         limits=Limits(max_message_bytes=settings.replay.max_message_mib * 2**20),
         segment_bytes=settings.replay.segment_mib * 2**20,
-        seed=settings.seed,
     )
 
 

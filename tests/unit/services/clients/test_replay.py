@@ -291,3 +291,14 @@ def test_many_streams_and_calls_share_one_client(house: House, stack: ExitStack)
         stream.close()
     with pytest.raises(Unavailable, match="closed"):
         list(streams[0])  # what had been read ahead, then the end
+
+
+def test_a_stream_that_is_dropped_ends(house: House, stack: ExitStack) -> None:
+    client = client_of(house, stack)
+    store_episode(client, "e0")
+    stream = client.sample(SampleSpec(table="demos", batch_size=2, chunk=1), timeout=30)
+    next(stream)
+    thread = stream._reader._thread
+    del stream
+    thread.join(10)
+    assert not thread.is_alive()
