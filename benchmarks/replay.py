@@ -226,7 +226,7 @@ def _header(parts: list[StepBatch]) -> EpisodeHeader:
     )
     return EpisodeHeader(
         episode_id="bench",
-        task="bench",
+        task=compose("metaworld", None, []).tasks[0],  # the server knows only the run's
         instruction="measure",
         robot="none",
         seed=0,

@@ -17,18 +17,19 @@ class ReplayProcess:
     def __init__(self, folder: Path, *overrides: str) -> None:
         self._folder = folder
         folder.mkdir(parents=True, exist_ok=True)
-        save(compose("debug", None, [f"dir={folder}", *overrides]), folder / "settings.yaml")
+        save(compose("counting", None, [f"dir={folder}", *overrides]), folder / "settings.yaml")
         self.directory = folder / "replay"
         self.address = ""
         self._process: subprocess.Popen[str] | None = None
 
-    def start(self, *, environment: dict[str, str] | None = None) -> str:
+    def start(self, *, metrics: bool = False) -> str:
         command = [sys.executable, "-m", "services.replay.main", "--dir", str(self.directory), "--port", "0"]
+        command += ["--metrics-port", "0"] if metrics else []
         with (self._folder / "log").open("a") as log:
             self._process = subprocess.Popen(
                 [*command, "--settings", str(self._folder / "settings.yaml")],
                 cwd=ROOT,
-                env=child_environment(PYTHONPATH=f"{ROOT}:{ROOT / 'proto'}", **(environment or {})),
+                env=child_environment(PYTHONPATH=f"{ROOT}:{ROOT / 'proto'}"),
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,

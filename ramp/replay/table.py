@@ -26,6 +26,8 @@ from ramp.types import Batch, EpisodeHeader, Outcome, SampleSpec, Source, StepBa
 MAX_BATCH = 65536
 MAX_CHUNK = 4096
 MAX_HORIZONS = 64
+MAX_BATCH_BYTES = 448 * 2**20  # of one batch in memory, and so of one message
+CHUNK_BYTES = 17  # to find one step of a chunk: two indices of 8 bytes and whether it is valid
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -215,6 +217,18 @@ class Table:
                 "horizons", horizons[:MAX_HORIZONS], f"name at most {MAX_HORIZONS} numbers of steps ahead, above 0"
             )
         self.limiter.check_batch(spec.batch_size)
+        self._check_size(spec)
+
+    def _check_size(self, spec: SampleSpec) -> None:
+        """Raises Invalid for more than MAX_BATCH_BYTES; an empty table does not know yet."""
+        if self.schema is None:
+            return
+        pixels = sum(int(np.prod(shape)) for shape in self.schema.cameras.values())
+        frames = (1 + len(spec.horizons)) * (pixels + 4 * self.schema.proprio_width)
+        size = spec.batch_size * (frames + spec.chunk * (4 * self.schema.action_width + CHUNK_BYTES))
+        if size > MAX_BATCH_BYTES:
+            remedy = f"stay below {MAX_BATCH_BYTES} bytes: a smaller batch, a shorter chunk or fewer horizons"
+            raise Invalid("batch_size", f"{spec.batch_size} ({size} bytes)", remedy)
 
     def sample(
         self, spec: SampleSpec, generator: np.random.Generator, timeout: float | None = None
@@ -222,6 +236,7 @@ class Table:
         """A batch, and the seconds it had to wait. Raises Invalid, Timeout, Unavailable (closing), Corrupt."""
         self.check(spec)
         waited = self.limiter.await_sample(spec.batch_size, timeout)
+        self._check_size(spec)  # again: the table may have been empty
         with self._lock:
             items, probability = self._draw(spec, generator)
             view = _View(
@@ -245,8 +260,6 @@ class Table:
         ids = episodes.tolist()
         action, chunk_valid = _chunks(rows, begins + lengths, view.steps, spec.chunk)
         ahead, future_valid = _futures(rows, begins + lengths, view, spec.horizons)
-        frames = np.concatenate([items[:, None], ahead], axis=1)
-        images = {camera: self._images(frames, number, camera, view) for number, camera in self._cameras()}
         return Batch(
             episode_id=[self._episodes.ids[each] for each in ids],
             task=[self._episodes.tasks[each] for each in ids],
@@ -258,11 +271,11 @@ class Table:
             probability=probability,
             policy_version=view.steps["policy_version"][rows],
             source=view.steps["source"][rows],
-            images={camera: frames[:, 0] for camera, frames in images.items()},
+            images={camera: self._images(items, number, camera, view) for number, camera in self._cameras()},
             proprio=view.steps["proprio"][rows],
             action=action,
             chunk_valid=chunk_valid,
-            future_images={camera: frames[:, 1:] for camera, frames in images.items()},
+            future_images={camera: self._images(ahead, number, camera, view) for number, camera in self._cameras()},
             future_proprio=view.steps["proprio"][view.items["row"][ahead]],
             future_valid=future_valid,
             **{name: view.items[name][items] for name in ("value", "advantage", "indicator", "annotation_version")},

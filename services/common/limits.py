@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from ramp.envs import check_tasks
 from ramp.errors import Invalid
 from ramp.recipes.recipe import SEED_BLOCK
+from ramp.replay.info import Limits
 
 if TYPE_CHECKING:
     from services.common.settings import Settings
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 INFINITE = float("inf")
 
 RANGES: Mapping[str, tuple[float, float]] = {
-    "env.image_size": (16, 1024),
     "env.frame_stride": (1, INFINITE),
     "env.max_steps": (2, 100_000),
     "world.latent_channels": (1, INFINITE),
@@ -57,12 +57,12 @@ RANGES: Mapping[str, tuple[float, float]] = {
     "learner.joint_threads": (1, 1024),
     "learner.checkpoint_every": (1, INFINITE),
     "learner.zero_stage": (0, 2),
-    "actors.count": (1, 100_000),
+    "actors.count": (1, 1024),  # each has a thread and a stream at the replay server
     "actors.threads": (1, 1024),
-    "actors.batch_steps": (1, 10_000),
+    "actors.batch_steps": (1, Limits().max_steps_per_batch),
     "replay.port": (0, 65535),
     "replay.segment_mib": (1, 65536),
-    "replay.max_message_mib": (1, 1024),
+    "replay.max_message_mib": (16, 1024),  # one step of 16 cameras with 480 x 480 pixels fits
     "ray.object_store_mib": (80, INFINITE),  # Ray refuses less than 75 MiB
     "metrics.port": (0, 65535),
 }
@@ -135,9 +135,3 @@ def _check_limiter(settings: Settings) -> None:
     needed = max(settings.training.policy_batch, settings.training.world_batch, frames * sampling.samples_per_insert)
     if sampling.slack < needed:
         raise Invalid("sampling.slack", sampling.slack, f"give {needed:g} or more: an episode or a batch must fit")
-    if sampling.min_items * sampling.samples_per_insert > sampling.slack:
-        raise Invalid(
-            "sampling.min_items",
-            sampling.min_items,
-            "keep sampling.min_items * sampling.samples_per_insert at or below sampling.slack, or it is never reached",
-        )

@@ -126,8 +126,8 @@ GRPC_SECONDS = histogram("ramp_grpc_call_seconds", "Duration of calls; streams l
 
 # ------------------------------------------------------------------------------------------------- replay
 
-REPLAY_APPENDED_STEPS = counter("ramp_replay_appended_steps", "Steps made durable")
-REPLAY_APPENDED_BYTES = counter("ramp_replay_appended_bytes", "Arrow bytes made durable")
+REPLAY_APPENDED_STEPS = counter("ramp_replay_appended_steps", "Steps written, each once")
+REPLAY_APPENDED_BYTES = counter("ramp_replay_appended_bytes", "Arrow bytes written")
 REPLAY_ENDED_EPISODES = counter("ramp_replay_ended_episodes", "Episodes that became visible, by table", ["table"])
 REPLAY_REFUSED = counter("ramp_replay_refused_total", "Appends refused, by status", ["code"])
 REPLAY_APPEND_SECONDS = histogram("ramp_replay_append_seconds", "Decoding, checking and writing one batch of steps")

@@ -229,5 +229,5 @@ def test_info_counts(replay: Any) -> None:
     store_episode(replay, "e1", length=12, task="pull")
     info = replay.info().table("demos")
     assert (info.episodes, info.steps, info.items) == (2, 36, 9)
-    assert dict(info.episodes_by_task) == {"push": 1, "pull": 1}
+    assert dict(info.episodes_by_task) == {"count-up": 1, "pull": 1}
     assert replay.info().disk_bytes > 0

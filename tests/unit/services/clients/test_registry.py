@@ -141,7 +141,7 @@ import os, signal, sys
 import torch
 from ramp.types import Kind
 from services.clients import registry as r
-r._sync = lambda folder: os.kill(os.getpid(), signal.SIGKILL)   # everything is written, the rename is next
+r.durable.sync = lambda folder: os.kill(os.getpid(), signal.SIGKILL)   # everything is written, the rename is next
 r.DirectoryRegistry(sys.argv[1]).publish(Kind.POLICY, {"a": torch.ones(1000)}, {})
 """
 
