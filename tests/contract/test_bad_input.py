@@ -226,7 +226,7 @@ def test_a_message_far_over_the_bound_ends_its_stream_and_nothing_else(server: t
     assert ReplayStub(channel).Info(wire.InfoRequest(), timeout=10).disk_bytes == before
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(data=st.data())
 def test_no_bytes_crash_the_decoder(data: st.DataObject) -> None:
     """Random bytes, and true messages with random bytes overwritten, cut or doubled: refused, or true steps."""
@@ -250,7 +250,7 @@ def test_no_bytes_crash_the_decoder(data: st.DataObject) -> None:
     decode(bytes(mutated))
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.binary(max_size=400))
 @example(b"\xff\xff\xff\xff\xf0\xff\xff\x7f")
 @example(b"\xff\xff\xff\xff\x00\x00\x00\x00")
