@@ -70,6 +70,7 @@ def test_no_acknowledged_step_is_lost_doubled_or_out_of_order(tmp_path: Path) ->
         stop.set()
         for thread in threads:
             thread.join(60)
+        assert not any(thread.is_alive() for thread in threads)
         server.kill()
         check(server.directory, diaries)
     finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import threading
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from ramp.replay.shard import Shard, ShardConfig
 from ramp.replay.table import TableConfig
 from ramp.types import Batch, Outcome, SampleSpec, Source, StepSchema
 from tests.experience import CAMERAS, frame_steps, make_header, make_steps, store_episode
+from tests.waiting import eventually
 
 SPEC = SampleSpec(table="demos", batch_size=16, chunk=3, horizons=(4, 8))
 
@@ -271,17 +273,28 @@ def test_an_annotation_that_does_not_fit_leaves_no_trace(tmp_path: Path) -> None
     shard.close()
 
 
-def test_many_producers_share_one_fsync(tmp_path: Path) -> None:
-    shard = Shard(tmp_path, ShardConfig())
-    threads = [
-        threading.Thread(target=store_episode, args=(LocalReplay(shard), f"e{k}"), kwargs={"seed": k}) for k in range(8)
-    ]
-    for thread in threads:
+def test_many_producers_share_one_fsync(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While the first one's fsync takes its time, seven others write; one more fsync serves them all."""
+    shard, begun, released = Shard(tmp_path, ShardConfig()), threading.Event(), threading.Event()
+    shard.begin(make_header("before"))  # it makes the segment
+    real, before = os.fsync, shard._log.syncs
+
+    def slow(descriptor: int) -> None:
+        begun.set()
+        assert released.wait(60)
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", slow)
+    threads = [threading.Thread(target=shard.begin, args=(make_header(f"e{k}"),), daemon=True) for k in range(8)]
+    threads[0].start()
+    assert begun.wait(60)
+    for thread in threads[1:]:
         thread.start()
+    eventually(lambda: shard.info().open_episodes == 9)
+    released.set()
     for thread in threads:
-        thread.join()
-    assert len(shard.query()) == 8
-    assert shard._log.syncs <= 8 * 4
+        thread.join(60)
+    assert shard._log.syncs == before + 2
     shard.close()
 
 

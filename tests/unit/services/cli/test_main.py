@@ -15,7 +15,7 @@ from services.cli.checks import Finding
 from services.common.settings import child_environment, compose, save
 from services.conductor import journal
 from services.conductor.journal import Journal
-from tests.loop.fleet import ROOT
+from tests.unit.sources import ROOT
 
 VERBS = ("run", "status", "eval", "report", "doctor")
 
@@ -144,6 +144,8 @@ def test_the_checks_that_cost_little_really_try() -> None:
         finding = check()
         assert finding.detail
         assert finding.ok or finding.remedy
+    assert checks.redis().ok
+    assert checks.ports().ok
 
 
 def test_a_missing_redis_is_named_with_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
