@@ -5,9 +5,7 @@ from __future__ import annotations
 import contextlib
 import subprocess
 import sys
-import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +23,7 @@ from services.actor.worker import start_actor
 from services.clients.registry import DirectoryRegistry
 from services.clients.replay import ReplayClient
 from services.common.settings import Settings, child_environment, compose, save
+from tests.waiting import eventually
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -51,14 +50,6 @@ def publish_random_policy(settings: Settings) -> int:
     version = registry.publish(Kind.POLICY, weights(policy), manifest)
     registry.alias(Kind.POLICY, "latest", version)
     return version
-
-
-def eventually(condition: Callable[[], object], timeout_s: float = 60.0) -> None:
-    """Returns as soon as `condition` holds; fails when it never does."""
-    until, pause = time.monotonic() + timeout_s, threading.Event()
-    while not condition():
-        assert time.monotonic() < until, "it never came true"
-        pause.wait(0.02)
 
 
 class ReplayProcess:
