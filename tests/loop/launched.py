@@ -17,7 +17,8 @@ import psutil
 from services.common.settings import child_environment, load_settings
 from services.conductor import journal
 from services.conductor.descendants import role_of
-from tests.loop.fleet import ROOT, assert_whole, replay_process
+from tests.loop.fleet import assert_whole, replay_process
+from tests.unit.sources import ROOT
 
 PATIENCE_S = 280.0  # for anything; machines in tests are busy
 LONG_JOINT_STAGE = ("stages.joint_updates=150", "training.publish_every=30", "training.relabel_every=60")

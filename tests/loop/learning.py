@@ -18,7 +18,8 @@ from services.clients.replay import ReplayClient
 from services.common.coordination import Coordination
 from services.common.settings import Settings
 from services.learner.group import run_learner
-from tests.loop.fleet import ReplayProcess, replay_process
+from tests.loop.fleet import replay_process
+from tests.replay_process import ReplayProcess
 from tests.unit.services.common.redis_process import RedisProcess
 
 

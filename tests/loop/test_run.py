@@ -15,7 +15,6 @@ import pytest
 from services.common.settings import child_environment
 from services.conductor import journal
 from services.conductor.journal import STAGES
-from tests.loop.fleet import ROOT
 from tests.loop.launched import (
     LONG_JOINT_STAGE,
     LaunchedRun,
@@ -25,6 +24,7 @@ from tests.loop.launched import (
     resume_to_the_end,
     stages,
 )
+from tests.unit.sources import ROOT
 from tests.waiting import eventually
 
 pytestmark = [pytest.mark.loop, pytest.mark.timeout(900)]
