@@ -7,17 +7,18 @@ import sys
 from pathlib import Path
 
 from services.common.settings import child_environment, compose, save
-
-ROOT = Path(__file__).resolve().parents[1]
+from tests.unit.sources import ROOT
 
 
 class ReplayProcess:
-    """`start` returns once it answers; `address` stays the same over restarts."""
+    """`start` returns once it answers; `address` stays the same over restarts. The settings are those that lie in
+    `folder`, else the counting recipe's with `overrides`."""
 
     def __init__(self, folder: Path, *overrides: str) -> None:
         self._folder = folder
         folder.mkdir(parents=True, exist_ok=True)
-        save(compose("counting", None, [f"dir={folder}", *overrides]), folder / "settings.yaml")
+        if overrides or not (folder / "settings.yaml").exists():
+            save(compose("counting", None, [f"dir={folder}", *overrides]), folder / "settings.yaml")
         self.directory = folder / "replay"
         self.address = ""
         self._process: subprocess.Popen[str] | None = None

@@ -20,7 +20,8 @@ from ramp.types import Outcome, SampleSpec
 from services.clients.replay import ReplayClient
 from services.common.settings import child_environment
 from tests.experience import CAMERAS, make_header, make_steps
-from tests.replay_process import ROOT, ReplayProcess
+from tests.replay_process import ReplayProcess
+from tests.unit.sources import ROOT
 
 pytestmark = pytest.mark.faults
 

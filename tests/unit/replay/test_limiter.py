@@ -42,6 +42,13 @@ def test_sampling_waits_where_it_has_run_too_far_ahead_and_goes_on_after_an_inse
     assert done.is_set()
 
 
+def test_the_time_that_sampling_was_held_back_is_counted() -> None:
+    limiter = limited()
+    with pytest.raises(Timeout):
+        limiter.await_sample(1, timeout=0.05)
+    assert limiter.sample_wait_s >= 0.05
+
+
 def test_inserting_waits_where_the_learner_lags_and_goes_on_after_samples() -> None:
     limiter = limited()
     limiter.inserted(4)

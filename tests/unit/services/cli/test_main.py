@@ -175,6 +175,8 @@ def test_the_checks_that_cost_little_really_try() -> None:
         finding = check()
         assert finding.detail
         assert finding.ok or finding.remedy
+    assert checks.redis().ok
+    assert checks.ports().ok
 
 
 def test_a_missing_redis_is_named_with_its_package(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from ramp.errors import Invalid
+from ramp.errors import Invalid, RampError
 from services.learner.engine import DivergedError, Engine, Plan, rank
 
 PLAN = Plan(lr=1e-2, weight_decay=0.1, grad_clip=0.5, spans=(20, 20), warmup=4, final_lr=0.1, ema=0.9)
@@ -183,12 +183,18 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
-        processes = [context.Process(target=_worker, args=(i, count, port, str(path))) for i in range(count)]
-        for process in processes:
-            process.start()
-        for process in processes:
-            process.join(120)
-        assert [process.exitcode for process in processes] == [0] * count
+        processes = [
+            context.Process(target=_worker, args=(i, count, port, str(path)), daemon=True) for i in range(count)
+        ]
+        try:
+            for process in processes:
+                process.start()
+            for process in processes:
+                process.join(120)
+            assert [process.exitcode for process in processes] == [0] * count
+        finally:
+            for process in processes:
+                process.kill()
     return path
 
 
@@ -213,4 +219,4 @@ def test_what_two_workers_saved_one_worker_goes_on_from(folder: Path, stage: int
 
 
 def test_diverged_is_an_error_of_the_product() -> None:
-    assert issubclass(DivergedError, Exception)
+    assert issubclass(DivergedError, RampError)

@@ -12,6 +12,7 @@ from ramp.models.agent import Agent
 from ramp.types import Kind
 from services.clients.registry import DirectoryRegistry
 from services.common.settings import Settings
+from services.learner import relabel
 from services.learner.checkpoint import Checkpoints
 from services.learner.loop import Learner
 from services.learner.progress import DONE
@@ -101,7 +102,10 @@ def test_demonstrations_are_complete_when_each_task_has_its_own(tmp_path: Path) 
     replay.close()
 
 
-def test_a_late_episode_is_labelled_too_while_the_training_goes_on(tmp_path: Path) -> None:
+def test_a_late_episode_is_labelled_too_while_the_training_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relabel, "PAUSE_S", 0.0)
     settings = counting_settings(tmp_path, "stages.joint_updates=400", "training.relabel_every=1000")
     replay, late = filled_replay(settings), []
 
