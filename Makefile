@@ -25,7 +25,7 @@ test: lint ## Lint, types and all tests; ends with how many passed
 lint: .venv/.ready ## Style, formatting and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy ramp services benchmarks
+	$(BIN)/mypy ramp services benchmarks scripts proto/generate.py
 
 format: .venv/.ready ## Rewrite the code in the project's format
 	$(BIN)/ruff check --fix .
@@ -35,8 +35,7 @@ bench: .venv/.ready ## Measure; writes benchmarks/results/ and BENCHMARKS.md; op
 	$(BIN)/python -m benchmarks $(ARGS)
 
 proto: .venv/.ready ## Regenerate the Python code of proto/
-	$(BIN)/python -m grpc_tools.protoc --proto_path=proto --python_out=proto --grpc_python_out=proto \
-	  --plugin=protoc-gen-mypy=$(BIN)/protoc-gen-mypy --mypy_out=proto proto/rampwire/v1/*.proto
+	$(BIN)/python proto/generate.py
 
 doctor: .venv/.ready ## Say what this machine lacks and which command installs it
 	$(BIN)/ramp doctor $(ARGS)

@@ -10,6 +10,7 @@ python -m benchmarks --page                        write BENCHMARKS.md again
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import subprocess
 import sys
@@ -19,16 +20,18 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+import psutil
 from rich.console import Console
 from rich.table import Table
 
 from benchmarks.page import PAGE, figures, page, ratio_cells
 from benchmarks.record import Result, load, save, without_host
-from benchmarks.runs import MeasurementError, learner_wait, main_job
+from benchmarks.runs import MeasurementError, from_runs, learner_wait
 from services.common.settings import DEFAULT_RECIPE, child_environment
 from services.conductor.machine import commit, describe
 
 NAMES = ("engine", "replay", "rollout")
+LIMIT_S = 1800.0  # for one benchmark, on a slow machine too; whatever hangs inside it ends then
 
 
 def measure(name: str, *, quick: bool) -> Result:
@@ -37,19 +40,37 @@ def measure(name: str, *, quick: bool) -> Result:
     with tempfile.TemporaryDirectory(prefix="ramp-bench-") as folder:
         out = Path(folder) / "rows.json"
         command = [sys.executable, "-m", "benchmarks.child", name, str(out), *(["--quick"] if quick else [])]
-        if subprocess.run(command, env=child_environment(), check=False).returncode or not out.exists():
+        if exit_code(command, LIMIT_S) or not out.exists():
             raise MeasurementError(f"{name}: its process failed; its messages are above")
-        raw = json.loads(out.read_text(encoding="utf-8"))
+        rows = json.loads(out.read_text(encoding="utf-8"))
     return Result(
         name=name,
         command=f"python -m benchmarks {name}",
         commit=commit(),
         date=date,
         machine=without_host(describe()),
-        seeds=tuple(raw["seeds"]),
+        seeds=(0,),  # of the settings; what a benchmark draws beside it, its rows say
         seconds=round(time.monotonic() - began, 1),
-        rows=tuple(raw["rows"]),
+        rows=tuple(rows),
     )
+
+
+def exit_code(command: Sequence[str], limit_s: float) -> int:
+    """Exit code of a child process. One that takes longer is killed with all below it: raises MeasurementError."""
+    with subprocess.Popen(command, env=child_environment()) as child:
+        try:
+            return child.wait(limit_s)
+        except subprocess.TimeoutExpired:
+            raise MeasurementError(f"{' '.join(command)}: not done after {limit_s:g} s; ended") from None
+        finally:
+            if child.returncode is None:
+                _kill_all(psutil.Process(child.pid))
+
+
+def _kill_all(process: psutil.Process) -> None:
+    for each in (*process.children(recursive=True), process):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            each.kill()
 
 
 def show(results: Sequence[Result]) -> None:
@@ -66,12 +87,21 @@ def show(results: Sequence[Result]) -> None:
 
 
 def latest_report() -> Path | None:
-    """The report of the newest run, where that is a finished one of the default recipe."""
+    """The report of the newest run, where that is a finished one of the default recipe whose learner reported."""
     path = Path("runs/latest/report.json")
     if not path.exists():
         return None
     found = json.loads(path.read_text(encoding="utf-8"))
-    return path if (found["recipe"], found["reason"]) == (DEFAULT_RECIPE, "done") else None
+    usable = (found["recipe"], found["reason"]) == (DEFAULT_RECIPE, "done")
+    return path if usable and found["time"]["learner_wait_share"] is not None else None
+
+
+def from_latest() -> list[Result]:
+    """The learner's waiting in the newest run, where there is one to tell of."""
+    if report := latest_report():
+        return [learner_wait(report)]
+    print("learner: no finished run in runs/latest; after one, its waiting for data is taken from its report")
+    return []
 
 
 def parsed() -> argparse.Namespace:
@@ -87,19 +117,20 @@ def parsed() -> argparse.Namespace:
     )
     parser.add_argument("--page", action="store_true", help="only write BENCHMARKS.md from the results that are there")
     arguments = parser.parse_args()
-    arguments.latest = None
     if unknown := set(arguments.names) - set(NAMES):
         parser.error(f"unknown: {', '.join(sorted(unknown))}; there are {', '.join(NAMES)}")
+    try:  # before anything is measured for minutes
+        arguments.results = from_runs(arguments.runs) if arguments.runs else []
+    except MeasurementError as error:
+        parser.error(str(error))
     if not arguments.names and not arguments.runs and not arguments.page:
-        arguments.names, arguments.latest = list(NAMES), latest_report()
-        if arguments.latest is None:
-            print("learner: no finished run in runs/latest; after one, its waiting for data is taken from its report")
+        arguments.names, arguments.results = list(NAMES), from_latest()
     return arguments
 
 
 def main() -> int:
     arguments = parsed()
-    results: list[Result] = []
+    results: list[Result] = arguments.results
     failures: list[str] = []
     for name in arguments.names:
         print(f"measuring {name} ...", flush=True)
@@ -107,10 +138,6 @@ def main() -> int:
             results.append(measure(name, quick=arguments.quick))
         except MeasurementError as error:
             failures.append(str(error))
-    if report := next(iter(arguments.runs), arguments.latest):
-        results.append(learner_wait(report))
-    if arguments.runs:
-        results.append(main_job(arguments.runs))
     if not arguments.quick:
         for result in results:
             save(result)

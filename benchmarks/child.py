@@ -1,6 +1,6 @@
 """Runs one benchmark in a process of its own, so that none inherits another's Ray, process group or memory.
 
-python -m benchmarks.child NAME OUT [--quick]     writes {"seeds": [...], "rows": [...]} to OUT
+python -m benchmarks.child NAME OUT [--quick]     writes its rows to OUT
 """
 
 from __future__ import annotations
@@ -15,8 +15,7 @@ def main() -> None:
     name, out = sys.argv[1:3]
     module = importlib.import_module(f"benchmarks.{name}")
     rows = module.run("--quick" in sys.argv[3:])
-    seeds = list(getattr(module, "SEEDS", (0,)))  # a benchmark that draws from more than one says so
-    Path(out).write_text(json.dumps({"seeds": seeds, "rows": rows}), encoding="utf-8")
+    Path(out).write_text(json.dumps(rows), encoding="utf-8")
 
 
 if __name__ == "__main__":

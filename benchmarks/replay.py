@@ -3,7 +3,7 @@
 Two servers run as processes of their own on loopback: the replay server, with everything it does (validation, fsync
 before the answer, decoding), and one that only receives or sends bytes over grpcio. They take turns.
 
-    python -m benchmarks.replay --bare     the second server (started by `run`)
+    python -m benchmarks.replay     the second server (started by `run`)
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ Row = dict[str, Any]
 
 STEPS = 150  # of an episode
 IN_FLIGHT = 64  # messages of the bare append stream without an answer
+STREAM_S = 300.0  # for one turn of a bare stream
 
 
 def run(quick: bool) -> list[Row]:
@@ -115,7 +116,7 @@ def _bare_append(channel: grpc.Channel, messages: list[bytes]) -> None:
             room.get()
             yield message
 
-    for _ in channel.stream_stream("/bare/Append", None, None)(sent()):
+    for _ in channel.stream_stream("/bare/Append", None, None)(sent(), timeout=STREAM_S):
         room.put(None)
 
 
@@ -154,7 +155,7 @@ def _take(stream: Iterator[Any], count: int) -> None:
 
 def _bare_sample(channel: grpc.Channel, length: int, count: int) -> None:
     request = f"{length} {count}".encode()
-    received = sum(len(data) for data in channel.unary_stream("/bare/Sample", None, None)(request))
+    received = sum(len(data) for data in channel.unary_stream("/bare/Sample", None, None)(request, timeout=STREAM_S))
     if received != length * count:
         raise RuntimeError("the bare stream lost bytes")
 
@@ -226,7 +227,7 @@ def _header(parts: list[StepBatch]) -> EpisodeHeader:
     )
     return EpisodeHeader(
         episode_id="bench",
-        task="bench",
+        task=compose("metaworld", None, []).tasks[0],  # the server knows only the run's
         instruction="measure",
         robot="none",
         seed=0,
@@ -253,7 +254,7 @@ def _replay_server(folder: Path, stack: ExitStack) -> tuple[str, psutil.Process]
 
 
 def _bare_server(stack: ExitStack) -> str:
-    return _started(["benchmarks.replay", "--bare"], stack)[0]
+    return _started(["benchmarks.replay"], stack)[0]
 
 
 def _started(module: list[str], stack: ExitStack) -> tuple[str, psutil.Process]:
@@ -300,8 +301,4 @@ def _serve_bare() -> None:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:] == ["--bare"]:
-        _serve_bare()
-    else:
-        for row in run("--quick" in sys.argv):
-            print(row)
+    _serve_bare()

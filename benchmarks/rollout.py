@@ -31,7 +31,7 @@ from services.actor.assignment import Assignment
 from services.actor.worker import start_actor
 from services.clients.registry import DirectoryRegistry
 from services.clients.replay import ReplayClient
-from services.common.settings import Settings, child_environment, compose, save
+from services.common.settings import Settings, child_environment, compose, keep_ray_quiet, save
 
 QUEUE = 2  # assignments at the actor, as the conductor keeps them
 Row = dict[str, Any]
@@ -98,6 +98,7 @@ def rollouts(settings: Settings, bare: Bare, hands: Hands, turns: int, episodes:
             "ratio_per_cpu_second": round(cpu, 3),
             "lowest": round(ratios[0], 3),
             "highest": round(ratios[-1], 3),
+            "starts": f"1 to {turns * episodes}",
             "target": 0.8,
         },
     ]
@@ -124,7 +125,10 @@ class Bare:
         assert self._process.stdout is not None
         self._process.stdin.write(json.dumps(request) + "\n")
         self._process.stdin.flush()
-        return json.loads(self._process.stdout.readline())
+        line = self._process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"the bare loop ended with code {self._process.wait()}; its messages are above")
+        return json.loads(line)
 
 
 class Hands:
@@ -187,6 +191,7 @@ def bare_loop(folder: str, niceness: int) -> Iterator[Bare]:
 @contextlib.contextmanager
 def actor(settings: Settings, folder: str) -> Iterator[Hands]:
     """A local Ray cluster, a replay server process and one rollout actor."""
+    keep_ray_quiet()
     ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
     try:
         with replay_server(Path(folder)) as address:
@@ -215,7 +220,3 @@ def replay_server(folder: Path) -> Iterator[str]:
     finally:
         process.terminate()
         process.wait(10)
-
-
-if __name__ == "__main__":
-    print(json.dumps(run(quick="--quick" in sys.argv), indent=1))

@@ -16,6 +16,12 @@ class MeasurementError(RuntimeError):
     """A benchmark did not finish."""
 
 
+def from_runs(reports: Sequence[Path]) -> list[Result]:
+    """Both results, of every run once: `runs/*` finds the newest again, as `latest`. Raises MeasurementError."""
+    once = list(dict.fromkeys(report.resolve() for report in reports))
+    return [learner_wait(once[0]), main_job(once)]
+
+
 def learner_wait(report: Path) -> Result:
     """The learner's waiting for data in one run. Raises MeasurementError where the learner never reported."""
     found = _read(report)
@@ -31,13 +37,14 @@ def learner_wait(report: Path) -> Result:
 
 def main_job(reports: Sequence[Path]) -> Result:
     """Success of the Stage-2 policy and of the last one, a row per run. Raises MeasurementError for an unfinished run
-    and for runs of different recipes."""
+    and for runs of different recipes or commits."""
     found = [_read(report) for report in reports]
     for report, each in zip(reports, found, strict=True):
         if each["reason"] != "done":
             raise MeasurementError(f"{report}: the run ended as '{each['reason']}'; name finished runs")
-        if each["recipe"] != found[0]["recipe"]:
-            raise MeasurementError(f"{report}: recipe {each['recipe']}, the first is of {found[0]['recipe']}")
+        for fact in ("recipe", "commit"):
+            if each[fact] != found[0][fact]:
+                raise MeasurementError(f"{report}: {fact} {each[fact]}, the first is of {found[0][fact]}")
     return _result("main_job", found, [row for each in found for row in _success(each)])
 
 
@@ -60,7 +67,10 @@ def _percent(score: Mapping[str, Any]) -> str:
 
 
 def _read(report: Path) -> dict[str, Any]:
-    return json.loads(report.read_text(encoding="utf-8"))
+    try:
+        return json.loads(report.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise MeasurementError(f"{report}: {error}; name the report.json of finished runs") from None
 
 
 def _result(name: str, found: Sequence[Mapping[str, Any]], rows: Sequence[Row]) -> Result:

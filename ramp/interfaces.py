@@ -1,7 +1,7 @@
 """The doors: what each part of the loop promises, whoever implements it.
 
-Near and far look the same: `Replay` is a `ramp.replay.Table` in this process or a gRPC client; `Registry` is a
-directory or a bucket; a dream of the world model is an `Env`.
+Near and far look the same: `Replay` is a `ramp.replay.local.LocalReplay` in this process or a gRPC client; `Registry`
+is a directory or a bucket; a dream of the world model is an `Env`.
 """
 
 from __future__ import annotations

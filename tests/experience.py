@@ -14,7 +14,7 @@ STRIDE = 4
 def make_header(
     episode_id: str = "e0",
     *,
-    task: str = "push",
+    task: str = "count-up",
     tables: tuple[str, ...] = ("demos",),
     schema: StepSchema = SCHEMA,
     max_steps: int = 200,

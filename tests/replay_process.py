@@ -7,28 +7,30 @@ import sys
 from pathlib import Path
 
 from services.common.settings import child_environment, compose, save
-
-ROOT = Path(__file__).resolve().parents[1]
+from tests.unit.sources import ROOT
 
 
 class ReplayProcess:
-    """`start` returns once it answers; `address` stays the same over restarts."""
+    """`start` returns once it answers; `address` stays the same over restarts. The settings are those that lie in
+    `folder`, else the counting recipe's with `overrides`."""
 
     def __init__(self, folder: Path, *overrides: str) -> None:
         self._folder = folder
         folder.mkdir(parents=True, exist_ok=True)
-        save(compose("debug", None, [f"dir={folder}", *overrides]), folder / "settings.yaml")
+        if overrides or not (folder / "settings.yaml").exists():
+            save(compose("counting", None, [f"dir={folder}", *overrides]), folder / "settings.yaml")
         self.directory = folder / "replay"
         self.address = ""
         self._process: subprocess.Popen[str] | None = None
 
-    def start(self, *, environment: dict[str, str] | None = None) -> str:
+    def start(self, *, metrics: bool = False) -> str:
         command = [sys.executable, "-m", "services.replay.main", "--dir", str(self.directory), "--port", "0"]
+        command += ["--metrics-port", "0"] if metrics else []
         with (self._folder / "log").open("a") as log:
             self._process = subprocess.Popen(
                 [*command, "--settings", str(self._folder / "settings.yaml")],
                 cwd=ROOT,
-                env=child_environment(PYTHONPATH=f"{ROOT}:{ROOT / 'proto'}", **(environment or {})),
+                env=child_environment(PYTHONPATH=f"{ROOT}:{ROOT / 'proto'}"),
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,

@@ -39,10 +39,10 @@ def thresholds(
 
 
 def indicator(advantage: np.ndarray, task: Sequence[str], source: np.ndarray, limits: Thresholds) -> np.ndarray:
-    """int8 [N]: 1 above the task's threshold and wherever a person acted, 0 below it; UNLABELLED where the advantage is
-    nan. A task without a threshold has no positive items of its own."""
+    """int8 [N]: 1 wherever a person acted, whatever the advantage; else 1 above the task's threshold, 0 below it, and
+    UNLABELLED where the advantage is nan. A task without a threshold has no positive items of its own."""
     advantage, source = np.asarray(advantage), np.asarray(source)
     demo = source == Source.DEMO
     eps = np.array([limits.get((name, bool(d)), np.inf) for name, d in zip(task, demo, strict=True)])
-    positive = (advantage > eps) | (source == Source.HUMAN)
-    return np.where(np.isnan(advantage), UNLABELLED, positive).astype(np.int8)
+    judged = np.where(np.isnan(advantage), UNLABELLED, advantage > eps)
+    return np.where(source == Source.HUMAN, 1, judged).astype(np.int8)

@@ -70,16 +70,11 @@ def idle_artefacts(action: np.ndarray, source: np.ndarray, config: BoundaryConfi
     return found
 
 
-def chunk_valid(source: np.ndarray, trainable: np.ndarray, start: np.ndarray, chunk: int) -> np.ndarray:
-    """bool [N, H]: which steps of the chunks that begin at `start` [N] may be targets: none beyond the end, none where
-    `trainable` is False, none from the first change of who acts on."""
-    segment = np.zeros(len(source), np.int64)
-    segment[boundaries(source)] = 1
-    segment = np.cumsum(segment)
-    step = np.asarray(start, np.int64)[:, None] + np.arange(chunk)
-    inside = step < len(source)
-    step = np.where(inside, step, 0)
-    return inside & (segment[step] == segment[np.asarray(start, np.int64)][:, None]) & np.asarray(trainable)[step]
+def segment_ends(source: np.ndarray) -> np.ndarray:
+    """int64 [T]: for each step, the first later step at which someone else acts, or T: a chunk ends there."""
+    changes = boundaries(source)
+    ends = np.append(changes, len(source))
+    return ends[np.searchsorted(changes, np.arange(len(source)), side="right")]
 
 
 def _near(starts: np.ndarray, length: int, window: int) -> np.ndarray:

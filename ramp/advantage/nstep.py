@@ -28,6 +28,7 @@ def n_step_advantage(
     m is n where step t+n carries a frame, otherwise the distance to the last frame before it, but at least to the
     next one. Where t+n lies beyond the end, m is what is left, and the bootstrap is the truth: 0 after a success,
     -failure_penalty after a failure. nan where a value is nan.
+    gamma is no setting: the value's label is not discounted, so that only 1 gives a perfect value no advantage.
     Raises Invalid where shapes or steps disagree.
     """
     frame_step, length = np.asarray(frame_step, np.int64), len(reward)

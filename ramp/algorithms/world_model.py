@@ -21,7 +21,7 @@ class WorldModelAlgorithm:
 
     The predictor answers with the clean latent x, so W(s^tau) = (x - s^tau) / (1 - tau). tau is uniform, and 0 for a
     share of the samples. The value frame of head k takes no loss from episodes of fold k: it labels those
-    (see docs/recipe.md). Futures beyond an episode's end repeat its last frame: a reached goal stays reached.
+    (see docs/recipe.md). Futures that are not `future_valid` take no loss.
     """
 
     def loss(
@@ -40,10 +40,11 @@ class WorldModelAlgorithm:
         predicted = (clean - noisy) / expand(1.0 - tau, clean).clamp(min=NEAREST)
         target = velocity(s, noise) * expand((1.0 - tau) / (1.0 - tau).clamp(min=NEAREST), s)
         visual, proprio, value = layout.split((predicted - target).square())
+        known = tensors["future_valid"][:, :, None, None]
         in_loss = 1 - one_hot(tensors["fold"], FOLDS)
         parts = {
-            "visual": visual.mean(),
-            "proprio": proprio.mean(),
+            "visual": masked_mean(visual, known.repeat_interleave(layout.views, dim=1)),
+            "proprio": masked_mean(proprio, known),
             "value": masked_mean(value, in_loss[:, :, None, None]),
         }
         loss = (

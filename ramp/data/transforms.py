@@ -11,10 +11,11 @@ Keys of the resulting dict (V cameras in sorted order; legend in ramp/types.py):
     advantage       float32 [B]          nan where there is none
     indicator       int64   [B]          1, 0 or UNLABELLED
     remaining       float32 [B]          this episode's remaining time in [0, 1], the value's label
-    fold            int64   [B]          0 or 1; value head k never learns from fold k
+    fold            int64   [B]          0 or 1; value output k takes no loss from fold k
     future_images   uint8   [B, K, V, height, width, 3]   only where horizons were asked for
     future_proprio  float32 [B, K, P]
-    future_valid    bool    [B, K]
+    future_valid    bool    [B, K]       False beyond the end of a failure: nobody knows what had come next; beyond
+                                         that of a success True: a reached goal stays reached
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ FOLDS = 2
 
 
 def fold_of(episode_id: str) -> int:
-    """The cross-fitting fold of an episode, the same on every machine and for ever."""
+    """The half an episode belongs to, the same on every machine and for ever."""
     return zlib.crc32(episode_id.encode()) % FOLDS
 
 
@@ -91,7 +92,7 @@ def _future(batch: Batch, normalizer: Normalizer) -> dict[str, Tensor]:
     return {
         "future_images": torch.from_numpy(_stack(batch.future_images, axis=2)),
         "future_proprio": torch.from_numpy(normalizer.normalise_proprio(batch.future_proprio)),
-        "future_valid": torch.from_numpy(np.ascontiguousarray(batch.future_valid, bool)),
+        "future_valid": torch.from_numpy(batch.future_valid | batch.success[:, None]),
     }
 
 

@@ -4,15 +4,21 @@ and need a GL library that a process without pictures does not."""
 from __future__ import annotations
 
 import importlib
+from collections.abc import Iterable
 from types import ModuleType
 
-from ramp.envs.checks import GL_REMEDY
+from ramp.envs import counting
+from ramp.envs.checks import GL_REMEDY, unknown
 from ramp.envs.config import EnvConfig
 from ramp.envs.counting import CountingEnv, CountingExpert
+from ramp.envs.instructions import INSTRUCTIONS
+from ramp.envs.views import FREE, SAWYER, VIEWS
 from ramp.errors import Invalid
 from ramp.interfaces import Env, Expert
 
-__all__ = ["EnvConfig", "check_rendering", "make_env", "make_expert", "task_names"]
+__all__ = ["EnvConfig", "check_rendering", "check_tasks", "make_env", "make_expert", "task_names"]
+
+NO_EXPERT = "only the suites metaworld and counting have a scripted expert"
 
 
 def make_env(task: str, config: EnvConfig) -> Env:
@@ -31,16 +37,29 @@ def make_expert(env: Env) -> Expert:
         return CountingExpert(env)
     if type(env).__name__ == "MetaWorldEnv":
         return load("ramp.envs.expert").MetaWorldExpert(env)
-    raise Invalid("env", type(env).__name__, "only the suites metaworld and counting have a scripted expert")
+    raise Invalid("env", type(env).__name__, NO_EXPERT)
 
 
 def task_names(suite: str) -> tuple[str, ...]:
     """All tasks of a suite, sorted."""
     if suite == "counting":
-        return tuple(sorted(load("ramp.envs.counting").TASKS))
+        return tuple(sorted(counting.TASKS))
     if suite == "gymnasium":
         return tuple(sorted(load("gymnasium").registry))
-    return load("ramp.envs.metaworld").TASKS
+    return tuple(sorted(INSTRUCTIONS))
+
+
+def check_tasks(config: EnvConfig, tasks: Iterable[str]) -> None:
+    """Whether a whole run can be made of these tasks; loads no simulator. Raises Invalid for an unknown task or
+    camera (with the nearest names), and for a suite without an expert: a run starts from demonstrations."""
+    if config.suite == "gymnasium":
+        raise Invalid("env.suite", config.suite, NO_EXPERT)
+    for task in tasks:
+        if task not in task_names(config.suite):
+            raise unknown("tasks", task, task_names(config.suite))
+    for camera in config.cameras:
+        if config.suite == "metaworld" and camera not in (*SAWYER, *VIEWS, FREE):
+            raise unknown("env.cameras", camera, (*SAWYER, *VIEWS, FREE))
 
 
 def check_rendering() -> None:

@@ -16,8 +16,8 @@ class EnvConfig:
 
     suite: str = "metaworld"  # "counting" is the test world, "gymnasium" any registered Box-action environment
     cameras: tuple[str, ...] = ("front", "side")  # views of ramp/envs/rendering.py or the simulator model's own
-    image_size: int = 64
-    frame_stride: int = 4
+    image_size: int = 64  # pixels, width and height of every camera frame
+    frame_stride: int = 4  # steps from one rendered frame to the next
     max_steps: int = 200  # T_max; Meta-World's own limit is 500
 
     def __post_init__(self) -> None:

@@ -11,7 +11,8 @@ from gymnasium.envs.mujoco import MujocoEnv
 
 from ramp.envs.checks import check_running, checked_action, checked_seed, unknown
 from ramp.envs.config import EnvConfig
-from ramp.envs.rendering import FREE, Cameras
+from ramp.envs.rendering import Cameras
+from ramp.envs.views import FREE
 from ramp.errors import Invalid
 from ramp.types import EnvStep, StepSchema
 

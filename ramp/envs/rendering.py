@@ -6,34 +6,14 @@ The process must have MUJOCO_GL set before MuJoCo is imported: osmesa (software,
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import mujoco
 import numpy as np
 
 from ramp.envs.checks import unknown
 from ramp.envs.offscreen import Offscreen
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class View:
-    """Pose of a camera that is not part of the simulator's model. Metres and degrees."""
-
-    lookat: tuple[float, float, float]
-    distance: float
-    azimuth: float
-    elevation: float
-    fovy: float  # vertical field of view
-
-
-# Close views of the table in front of the arm, in which hand, object and goal are large at 64 pixels. `front` looks
-# back at the arm from above (left-right and depth), `side` along the table's edge (depth and height).
-VIEWS: Mapping[str, View] = {
-    "front": View(lookat=(0.0, 0.64, 0.12), distance=1.5, azimuth=270, elevation=-62, fovy=34),
-    "side": View(lookat=(0.0, 0.64, 0.14), distance=1.4, azimuth=162, elevation=-28, fovy=36),
-}
-FREE = "free"  # MuJoCo's own default view of the whole model
+from ramp.envs.views import FREE, VIEWS
 
 # Meshes of the arm that the close views hardly touch and that hold half of all triangles.
 UNSEEN = ("pedestal", "base", "l0", "head", "l1")
@@ -53,6 +33,7 @@ class Cameras:
             hide_meshes(model, UNSEEN)
         self._model, self._size = model, size
         self._poses = {name: pose(model, name) for name in names}
+        self._fovy = float(model.vis.global_.fovy)
         self._hulls = robot_hulls(model)
         self._screen: Offscreen | None = None
 
@@ -63,8 +44,8 @@ class Cameras:
         return {name: self._frame(self._screen, data, name) for name in self._poses}
 
     def _frame(self, screen: Offscreen, data: mujoco.MjData, name: str) -> np.ndarray:
-        if name in VIEWS:
-            self._model.vis.global_.fovy = VIEWS[name].fovy  # of all free cameras: a setting of the model
+        # Of all free cameras: a setting of the model, so each picture sets its own.
+        self._model.vis.global_.fovy = VIEWS[name].fovy if name in VIEWS else self._fovy
         screen.update(data, self._poses[name])
         self._simplify(screen.scene)
         picture = screen.draw()

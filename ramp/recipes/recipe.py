@@ -17,12 +17,14 @@ from ramp.models.world.config import WorldConfig
 METHODS = ("ramp", "recap", "awr", "bc")
 """Objectives of the policy, each a page of ramp/algorithms."""
 
+SEED_BLOCK = 100_000  # training seeds that belong to one value of `seed`
+
 
 @dataclass(frozen=True, kw_only=True)
 class DemosConfig:
     """Stage 1's demonstrations: the scripted expert with action noise, successes and failures alike."""
 
-    episodes_per_task: int = 8
+    episodes_per_task: int = 8  # demonstrations to be collected of each task
     noise: float = 0.3  # standard deviation added to the expert's action, in action units
     noise_steps: int = 1  # steps for which one draw of it lasts; longer ones lead further astray
 
@@ -57,14 +59,14 @@ class TrainingConfig:
     """Batches, optimisers and the rhythm of the joint stage."""
 
     algorithm: str = "ramp"  # the policy's objective: ramp, recap, awr or bc
-    policy_batch: int = 64
-    world_batch: int = 48
-    policy_lr: float = 1e-3
-    world_lr: float = 1e-3
-    weight_decay: float = 0.01
+    policy_batch: int = 64  # items in one update of the policy
+    world_batch: int = 48  # items in one update of the tokenizer or the world model
+    policy_lr: float = 1e-3  # highest learning rate of the policy
+    world_lr: float = 1e-3  # highest learning rate of tokenizer and world model
+    weight_decay: float = 0.01  # of AdamW, for all models
     warmup: int = 100  # updates, at the start of each model's training
     final_lr: float = 0.1  # share of the learning rate where the cosine ends
-    grad_clip: float = 1.0
+    grad_clip: float = 1.0  # bound on the norm of an update's gradient
     ema: float = 0.995  # decay of the averaged policy weights that are published
     online_share: float = 0.5  # of a joint batch; the rest are demonstrations
     world_every: int = 4  # joint stage: a world-model update every so many policy updates
@@ -90,7 +92,7 @@ class ReplayConfig:
 class EvaluationConfig:
     """Fixed held-out seeds: `first_seed` onwards; training seeds lie below."""
 
-    episodes_per_task: int = 50
+    episodes_per_task: int = 50  # before and after the joint stage
     interim_episodes_per_task: int = 8  # at published versions in between, for the curve
     interim_every: int = 4  # published policies between interim evaluations
     first_seed: int = 2_000_000  # tasks and updates were chosen on seeds from one million up
@@ -100,8 +102,8 @@ class EvaluationConfig:
 class Recipe:
     """A whole run. `ramp run --help` lists the recipes, `ramp run --show` prints one with all its numbers."""
 
-    seed: int = 0
-    tasks: tuple[str, ...] = (
+    seed: int = 0  # of everything random in the run; the starts of evaluations do not depend on it
+    tasks: tuple[str, ...] = (  # names of the suite env.suite; one policy learns all of them
         "drawer-open-v3",
         "button-press-topdown-v3",
         "door-open-v3",

@@ -22,6 +22,7 @@ import numpy as np
 import pyarrow as pa
 
 from ramp.errors import Invalid
+from ramp.replay import durable
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +43,7 @@ class Annotations:
         """Loads the newest generation and removes what a crash left half-written."""
         self._directory = directory
         self._lock = threading.Lock()
-        directory.mkdir(parents=True, exist_ok=True)
+        durable.make_directory(directory)
         for leftover in [*directory.glob(".*"), *directory.glob("*/.*")]:
             shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
         self.version, self.values = 0, Values()
@@ -97,7 +98,7 @@ class Annotations:
         except OSError:
             hidden.unlink(missing_ok=True)
             raise
-        _sync_directory(current)
+        durable.sync(current)
 
     def _replace(self, version: int, values: Values) -> None:
         newest = self._current()
@@ -106,12 +107,12 @@ class Annotations:
         try:
             hidden.mkdir()
             _write(hidden / "part-0001.arrow", values)
-            _sync_directory(hidden)
+            durable.sync(hidden)
             hidden.rename(self._directory / f"g{number:06d}-v{version}")
         except OSError:
             shutil.rmtree(hidden, ignore_errors=True)
             raise
-        _sync_directory(self._directory)
+        durable.sync(self._directory)
         for old in sorted(self._generations(), key=lambda path: _numbers(path)[0])[:-KEEP]:
             shutil.rmtree(old, ignore_errors=True)
 
@@ -133,14 +134,14 @@ def _numbers(path: Path) -> tuple[int, int]:
 
 
 def _to_batch(values: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> pa.RecordBatch:
-    offsets = pa.array(np.cumsum([0] + [len(steps) for steps, _ in values.values()]), pa.int32())
+    offsets = np.cumsum([0] + [len(steps) for steps, _ in values.values()], dtype=np.int32)
     steps = np.concatenate([np.zeros(0, np.int32)] + [pair[0] for pair in values.values()]).astype(np.int32)
     remaining = np.concatenate([np.zeros(0, np.float32)] + [pair[1] for pair in values.values()]).astype(np.float32)
-    schema = COLUMNS.with_metadata({"crc32": str(_checksum(list(values), steps, remaining))})
+    schema = COLUMNS.with_metadata({"crc32": str(_checksum(list(values), np.diff(offsets), steps, remaining))})
     arrays = [
         pa.array(list(values), pa.string()),
-        pa.ListArray.from_arrays(offsets, pa.array(steps)),
-        pa.ListArray.from_arrays(offsets, pa.array(remaining)),
+        pa.ListArray.from_arrays(pa.array(offsets), pa.array(steps)),
+        pa.ListArray.from_arrays(pa.array(offsets), pa.array(remaining)),
     ]
     return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
@@ -149,16 +150,20 @@ def _from_batch(batch: pa.RecordBatch) -> Values:
     batch.validate(full=True)
     names = batch.column("episode_id").to_pylist()
     steps, remaining = batch.column("step").flatten().to_numpy(), batch.column("remaining").flatten().to_numpy()
-    if int((batch.schema.metadata or {}).get(b"crc32", -1)) != _checksum(names, steps, remaining):
+    lengths = batch.column("step").value_lengths().to_numpy()
+    if int((batch.schema.metadata or {}).get(b"crc32", -1)) != _checksum(names, lengths, steps, remaining):
         raise ValueError("checksum disagrees")
-    splits = np.cumsum(batch.column("step").value_lengths().to_numpy())[:-1]
+    splits = np.cumsum(lengths)[:-1]
     pairs = zip(np.split(steps.copy(), splits), np.split(remaining.copy(), splits), strict=True)
     return dict(zip(names, pairs, strict=False))
 
 
-def _checksum(names: list[str], steps: np.ndarray, remaining: np.ndarray) -> int:
+def _checksum(names: list[str], lengths: np.ndarray, steps: np.ndarray, remaining: np.ndarray) -> int:
+    """Over all that the file says: names, int32 [E] rows of each, int32 [F] steps, float32 [F] values."""
     value = zlib.crc32("\0".join(names).encode())
-    return zlib.crc32(np.ascontiguousarray(remaining).data, zlib.crc32(np.ascontiguousarray(steps).data, value))
+    for numbers in (lengths, steps, remaining):
+        value = zlib.crc32(np.ascontiguousarray(numbers).data, value)
+    return value
 
 
 def _write(path: Path, values: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> None:
@@ -168,11 +173,3 @@ def _write(path: Path, values: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> N
             writer.write_batch(batch)
         file.flush()
         os.fsync(file.fileno())
-
-
-def _sync_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from ramp.advantage import AdvantageConfig, indicator, n_step_advantage, thresholds
-from ramp.types import UNLABELLED
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +56,6 @@ def _advantage(episode: Labelled, remaining: np.ndarray, config: AdvantageConfig
         max_steps=episode.max_steps,
         success=episode.success,
         n=config.n_steps,
-        gamma=config.gamma,
         failure_penalty=config.failure_penalty,
     )
 
@@ -75,7 +73,7 @@ def _indicators(
     return dict(zip(advantages, np.split(found, np.cumsum(counts)[:-1]), strict=True))
 
 
-def unlabelled(count: int) -> Labels:
-    """What items have before any annotation names them."""
-    missing = np.full(count, np.nan, dtype=np.float32)
-    return Labels(value=missing, advantage=missing.copy(), indicator=np.full(count, UNLABELLED, dtype=np.int8))
+def unlabelled(source: np.ndarray) -> Labels:
+    """What items have before any annotation names them; `source` uint8 [F] tells a person's, which are good."""
+    missing = np.full(len(source), np.nan, dtype=np.float32)
+    return Labels(value=missing, advantage=missing.copy(), indicator=indicator(missing, [""] * len(source), source, {}))

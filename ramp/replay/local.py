@@ -29,6 +29,9 @@ class LocalWriter:
         """Raises Conflict, Full."""
         self._shard.abort(self._episode_id)
 
+    def wait(self, timeout: float) -> None:
+        """Each call returned when what it said was durable: nothing to wait for."""
+
 
 class LocalReplay:
     """Implements ramp.interfaces.Replay over a shard; the shard's other methods are its own."""

@@ -21,6 +21,7 @@ import numpy as np
 import pyarrow as pa
 
 from ramp.errors import Corrupt, Full, Unavailable
+from ramp.replay import durable
 from ramp.replay.columns import step_columns
 from ramp.replay.notes import schema_from_note
 from ramp.replay.segment import Damage, Mark, Position, Record, SegmentWriter, scan
@@ -48,7 +49,7 @@ class Log:
         self._failure = ""
         self.damaged = 0  # ranges that were found unreadable and not merely torn
         self.syncs = 0
-        directory.mkdir(parents=True, exist_ok=True)
+        durable.make_directory(directory)
         self._number = max((int(path.stem) for path in self._paths()), default=0)
 
     def _paths(self) -> list[Path]:
@@ -57,7 +58,11 @@ class Log:
     # -------------------------------------------------------------------------------------------- start
 
     def recover(self) -> Iterator[Record]:
-        """Every readable record, oldest segment first. Cuts torn tails; sets damaged ranges aside and goes on."""
+        """Every readable record, oldest segment first. Cuts torn tails; sets damaged ranges aside and goes on.
+
+        What is found may have been written and not fsynced before a kill; from here on it counts as acknowledged, so
+        it is fsynced now. Raises OSError.
+        """
         for path in self._paths():
             for found in scan(path):
                 if isinstance(found, Record):
@@ -66,6 +71,9 @@ class Log:
                     self._cut(path, found)
                 else:
                     self._quarantine(path, found)
+            if path.exists():
+                durable.sync(path)
+        durable.sync(self._directory)
 
     def _cut(self, path: Path, tail: Damage) -> None:
         """What a crash left of a record that was never acknowledged. A copy is kept all the same."""
@@ -124,22 +132,23 @@ class Log:
             columns = step_columns(schema_from_note(key)).with_metadata({"ramp.schema": key, "ramp.format": "1"})
             writer = SegmentWriter(self._directory / f"{self._number + 1:06d}.arrows", columns)
             self._number += 1
+            self._name(writer)
             self._open[key] = writer
-            self._sync_directory()
         return writer
+
+    def _name(self, writer: SegmentWriter) -> None:
+        """Make a new segment's name durable before anything is written to it."""
+        try:
+            durable.sync(self._directory)
+        except OSError:
+            writer.close()
+            raise
 
     def _retire(self, writer: SegmentWriter) -> None:
         """A full segment: the next sync makes it durable and closes it (another thread may be in its fsync now)."""
         writer.finish()
         self._dirty.add(writer)
         self._retired.append(writer)
-
-    def _sync_directory(self) -> None:
-        descriptor = os.open(self._directory, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
     def sync(self, ticket: int) -> None:
         """Wait until the record of `ticket` is on the disk. Raises Unavailable where the disk fails."""
@@ -200,7 +209,7 @@ class Log:
         return sum(path.stat().st_size for path in self._paths())
 
     def close(self) -> None:
-        """fsync and close what is open."""
+        """fsync and close what is open; later appends get Unavailable."""
         with self._lock:
             for writer in self._open.values():
                 self._retire(writer)
@@ -209,6 +218,7 @@ class Log:
             ticket = self._written
         if not self._failure:
             self.sync(ticket)
+        self._failure = self._failure or "the log is closed"
 
 
 def _refusal(error: OSError) -> Full | Unavailable:

@@ -14,7 +14,7 @@ import difflib
 import logging
 import os
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,7 +22,7 @@ import numpy as np
 
 from ramp.advantage.config import AdvantageConfig
 from ramp.errors import Invalid, NotFound, Unavailable
-from ramp.replay import checkpoint
+from ramp.replay import checkpoint, durable
 from ramp.replay.annotations import Annotations, Values, check_values
 from ramp.replay.columns import join_steps
 from ramp.replay.info import AnnotateResult, EpisodeInfo, Limits, Progress, ReplayInfo
@@ -39,13 +39,13 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class ShardConfig:
-    """Tables by name, bounds, and how values become labels."""
+    """Tables by name, the tasks that are known (none: any), bounds, and how values become labels."""
 
     tables: Mapping[str, TableConfig] = field(default_factory=lambda: {"demos": TableConfig(), "online": TableConfig()})
+    tasks: tuple[str, ...] = ()
     advantage: AdvantageConfig = field(default_factory=AdvantageConfig)
     limits: Limits = field(default_factory=Limits)
     segment_bytes: int = SEGMENT_BYTES
-    seed: int = 0  # of sampling
 
 
 def shard_tables(
@@ -65,7 +65,7 @@ class Shard:
     def __init__(self, directory: Path, config: ShardConfig) -> None:
         """Rebuilds everything. Raises Unavailable where another process has the directory open."""
         self._directory, self.config = directory, config
-        directory.mkdir(parents=True, exist_ok=True)
+        durable.make_directory(directory)
         self._guard = own(directory)
         self._log = Log(directory / "segments", config.segment_bytes)
         self._store = Store(self._log, config.limits)
@@ -75,7 +75,7 @@ class Shard:
         self._infos: dict[str, EpisodeInfo] = {}
         self._labelled: dict[str, Labelled] = {}
         self._labels: dict[str, Labels] = {}
-        self._generators = np.random.SeedSequence([config.seed, *os.urandom(8)])
+        self._generators = np.random.SeedSequence()  # other draws after a restart than before it
         self._recover()
 
     def _recover(self) -> None:
@@ -84,13 +84,20 @@ class Shard:
             self._learn(entry, join_steps(self._store.read(entry)[0], images=False))
         self._derive()
         for entry in ended:
-            parts, places = self._store.read(entry)
-            self._insert(entry, join_steps(parts, images=False), places)
+            self._insert_again(entry)
         known = checkpoint.load(self._directory / "checkpoint.arrow")
         for name, table in self._tables.items():
             table.limiter.restore(table.info().items, known.samples.get(name))
             self._restore_priorities(table, known.priorities.get(name, []))
         logger.info("%d episodes, %d open, %d damaged places", len(ended), self._store.open_episodes, self._log.damaged)
+
+    def _insert_again(self, entry: Entry) -> None:
+        """One episode that its table refuses must not keep all others from being served."""
+        parts, places = self._store.read(entry)
+        try:
+            self._insert(entry, join_steps(parts, images=False), places)
+        except Invalid as error:
+            logger.error("episode %s is not sampled: %s", entry.header.episode_id, error)
 
     def _restore_priorities(self, table: Table, rows: list[tuple[str, int, float]]) -> None:
         if rows:
@@ -131,12 +138,11 @@ class Shard:
         """As `begin`, not durable yet."""
         for name in header.tables:
             if name not in self._tables:
-                raise Invalid("tables", name[:160], self._nearest(name))
+                raise Invalid("tables", name[:160], _nearest(name, self._tables))
             self._tables[name].check_schema(header.schema)
-        written = self._store.begin(header)
-        for name in header.tables:
-            self._tables[name].adopt(header.schema)
-        return written
+        if self.config.tasks and header.task not in self.config.tasks:
+            raise Invalid("task", header.task[:160], _nearest(header.task, self.config.tasks))
+        return self._store.begin(header)
 
     def write_batch(self, episode_id: str, number: int, steps: StepBatch) -> Written:
         """As `append`, not durable yet."""
@@ -146,9 +152,21 @@ class Shard:
         """As `end`. What becomes visible is durable, so this one does sync, and what was written before with it."""
         entry = self._store.entry(episode_id)
         if not self._store.has_ended(entry, outcome, batches):
-            for name in entry.header.tables:
-                self._tables[name].limiter.await_insert(timeout)
+            tables = [self.table(name) for name in entry.header.tables]
+            for table in tables:
+                table.limiter.await_insert(timeout)
+            self._adopt(tables, entry.header)
         return self._store.end(episode_id, outcome, batches, self._learn_and_insert)
+
+    def _adopt(self, tables: Sequence[Table], header: EpisodeHeader) -> None:
+        """A table's first END fixes its schema, before anything of it is written. Raises Invalid where it has another.
+
+        (An OPEN does not: its episode may never end, and would keep the true producers out.)
+        """
+        for table in tables:
+            table.check_schema(header.schema)
+        for table in tables:
+            table.adopt(header.schema)
 
     def write_abort(self, episode_id: str) -> Written:
         """As `abort`, not durable yet."""
@@ -187,13 +205,8 @@ class Shard:
     def table(self, name: str) -> Table:
         """Raises NotFound."""
         if name not in self._tables:
-            raise NotFound(f"table {name[:160]!r}: {self._nearest(name)}")
+            raise NotFound(f"table {name[:160]!r}: {_nearest(name, self._tables)}")
         return self._tables[name]
-
-    def _nearest(self, name: str) -> str:
-        near = difflib.get_close_matches(name, self._tables, n=1)
-        hint = f"did you mean {near[0]}? " if near else ""
-        return f"{hint}there are: {', '.join(sorted(self._tables))}"
 
     def generator(self) -> np.random.Generator:
         """A source of randomness of its own for each stream of samples."""
@@ -310,3 +323,9 @@ class Shard:
             logger.warning("no checkpoint of the counters: %s", error)
         self._log.close()
         os.close(self._guard)
+
+
+def _nearest(name: str, known: Collection[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {near[0]}? " if near else ""
+    return f"{hint}there are: {', '.join(sorted(known))}"

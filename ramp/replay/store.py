@@ -63,6 +63,7 @@ class Written:
 
     progress: Progress
     ticket: int
+    new: bool = True  # False: it was written before and came again
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +155,8 @@ class Store:
         batch = steps_to_arrow(steps, entry.header.schema)
         content = digest(batch)
         with entry.lock:
-            if number < len(entry.positions):
+            new = number >= len(entry.positions)
+            if not new:
                 if entry.digests[number] != content:
                     raise Conflict(
                         "number", number, "this batch was appended before with other content; use a new episode id"
@@ -164,7 +166,7 @@ class Store:
                 mark = Mark(kind="batch", episode_id=episode_id, number=number, digest=content)
                 position, entry.ticket = self._log.append(entry.schema_note, mark, batch)
                 self._advance(entry, position, content, steps)
-            return Written(entry.progress(), entry.ticket)
+            return Written(entry.progress(), entry.ticket, new)
 
     def _check_next(self, entry: Entry, number: int, steps: StepBatch) -> None:
         if entry.state is not State.OPEN:
@@ -184,7 +186,8 @@ class Store:
         """END: durable first, then `insert`ed. Raises Invalid, Conflict, NotFound, Full, Corrupt."""
         entry = self.entry(episode_id)
         with entry.lock:
-            if not self.has_ended(entry, outcome, batches):
+            new = not self.has_ended(entry, outcome, batches)
+            if new:
                 with self._lock:
                     order, self._next_order = self._next_order, self._next_order + 1
                 mark = Mark(kind="end", episode_id=episode_id, number=order, note=f"{outcome} {entry.steps}")
@@ -193,7 +196,7 @@ class Store:
                 entry.state, entry.outcome, entry.order = State.ENDED, outcome, order
                 self._closed_one()
                 insert(entry)
-            return Written(entry.progress(), entry.ticket)
+            return Written(entry.progress(), entry.ticket, new)
 
     def has_ended(self, entry: Entry, outcome: Outcome, batches: int) -> bool:
         """Whether this END was acknowledged before. Raises Conflict or Invalid where it can never be."""

@@ -5,13 +5,14 @@ An item is a step with a frame. N steps, M items, E episodes, C cameras of the w
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from ramp.advantage.interventions import boundaries
+from ramp.advantage.interventions import segment_ends
 from ramp.errors import Invalid, NotFound
 from ramp.replay.growing import Growing
 from ramp.replay.info import TableInfo
@@ -25,6 +26,8 @@ from ramp.types import Batch, EpisodeHeader, Outcome, SampleSpec, Source, StepBa
 MAX_BATCH = 65536
 MAX_CHUNK = 4096
 MAX_HORIZONS = 64
+MAX_BATCH_BYTES = 448 * 2**20  # of one batch in memory, and so of one message
+CHUNK_BYTES = 17  # to find one step of a chunk: two indices of 8 bytes and whether it is valid
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -118,9 +121,9 @@ class Table:
             self._insert_steps(steps, begin, first)
             self._insert_items(steps, places, begin)
             known, version = labels
-            self._append_labels(known or unlabelled(len(steps.frame_row)), version if known else 0)
-            human = steps.source[steps.frame_row] == Source.HUMAN
-            self._tree.append(np.where(human, self._config.human_priority, 1.0))
+            source = steps.source[steps.frame_row]
+            self._append_labels(known or unlabelled(source), version if known else 0)
+            self._tree.append(np.where(source == Source.HUMAN, self._config.human_priority, 1.0))
         self.limiter.inserted(len(steps.frame_row))
 
     def _insert_episode(self, header: EpisodeHeader, outcome: Outcome, length: int, begin: int, first: int) -> None:
@@ -162,13 +165,15 @@ class Table:
     def relabel(self, labels: Mapping[str, Labels], version: int) -> None:
         """Switch every item to a new generation at once; episodes that it does not name lose their labels."""
         with self._lock:
-            counts = np.diff(np.append(self._episode_columns["first_item"].view, len(self._item_columns["row"])))
+            rows = self._item_columns["row"].view
+            edges = itertools.pairwise(np.append(self._episode_columns["first_item"].view, len(rows)).tolist())
             for name in ("value", "advantage", "indicator", "annotation_version"):
                 column = self._item_columns[name]
                 self._item_columns[name] = Growing(column.view.dtype)
-            for episode_id, count in zip(self._episodes.ids, counts.tolist(), strict=True):
+            for episode_id, (first, last) in zip(self._episodes.ids, edges, strict=True):
                 known = labels.get(episode_id)
-                self._append_labels(known or unlabelled(count), version if known else 0)
+                source = self._step_columns["source"].view[rows[first:last]]
+                self._append_labels(known or unlabelled(source), version if known else 0)
 
     def update_priorities(self, episode_ids: Sequence[str], steps: Sequence[int], priorities: np.ndarray) -> int:
         """Set priorities of items; how many. Raises NotFound for an item that the table does not hold, Invalid."""
@@ -212,6 +217,18 @@ class Table:
                 "horizons", horizons[:MAX_HORIZONS], f"name at most {MAX_HORIZONS} numbers of steps ahead, above 0"
             )
         self.limiter.check_batch(spec.batch_size)
+        self._check_size(spec)
+
+    def _check_size(self, spec: SampleSpec) -> None:
+        """Raises Invalid for more than MAX_BATCH_BYTES; an empty table does not know yet."""
+        if self.schema is None:
+            return
+        pixels = sum(int(np.prod(shape)) for shape in self.schema.cameras.values())
+        frames = (1 + len(spec.horizons)) * (pixels + 4 * self.schema.proprio_width)
+        size = spec.batch_size * (frames + spec.chunk * (4 * self.schema.action_width + CHUNK_BYTES))
+        if size > MAX_BATCH_BYTES:
+            remedy = f"stay below {MAX_BATCH_BYTES} bytes: a smaller batch, a shorter chunk or fewer horizons"
+            raise Invalid("batch_size", f"{spec.batch_size} ({size} bytes)", remedy)
 
     def sample(
         self, spec: SampleSpec, generator: np.random.Generator, timeout: float | None = None
@@ -219,6 +236,7 @@ class Table:
         """A batch, and the seconds it had to wait. Raises Invalid, Timeout, Unavailable (closing), Corrupt."""
         self.check(spec)
         waited = self.limiter.await_sample(spec.batch_size, timeout)
+        self._check_size(spec)  # again: the table may have been empty
         with self._lock:
             items, probability = self._draw(spec, generator)
             view = _View(
@@ -242,8 +260,6 @@ class Table:
         ids = episodes.tolist()
         action, chunk_valid = _chunks(rows, begins + lengths, view.steps, spec.chunk)
         ahead, future_valid = _futures(rows, begins + lengths, view, spec.horizons)
-        frames = np.concatenate([items[:, None], ahead], axis=1)
-        images = {camera: self._images(frames, number, camera, view) for number, camera in self._cameras()}
         return Batch(
             episode_id=[self._episodes.ids[each] for each in ids],
             task=[self._episodes.tasks[each] for each in ids],
@@ -255,11 +271,11 @@ class Table:
             probability=probability,
             policy_version=view.steps["policy_version"][rows],
             source=view.steps["source"][rows],
-            images={camera: frames[:, 0] for camera, frames in images.items()},
+            images={camera: self._images(items, number, camera, view) for number, camera in self._cameras()},
             proprio=view.steps["proprio"][rows],
             action=action,
             chunk_valid=chunk_valid,
-            future_images={camera: frames[:, 1:] for camera, frames in images.items()},
+            future_images={camera: self._images(ahead, number, camera, view) for number, camera in self._cameras()},
             future_proprio=view.steps["proprio"][view.items["row"][ahead]],
             future_valid=future_valid,
             **{name: view.items[name][items] for name in ("value", "advantage", "indicator", "annotation_version")},
@@ -314,13 +330,6 @@ class _View:
     items: Mapping[str, np.ndarray]
     steps: Mapping[str, np.ndarray]
     episodes: Mapping[str, np.ndarray]
-
-
-def segment_ends(source: np.ndarray) -> np.ndarray:
-    """int64 [T]: for each step, the first later step at which someone else acts, or T."""
-    changes = boundaries(source)
-    ends = np.append(changes, len(source))
-    return ends[np.searchsorted(changes, np.arange(len(source)), side="right")]
 
 
 def _chunks(

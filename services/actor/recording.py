@@ -35,10 +35,6 @@ class Recording:
         return self._source.count(int(Source.HUMAN))
 
     @property
-    def num_frames(self) -> int:
-        return len(self._frames)
-
-    @property
     def action(self) -> np.ndarray:
         """float32 [T, A]"""
         return np.asarray(self._action, np.float32)

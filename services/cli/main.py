@@ -13,7 +13,7 @@ from ramp.errors import Invalid, NotFound, RampError
 from services.cli import bench, doctor, evaluate, report, run, status
 
 Words = ParamSpec("Words")
-WRONG_INPUT, FAILED, INTERRUPTED = 2, 1, 130
+WRONG_INPUT, FAILED = 2, 1
 
 app = typer.Typer(
     name="ramp",
@@ -68,8 +68,6 @@ def main(arguments: list[str] | None = None) -> None:
     words = sys.argv[1:] if arguments is None else arguments
     try:
         app(args=words)
-    except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)
     except RampError as error:
         if "--debug" in words:
             raise

@@ -11,7 +11,7 @@ def report(dir_: Dir = None, as_json: Json = False) -> int:
     \b
     Examples:
       ramp report
-      ramp report --dir runs/try --json | jq .evaluations
+      ramp report --dir runs/try --json | jq .together
     """
     from services.conductor import rundir
     from services.conductor.report import write_report

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
 
-from ramp.errors import Invalid
+from ramp.errors import Invalid, RampError
 
 if TYPE_CHECKING:  # imported where they are used: `ramp --help` must not load torch and Ray
     from services.common.settings import Settings
@@ -56,6 +56,8 @@ def run(
     Ctrl-C stops in order and says how to go on. A run's directory holds its settings, data, weights, logs and report.
     """
     recipe, overrides = _split(words or [])
+    if resume and show:
+        raise Invalid("--show", "with --resume", "leave one out: a run's own settings stand in its settings.yaml")
     if resume:
         return _resume(dir_, recipe, config, overrides)
     from services.common.settings import compose
@@ -128,9 +130,9 @@ def _play(settings: Settings) -> int:
     finally:
         lock.release()
     if reason != "done":
-        print(f"stopped in order; go on with: ramp run --resume --dir {_shown(rundir.path)}")
+        _last_words(f"stopped in order; go on with: ramp run --resume --dir {_shown(rundir.path)}")
         return INTERRUPTED
-    print(f"report: {_shown(rundir.path / 'report.html')}")
+    _last_words(f"report: {_shown(rundir.path / 'report.html')}")
     return 0
 
 
@@ -141,11 +143,26 @@ def _conduct(settings: Settings, rundir: RunDir, screen: TextIO) -> str:
     from services.conductor.report import write_report
     from services.conductor.terminal import Terminal
 
-    with Terminal(Console(file=screen)) as terminal:
-        terminal.say(f"run {settings.recipe} in {_shown(rundir.path)}")
-        reason = Conductor(settings, rundir, show=terminal.show).run()
+    try:
+        with Terminal(Console(file=screen)) as terminal:
+            terminal.say(f"run {settings.recipe} in {_shown(rundir.path)}")
+            reason = Conductor(settings, rundir, show=terminal.show).run()
+    except Exception:
+        with contextlib.suppress(RampError, OSError):  # a run that failed has a report too; why it failed matters more
+            write_report(rundir.path)
+        raise
     write_report(rundir.path)
     return reason
+
+
+def _last_words(text: str) -> None:
+    """Print, also where nobody listens any more; then the interpreter's own flush at the end must not fail either."""
+    try:
+        print(text, flush=True)
+    except OSError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 1)
+        os.close(nowhere)
 
 
 def _shown(path: Path) -> str:
@@ -160,12 +177,15 @@ def _own_screen(log: Path) -> Iterator[TextIO]:
     sys.stdout.flush()
     sys.stderr.flush()
     kept = [os.dup(number) for number in (1, 2)]
+    screen = open(kept[0], "w", closefd=False)  # noqa: SIM115
     try:
-        with log.open("ab") as file, open(kept[0], "w", closefd=False) as screen:
+        with log.open("ab") as file:
             for number in (1, 2):
                 os.dup2(file.fileno(), number)
-            yield screen
+        yield screen
     finally:
+        with contextlib.suppress(OSError):  # it may have gone
+            screen.close()
         sys.stdout.flush()
         sys.stderr.flush()
         for number, own in zip((1, 2), kept, strict=True):

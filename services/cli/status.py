@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 from services.cli.options import Dir, Json
+
+if TYPE_CHECKING:
+    from services.conductor.rundir import RunDir
 
 
 def status(dir_: Dir = None, as_json: Json = False) -> int:
@@ -32,7 +36,16 @@ def status(dir_: Dir = None, as_json: Json = False) -> int:
         print(json.dumps({"running": running, **state}))
         return 0
     console = Console()
-    console.print(picture(view_from(state), height=console.height, width=console.width))
+    console.print(picture(view_from(state), width=console.width))
     if not running:
-        console.print(f"Not running now. Go on with: ramp run --resume --dir {found.path}", markup=False)
+        console.print(_ended(found), markup=False, highlight=False, soft_wrap=True)
     return 0
+
+
+def _ended(found: RunDir) -> str:
+    from services.conductor.journal import read
+    from services.conductor.ledger import fold
+
+    if fold(read(found.journal)).finished:
+        return f"Done. Its report: {found.path / 'report.html'}"
+    return f"Not running now. Go on with: ramp run --resume --dir {found.path}"

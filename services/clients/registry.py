@@ -30,6 +30,7 @@ from safetensors.torch import save as format_safetensors
 from torch import Tensor
 
 from ramp.errors import Corrupt, Full, Invalid, NotFound
+from ramp.replay import durable
 from ramp.types import Kind
 
 WEIGHTS = "weights.safetensors"
@@ -114,7 +115,7 @@ class DirectoryRegistry:
         hidden = aliases / f".{name}-{uuid.uuid4().hex}"
         _write(hidden, f"{version}\n".encode())
         hidden.replace(aliases / name)
-        _sync(aliases)
+        durable.sync(aliases)
 
     def resolve(self, kind: Kind, name: str) -> int | None:
         """The version an alias points to, or None."""
@@ -176,7 +177,7 @@ def _reveal(folder: Path, hidden: Path, entries: dict[str, Any]) -> int:
         numbered = {**entries, "version": number}
         text = json.dumps({**numbered, "checksum": _checksum(numbered)}, indent=1, sort_keys=True)
         _write(hidden / MANIFEST, text.encode())
-        _sync(hidden)
+        durable.sync(hidden)
         try:
             hidden.rename(folder / _name(number))
         except OSError as error:
@@ -184,7 +185,7 @@ def _reveal(folder: Path, hidden: Path, entries: dict[str, Any]) -> int:
                 raise
             number += 1
             continue
-        _sync(folder)
+        durable.sync(folder)
         return number
 
 
@@ -233,14 +234,6 @@ def _write(path: Path, content: bytes) -> None:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _remove_abandoned(folder: Path) -> None:

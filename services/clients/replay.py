@@ -7,6 +7,7 @@ for batch in client.sample(SampleSpec(table="online", batch_size=96, chunk=8), t
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -58,15 +59,19 @@ class Writer:
         """Hand over the next steps. With a spool on disk it returns when they are there, else when the server has them.
 
         Raises Invalid (at once, for what can be seen here; from the server's answer, on a later call), Conflict, Full
-        (the spool has reached its bound), Unauthenticated, Timeout (without a spool).
+        (the spool has reached its bound), Unauthenticated, Timeout (without a spool). After Full and Timeout the same
+        steps may be appended again.
         """
         self._raise_refusal()
+        self._refuse_ended()
         check_steps(steps, self._header.schema, self._limits)
         check_follows(steps, self._steps, self._last_timestamp, self._header.max_steps)
-        for piece in _pieces(steps):
-            request = codec.batch_request(self._header.episode_id, self._batches, piece, self._header.schema)
-            self._put(request)
-            self._batches += 1
+        requests = [
+            codec.batch_request(self._header.episode_id, number, piece, self._header.schema)
+            for number, piece in enumerate(_pieces(steps), start=self._batches)
+        ]
+        self._put(*requests)
+        self._batches += len(requests)
         self._steps += len(steps)
         self._frames += len(steps.frame_row)
         self._last_timestamp = float(steps.timestamp[-1])
@@ -74,6 +79,7 @@ class Writer:
     def end(self, outcome: Outcome) -> None:
         """Make the episode visible to samplers. Returns and raises as `append`; `wait` waits for the server."""
         self._raise_refusal()
+        self._refuse_ended()
         if not self._frames:
             raise Invalid("end", f"{self._steps} steps, no frame", "append at least one step with frames, or abort")
         self._put(codec.end_request(self._header.episode_id, outcome, self._batches), last=True)
@@ -90,18 +96,34 @@ class Writer:
         """
         self._await(len(self._parcel), timeout)
 
-    def _put(self, request: wire.AppendRequest, *, last: bool = False) -> None:
-        data = request.SerializeToString()
+    def _put(self, *requests: wire.AppendRequest, last: bool = False) -> None:
+        frames = [request.SerializeToString() for request in requests]
+        self._check_size(frames)
         if not last:
-            self._await_room(len(data))
-        self._parcel.add(data, last=last)
+            self._await_room(sum(map(len, frames)))
+        for frame in frames:
+            self._parcel.add(frame, last=last)
         self._sender.notify()
         if not self._durable:
             self._await(len(self._parcel), CALL_TIMEOUT_S)
 
+    def _check_size(self, frames: list[bytes]) -> None:
+        """gRPC refuses a message that is too large without saying whose it was; the episodes behind it would wait."""
+        largest = max(map(len, frames))
+        if largest > self._limits.max_message_bytes:
+            remedy = f"stay below {self._limits.max_message_bytes} bytes a step: smaller images, or fewer cameras"
+            raise Invalid("images", f"{largest} bytes in one message", remedy)
+
+    def _refuse_ended(self) -> None:
+        if self._parcel.closed:
+            raise Invalid("episode_id", self._header.episode_id, "the episode has ended; open a new one")
+
     def _await_room(self, count: int) -> None:
         if self._spool.room_for(count):
             return
+        longest = self._parcel.size + count
+        if longest > self._spool.max_bytes:
+            raise Full(f"the episode is longer ({longest} bytes) than the spool ({self._spool.max_bytes}); enlarge it")
         if not self._sender.wait(lambda _: self._spool.room_for(count), self._patience_s):
             raise Full(f"{self._spool.size} bytes wait for the replay service ({self._sender.trouble or 'it is slow'})")
 
@@ -132,7 +154,8 @@ class ReplayClient:
 
     With `spool`, appends survive this process and the server being away, up to `spool_bytes`; the directory belongs to
     one process at a time. An append that finds it full waits `patience_s` for room. Without it, appends return when the
-    server has made them durable.
+    server has made them durable. An episode is kept here as a whole until its END is acknowledged, so it must fit into
+    the spool, or without one into MEMORY_BYTES; it raises Full where it does not.
     """
 
     def __init__(
@@ -151,7 +174,7 @@ class ReplayClient:
         self._durable, self._patience_s = spool is not None, patience_s
         self._spool = Spool(spool, spool_bytes if spool else min(spool_bytes, MEMORY_BYTES))
         self._sender = Sender(self._channel, self._metadata, self._spool)
-        self._streams: list[SampleStream] = []
+        self._streams: weakref.WeakSet[SampleStream] = weakref.WeakSet()  # one that is dropped closes itself
 
     # ---------------------------------------------------------------------------------------- appending
 
@@ -183,7 +206,7 @@ class ReplayClient:
         `next` raises Timeout where none came for `timeout` s, NotFound, Invalid, Unauthenticated.
         """
         stream = SampleStream(self._channel, self._metadata, spec, timeout=timeout)
-        self._streams.append(stream)
+        self._streams.add(stream)
         return stream
 
     def update_priorities(
@@ -257,7 +280,7 @@ class ReplayClient:
 
     def close(self) -> None:
         """Stop the threads. What was not acknowledged stays in the spool, for the next client of that directory."""
-        for stream in self._streams:
+        for stream in list(self._streams):
             stream.close()
         self._sender.close()
         self._spool.close()

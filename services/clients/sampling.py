@@ -21,7 +21,7 @@ from rampwire.v1 import replay_pb2 as wire
 from ramp.errors import Full, RampError, Timeout, Unavailable
 from ramp.types import Batch, SampleSpec
 from services.clients.channel import Metadata, delays
-from services.common import codec
+from services.common import codec, metrics
 from services.common.errors import from_call
 
 logger = logging.getLogger(__name__)
@@ -111,9 +111,16 @@ class _Reader:
             if not isinstance(refusal, Unavailable | Full):
                 self._ready.put(refusal)
                 return
-            self._trouble = refusal
+            self._note(refusal)
             pauses = delays() if time.monotonic() - began > 5.0 else pauses
             self._stopped.wait(next(pauses))
+
+    def _note(self, refusal: RampError) -> None:
+        """Count every attempt, but tell the same trouble once only."""
+        metrics.LEARNER_STREAM_RETRIES.inc()
+        if str(refusal) != str(self._trouble):
+            logger.warning("table %s: %s; asking again", self._spec.table, refusal)
+        self._trouble = refusal
 
     def _read(self) -> None:
         """One connection, until it breaks."""

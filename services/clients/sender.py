@@ -5,8 +5,9 @@
     waits for     frames, answers, and after a failure a pause that doubles
     unblocked by  Writer.append, the server's Appended, close()
 
-Every connection begins each parcel anew with OPEN; the answer says which batch the server wants next. A server that
-knows nothing gets everything, one that has all of it gets the END again; it stores every step once.
+Every connection begins each parcel anew with OPEN; the answer says which batch the server wants next. Batches that it
+has and that this process has sent before are not sent again; all others are, because what lies there under the same id
+may be another's: the server compares. It stores every step once.
 """
 
 from __future__ import annotations
@@ -42,6 +43,11 @@ class _Way:
     sent: int = 0  # frames
     opened: bool = False  # OPEN was answered
     answered: int = 0  # frames
+    held: int = 0  # frames that the server had when OPEN was answered, whoever sent them
+
+    def free(self) -> bool:
+        """Whether the next frame may go: one that is new to the server only once what it held has been compared."""
+        return self.sent < self.held or self.answered >= self.held if self.opened else self.sent == 0
 
 
 @dataclass(slots=True)
@@ -165,6 +171,7 @@ class Sender:
                 parcel, number = found
                 data = parcel.frame(number)
                 self._ways[parcel].sent = number + 1
+                parcel.offered = max(parcel.offered, number + 1)
                 self._flight.append((parcel, number, len(data)))
             yield data
 
@@ -174,7 +181,7 @@ class Sender:
             return None
         for parcel in self._spool.parcels:
             way = self._ways.setdefault(parcel, _Way())
-            if way.sent < len(parcel) and (way.opened or way.sent == 0):
+            if way.sent < len(parcel) and way.free():
                 return parcel, way.sent
         return None
 
@@ -193,8 +200,8 @@ class Sender:
         self._ledger.trouble = None
         way.answered = number + 1
         if number == 0:
-            way.opened = True
-            known = 1 + answer.next_batch  # OPEN and the batches that the server holds
+            way.opened, way.held = True, 1 + answer.next_batch  # OPEN and the batches
+            known = min(way.held, parcel.offered)  # of those, the ones from here
             way.sent = min(known, len(parcel) - 1) if parcel.closed else min(known, len(parcel))
             way.sent, way.answered = max(way.sent, 1), max(min(known, len(parcel)), 1)
         self._ledger.acknowledged[parcel.episode_id] = way.answered
@@ -216,11 +223,11 @@ class Sender:
         opening = parcel.frame(0)
         self._ways.pop(parcel)
         self._spool.remove(parcel, Parcel.set_aside)
-        if way.opened and not isinstance(error, Corrupt):
+        if way.opened and type(error) is Invalid:  # after a Conflict, what lies there is another's
             self._withdraw(parcel.episode_id, opening)
 
     def _withdraw(self, episode_id: str, opening: bytes) -> None:
         """Abort at the server what it knows of a refused episode."""
-        apology = self._spool.open(episode_id, durable=False)
+        apology = self._spool.open(episode_id, kept=False)
         apology.add(opening)
         apology.add(codec.abort_request(episode_id).SerializeToString(), last=True)

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ramp.errors import Full
+from ramp.replay import durable
 from ramp.replay.ownership import own
 
 logger = logging.getLogger(__name__)
@@ -27,7 +28,7 @@ KEEP_REFUSED = 16  # files of refused episodes, for whoever looks into it
 
 
 class Parcel:
-    """The frames of one episode. Frames are added by the producer and read by the sender."""
+    """The frames of one episode. Frames are added by the producer, read and disposed of by the sender."""
 
     def __init__(self, episode_id: str, path: Path | None = None) -> None:
         """A `path` makes it a file, which must not exist yet. Raises OSError."""
@@ -36,7 +37,10 @@ class Parcel:
         self._places: list[tuple[int, int]] = []  # offset of the bytes, length
         self._fd = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o640) if path else -1
         self._last = -1  # number of the last frame, once that is known
+        self._lock = threading.Lock()  # between adding and disposing
+        self._gone = False
         self.size = 0
+        self.offered = 0  # frames that some connection of this process has sent
 
     @property
     def closed(self) -> bool:
@@ -63,7 +67,15 @@ class Parcel:
         return len(self._memory) or len(self._places)
 
     def add(self, frame: bytes, *, last: bool = False) -> None:
-        """Raises Full where the disk has no room; then nothing of the frame is left."""
+        """Raises Full where the disk has no room; then nothing of the frame is left.
+
+        Nothing is added to a parcel that was refused or acknowledged meanwhile.
+        """
+        with self._lock:
+            if not self._gone:
+                self._add(frame, last)
+
+    def _add(self, frame: bytes, last: bool) -> None:
         place = self._write(frame, last) if self._fd >= 0 else 0
         self.size += len(frame) + HEAD.size
         if last:
@@ -99,20 +111,25 @@ class Parcel:
 
     def discard(self) -> None:
         """Acknowledged: nothing of it is needed any more."""
-        if self._fd >= 0:
-            os.close(self._fd)
+        self._release()
         if self._path:
             self._path.unlink(missing_ok=True)
 
     def set_aside(self) -> None:
         """Refused: keep the file under another name, and only the newest few of such files."""
-        if self._fd >= 0:
-            os.close(self._fd)
+        self._release()
         if self._path:
             with contextlib.suppress(FileNotFoundError):
                 self._path.rename(self._path.with_suffix(".refused"))
             for old in sorted(self._path.parent.glob("*.refused"))[:-KEEP_REFUSED]:
                 old.unlink(missing_ok=True)
+
+    def _release(self) -> None:
+        with self._lock:
+            self._gone = True
+            if self._fd >= 0:
+                os.close(self._fd)
+            self._fd = -1
 
 
 class Spool:
@@ -120,13 +137,13 @@ class Spool:
 
     def __init__(self, directory: Path | None, max_bytes: int) -> None:
         """Without a directory everything stays in memory and dies with the process."""
-        self._directory, self._max_bytes = directory, max_bytes
+        self._directory, self.max_bytes = directory, max_bytes
         self._lock = threading.Lock()
         self._guard = -1
         self._number = 0
         self.parcels: list[Parcel] = []
         if directory:
-            directory.mkdir(parents=True, exist_ok=True)
+            durable.make_directory(directory)
             self._guard = own(directory)
             self._load(directory)
 
@@ -139,13 +156,15 @@ class Spool:
             else:
                 parcel.discard()
 
-    def open(self, episode_id: str, *, durable: bool = True) -> Parcel:
-        """A new parcel behind the others; in memory only where it need not be `durable`. Raises Full."""
+    def open(self, episode_id: str, *, kept: bool = True) -> Parcel:
+        """A new parcel behind the others; in memory only where it need not be `kept` on disk. Raises Full."""
         with self._lock:
             self._number += 1
-            name = f"{self._number:08d}-{episode_id}.spool"
+            directory = self._directory if kept else None
             try:
-                parcel = Parcel(episode_id, self._directory / name if self._directory and durable else None)
+                parcel = Parcel(episode_id, directory / f"{self._number:08d}-{episode_id}.spool" if directory else None)
+                if directory:
+                    durable.sync(directory)
             except OSError as error:
                 raise Full(f"the spool cannot be written: {error}") from error
             self.parcels.append(parcel)
@@ -158,7 +177,7 @@ class Spool:
             return sum(parcel.size for parcel in self.parcels)
 
     def room_for(self, count: int) -> bool:
-        return self.size + count <= self._max_bytes
+        return self.size + count <= self.max_bytes
 
     def close(self) -> None:
         """Leave what waits to whoever opens the directory next."""

@@ -8,7 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from ramp.envs import check_tasks
 from ramp.errors import Invalid
+from ramp.recipes.recipe import SEED_BLOCK
+from ramp.replay.info import Limits
 
 if TYPE_CHECKING:
     from services.common.settings import Settings
@@ -16,7 +19,6 @@ if TYPE_CHECKING:
 INFINITE = float("inf")
 
 RANGES: Mapping[str, tuple[float, float]] = {
-    "env.image_size": (16, 1024),
     "env.frame_stride": (1, INFINITE),
     "env.max_steps": (2, 100_000),
     "world.latent_channels": (1, INFINITE),
@@ -34,7 +36,6 @@ RANGES: Mapping[str, tuple[float, float]] = {
     "advantage.temperature": (1e-6, INFINITE),
     "advantage.weight_clip": (1e-6, INFINITE),
     "advantage.n_steps": (1, INFINITE),
-    "advantage.gamma": (0, 1),
     "advantage.demo_positive": (0, 1),
     "advantage.rollout_positive": (0, 1),
     "demos.episodes_per_task": (1, INFINITE),
@@ -59,12 +60,12 @@ RANGES: Mapping[str, tuple[float, float]] = {
     "learner.joint_threads": (1, 1024),
     "learner.checkpoint_every": (1, INFINITE),
     "learner.zero_stage": (0, 2),
-    "actors.count": (1, 100_000),
+    "actors.count": (1, 1024),  # each has a thread and a stream at the replay server
     "actors.threads": (1, 1024),
-    "actors.batch_steps": (1, 10_000),
+    "actors.batch_steps": (1, Limits().max_steps_per_batch),
     "replay.port": (0, 65535),
     "replay.segment_mib": (1, 65536),
-    "replay.max_message_mib": (1, 1024),
+    "replay.max_message_mib": (16, 1024),  # one step of 16 cameras with 480 x 480 pixels fits
     "ray.object_store_mib": (80, INFINITE),  # Ray refuses less than 75 MiB
     "metrics.port": (0, 65535),
 }
@@ -82,7 +83,7 @@ def check_range(key: str, value: object) -> None:
 
 
 def check_rules(settings: Settings) -> None:
-    """Invalid where two settings contradict each other. (Task names are checked by ramp.envs.)"""
+    """Invalid where two settings contradict each other."""
     _check_tasks(settings)
     _check_horizons(settings)
     _check_widths(settings)
@@ -97,6 +98,7 @@ def _check_tasks(settings: Settings) -> None:
         raise Invalid("tasks", settings.tasks, "name each task once")
     if not settings.env.cameras:
         raise Invalid("env.cameras", "()", "name at least one camera")
+    check_tasks(settings.env, settings.tasks)
 
 
 def _check_horizons(settings: Settings) -> None:
@@ -123,8 +125,8 @@ def _check_rhythm(settings: Settings) -> None:
     if chunk > limit:
         raise Invalid("policy.chunk", chunk, f"stay at or below env.max_steps={limit}")
     first = settings.evaluation.first_seed
-    if first < 1000:
-        raise Invalid("evaluation.first_seed", first, "keep 1000 or more: training seeds lie below")
+    if first < SEED_BLOCK:
+        raise Invalid("evaluation.first_seed", first, f"keep {SEED_BLOCK} or more: training seeds lie below")
 
 
 def _check_limiter(settings: Settings) -> None:
@@ -136,9 +138,3 @@ def _check_limiter(settings: Settings) -> None:
     needed = max(settings.training.policy_batch, settings.training.world_batch, frames * sampling.samples_per_insert)
     if sampling.slack < needed:
         raise Invalid("sampling.slack", sampling.slack, f"give {needed:g} or more: an episode or a batch must fit")
-    if sampling.min_items * sampling.samples_per_insert > sampling.slack:
-        raise Invalid(
-            "sampling.min_items",
-            sampling.min_items,
-            "keep sampling.min_items * sampling.samples_per_insert at or below sampling.slack, or it is never reached",
-        )

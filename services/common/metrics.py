@@ -14,6 +14,8 @@ from contextlib import contextmanager
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, start_http_server
 
+from ramp.errors import Unavailable
+
 REGISTRY = CollectorRegistry()
 ProcessCollector(registry=REGISTRY)
 
@@ -74,8 +76,14 @@ def progress(stage: str) -> None:
 
 
 def serve(port: int = 0, host: str = "127.0.0.1") -> int:
-    """Answer GET /metrics from a thread for the rest of this process; the port, chosen freely where 0 was given."""
-    server, _ = start_http_server(port, addr=host, registry=REGISTRY)
+    """Answer GET /metrics from a thread for the rest of this process; the port, chosen freely where 0 was given.
+
+    Raises Unavailable where it can't listen there.
+    """
+    try:
+        server, _ = start_http_server(port, addr=host, registry=REGISTRY)
+    except OSError as error:
+        raise Unavailable(f"metrics can't be served on {host}:{port}: {error}; choose another metrics.port") from error
     return int(server.server_port)
 
 
@@ -109,7 +117,7 @@ LEARNER_VERSION = gauge("ramp_learner_published_version", "Last published versio
 LEARNER_POLICY_AGE = gauge("ramp_learner_policy_age_version", "Published versions since the one that acted, mean")
 LEARNER_RELABELLED = counter("ramp_learner_relabelled_episodes", "Episodes labelled")
 LEARNER_RELABEL_FAILURES = counter("ramp_learner_relabel_failures_total", "Relabelling passes that were broken off")
-LEARNER_STREAM_RETRIES = counter("ramp_learner_stream_retries_total", "Sampling streams opened again after a failure")
+LEARNER_STREAM_RETRIES = counter("ramp_learner_stream_retries_total", "Attempts to open a sampling stream again")
 
 # --------------------------------------------------------------------------------------- servers of gRPC
 
@@ -118,8 +126,8 @@ GRPC_SECONDS = histogram("ramp_grpc_call_seconds", "Duration of calls; streams l
 
 # ------------------------------------------------------------------------------------------------- replay
 
-REPLAY_APPENDED_STEPS = counter("ramp_replay_appended_steps", "Steps made durable")
-REPLAY_APPENDED_BYTES = counter("ramp_replay_appended_bytes", "Arrow bytes made durable")
+REPLAY_APPENDED_STEPS = counter("ramp_replay_appended_steps", "Steps written, each once")
+REPLAY_APPENDED_BYTES = counter("ramp_replay_appended_bytes", "Arrow bytes written")
 REPLAY_ENDED_EPISODES = counter("ramp_replay_ended_episodes", "Episodes that became visible, by table", ["table"])
 REPLAY_REFUSED = counter("ramp_replay_refused_total", "Appends refused, by status", ["code"])
 REPLAY_APPEND_SECONDS = histogram("ramp_replay_append_seconds", "Decoding, checking and writing one batch of steps")

@@ -70,8 +70,9 @@ def compose(recipe_name: str, file: Path | None, overrides: Sequence[str]) -> Se
 
 
 def load_settings(path: str | Path) -> Settings:
-    """The settings that `save` wrote. Raises Invalid and NotFound."""
-    return compose("", Path(path), [])
+    """The settings that `save` wrote into a run's directory, which may have been moved since: `dir` is where the file
+    lies now. Raises Invalid and NotFound."""
+    return replace(compose("", Path(path), []), dir=str(Path(path).resolve().parent))
 
 
 def save(settings: Settings, path: Path) -> None:
@@ -204,7 +205,7 @@ def _parse_override(text: str) -> tuple[str, str]:
         raise Invalid(key.strip(), "no value", "write key=value, e.g. training.policy_lr=3e-4")
     key = key.strip()
     if key == "recipe":
-        raise Invalid(key, value, "choose the recipe with `--recipe`, not by an override")
+        raise Invalid(key, value, f"write the recipe as the first word: `ramp run {value or DEFAULT_RECIPE}`")
     if key not in _keys() and _members(key):
         raise Invalid(key, value, f"this is a group; set one of {', '.join(_members(key))}")
     return key, value

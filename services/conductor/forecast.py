@@ -7,16 +7,7 @@ from services.conductor import schedule
 from services.conductor.journal import Learner
 from services.conductor.ledger import Ledger
 from services.conductor.schedule import Landmarks
-
-
-def stage_totals(recipe: Recipe) -> dict[str, int]:
-    """Updates of each stage of training, in order."""
-    stages = recipe.stages
-    return {
-        "world": stages.tokenizer_updates + stages.world_updates,
-        "policy": stages.policy_updates,
-        "joint": stages.joint_updates,
-    }
+from services.learner.progress import JOINT, POLICY, WORLD, total
 
 
 def progress(recipe: Recipe, ledger: Ledger, learner: Learner | None) -> float:
@@ -41,11 +32,11 @@ def left_s(
         return after
     if learner is None or learner.updates_per_s <= 0:
         return None
-    totals = stage_totals(recipe)
+    totals = {stage: total(stage, recipe) for stage in (WORLD, POLICY, JOINT)}
     updates = 0.0
     for stage in list(totals)[list(totals).index(learner.stage) :] if learner.stage in totals else totals:
-        total = learner.total if stage == learner.stage and learner.total else totals[stage]
-        updates += total - (learner.update if stage == learner.stage else 0)
+        whole = learner.total if stage == learner.stage and learner.total else totals[stage]
+        updates += whole - (learner.update if stage == learner.stage else 0)
     final_share = recipe.evaluation.episodes_per_task * len(recipe.tasks)  # runs after the learner, not beside it
     return max(updates, 0.0) / learner.updates_per_s + (final_share / episodes_per_s if episodes_per_s > 0 else 0.0)
 

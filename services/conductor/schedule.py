@@ -19,12 +19,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from ramp.recipes.recipe import Recipe
+from ramp.errors import Invalid
+from ramp.recipes.recipe import SEED_BLOCK, Recipe
 from ramp.types import Kind
 from services.actor.assignment import Assignment
 from services.conductor.ledger import Ledger
 
-SEED_BLOCK = 100_000  # training seeds of one value of `seed`
 ROLLOUT_SEEDS = 20_000  # where those of the rollouts begin; demonstrations lie below
 HARD_TASK_BONUS = 2.0  # a task that always needs help gets 1 + this many rollouts for one of a task that never does
 
@@ -178,6 +178,11 @@ def _is_evaluations_turn(recipe: Recipe, ledger: Ledger, inflight: Sequence[Disp
 
 
 def _next_seed(recipe: Recipe, ledger: Ledger, purpose: str, offset: int) -> int:
-    """One that was never used: above all that are known."""
-    first = (recipe.seed * SEED_BLOCK) % recipe.evaluation.first_seed + offset
-    return max(first, ledger.top_seed.get(purpose, -1) + 1)
+    """One that was never used: above all that are known, below those of the evaluation. Blocks are used again where
+    `seed` is larger than there are blocks. Raises Invalid where there is none left."""
+    end = recipe.evaluation.first_seed
+    first = recipe.seed % (end // SEED_BLOCK) * SEED_BLOCK + offset
+    seed = max(first, ledger.top_seed.get(purpose, -1) + 1)
+    if seed >= end:
+        raise Invalid("evaluation.first_seed", end, f"a run with seed={recipe.seed} has used up the seeds below it")
+    return seed

@@ -1,29 +1,33 @@
 """What a person sees while a run is running: a live picture on a terminal, plain lines everywhere else.
 
-Consumes: RunView values from the conductor's loop. Produces: text. Waits for: nothing. Never raises for a closed pipe
-of its own accord: a run must not end because nobody is looking.
+Consumes: RunView values from the conductor's loop. Produces: text. Waits for: nothing. A closed pipe or a terminal that
+has gone raises nothing: a run must not end because nobody is looking.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from statistics import fmean
 from time import monotonic
 from types import TracebackType
+from typing import IO, cast
 
 from rich.columns import Columns
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.padding import Padding
 from rich.progress_bar import ProgressBar
-from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
+from services.conductor.fitted import Fitted, Part
 from services.conductor.journal import STAGES
+from services.conductor.quantities import clock, percent, size
+from services.conductor.screen import Screen
 from services.conductor.view import ActorView, LearnerView, ProcessView, RunView, Score, TableView, TaskView
 
 GAUGE_WIDTH = 16
-SHORT_MESSAGES = 4
+MESSAGES = 12  # at most, beneath the picture
 WIDE = 126  # columns that the whole table of tasks needs
 STATE_STYLE = {"up": "green", "starting": "yellow", "down": "bold red", "stopped": "dim"}
 
@@ -36,7 +40,8 @@ class Terminal:
 
     def __init__(self, console: Console | None = None, *, every_s: float = 10.0) -> None:
         """`every_s`: seconds between plain lines where there is no terminal; messages are printed at once."""
-        self.console = console or Console(stderr=False)
+        self.console = console or Console()
+        self.console.file = cast(IO[str], Screen(self.console.file))
         self.every_s = every_s
         self._live: Live | None = None
         self._said: tuple[str, ...] = ()
@@ -48,7 +53,14 @@ class Terminal:
 
     def __enter__(self) -> Terminal:
         if self.is_live:
-            self._live = Live(console=self.console, auto_refresh=False, vertical_overflow="crop")
+            # What libraries print is not ours to show: it goes where standard output and error lead.
+            self._live = Live(
+                console=self.console,
+                auto_refresh=False,
+                vertical_overflow="crop",
+                redirect_stdout=False,
+                redirect_stderr=False,
+            )
             self._live.start()
         return self
 
@@ -63,7 +75,14 @@ class Terminal:
         """Draw the present state; cheap enough for a few times a second."""
         if self._live is not None:
             self._live.update(picture(view, height=self.console.height, width=self.console.width), refresh=True)
-            return
+        else:
+            self._lines(view)
+
+    def say(self, message: str) -> None:
+        """One line for good: above the picture, or among the plain lines."""
+        self.console.print(message, markup=False, highlight=False)
+
+    def _lines(self, view: RunView) -> None:
         for message in fresh(self._said, view.messages):
             self._print(f"[{clock(view.seconds)}] {message}")
         self._said = view.messages
@@ -71,24 +90,25 @@ class Terminal:
             self._last = monotonic()
             self._print(line(view))
 
-    def say(self, message: str) -> None:
-        """One line for good: above the picture, or among the plain lines."""
-        (self._live.console if self._live else self.console).print(message, markup=False, highlight=False)
-
     def _print(self, text: str) -> None:
         self.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
-def picture(view: RunView, *, height: int = 60, width: int = 120) -> RenderableType:
-    """The whole run as one picture; also what `ramp status` prints. `height`, `width`: lines and columns there are."""
-    parts: list[RenderableType] = [_head(view), _stages(view), Text(), _tasks(view.tasks, wide=width >= WIDE), Text()]
-    columns = [_section("replay", _tables(view.tables, up=view.replay_up)), _section("learner", _learner(view))]
-    parts += [Columns(columns, padding=(0, 4)), Text(), _section("actors", _actors(view)), Text()]
-    parts += [_labelled("waits", [Text(wait, "yellow") for wait in view.waits] or [Text("nothing waits", "dim")])]
-    parts += [_labelled("processes", [_processes(view)])]
-    room = max(SHORT_MESSAGES, height - 26 - len(view.tasks) - len(view.actors))
-    parts += [Rule(style="dim"), *(Text(message, "dim", no_wrap=True) for message in view.messages[-room:])]
-    return Padding(Group(*parts), (0, 1))
+def picture(view: RunView, *, height: int | None = None, width: int = 120) -> RenderableType:
+    """The whole run as one picture; also what `ramp status` prints. `width`: columns there are. `height`: lines there
+    are, where that is a bound: the most important parts are kept, and the newest messages that fit beneath."""
+    parts = [
+        Part(0, _head(view)),
+        Part(1, _stages(view, wide=width >= WIDE)),
+        Part(2, _waits(view)),
+        Part(3, _spaced(_tasks(view.tasks, wide=width >= WIDE))),
+        *_machinery(view, wide=width >= WIDE),
+        Part(5, _spaced(_actors(view))),
+        Part(8, _spaced(_processes(view))),
+        Part(9, Text()),
+    ]
+    rows = [Text(message, "dim", no_wrap=True, overflow="ellipsis") for message in view.messages[-MESSAGES:]]
+    return Padding(Fitted(parts, rows, height), (0, 1))
 
 
 def line(view: RunView) -> str:
@@ -99,26 +119,11 @@ def line(view: RunView) -> str:
     parts += [f"{task.task} {_best(task)}" for task in view.tasks if _score(task) is not None]
     parts += [f"{table.name} {table.episodes} episodes {_ratio(table)}" for table in view.tables]
     parts.append(f"actors {view.actor_steps_per_s:.0f} steps/s")
+    if ages := [task.policy_age for task in view.tasks if task.rollouts]:
+        parts.append(f"policy age {fmean(ages):.1f} v")
     if view.learner is not None:
         parts.append(f"learner {_updates(view.learner)} waiting {percent(view.learner.wait_share)}")
     return " | ".join([*parts, *view.waits])
-
-
-def clock(seconds: float | None) -> str:
-    """Minutes and seconds, with hours where there are any: 0:07, 12:31, 2:05:00; ? for None."""
-    if seconds is None:
-        return "?"
-    minutes, rest = divmod(max(0, round(seconds)), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
-
-
-def percent(share: float) -> str:
-    return f"{100 * share:.0f} %"
-
-
-def size(num_bytes: float) -> str:
-    return f"{num_bytes / 2**30:.1f} GiB" if num_bytes >= 2**30 else f"{num_bytes / 2**20:.0f} MiB"
 
 
 def gauge(score: Score, width: int = GAUGE_WIDTH) -> Text:
@@ -179,7 +184,7 @@ def _bar(share: float, width: int | None = None) -> ProgressBar:
     return ProgressBar(total=1.0, completed=share, width=width, complete_style="cyan", finished_style="green")
 
 
-def _stages(view: RunView) -> RenderableType:
+def _stages(view: RunView, *, wide: bool) -> RenderableType:
     """The stages in order with the present one marked, its bar, and what is going on."""
     now = STAGES.index(view.stage) if view.stage in STAGES else 0
     names = Text()
@@ -190,7 +195,7 @@ def _stages(view: RunView) -> RenderableType:
     grid = Table.grid(padding=(0, 2))
     grid.add_row(
         names,
-        _bar(view.progress, width=24),
+        _bar(view.progress, width=24 if wide else 8),
         Text(percent(view.progress), "bold"),
         Text(view.activity, "cyan"),
     )
@@ -201,7 +206,7 @@ def _tasks(tasks: Sequence[TaskView], *, wide: bool) -> RenderableType:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     table.add_column("task", no_wrap=True)
     names = ("demos", "rollouts", "success", "by person", "stage 2", "interim", "final")
-    for name in names if wide else ("success", "stage 2", "final"):
+    for name in names if wide else ("age", "stage 2", "final"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("newest evaluation, 95 %", min_width=GAUGE_WIDTH, no_wrap=True)
     if wide:
@@ -215,15 +220,38 @@ def _task_cells(task: TaskView, *, wide: bool) -> list[RenderableType]:
     best = _score(task)
     bounds = gauge(best).append(f" {100 * best.low:.0f}-{100 * best.high:.0f} %") if best else Text()
     final = Text(_rate(task.final), "bold")
-    if not wide:
-        return [task.task, _rate(task.recent), _rate(task.stage2), final, bounds]
     person, age = (percent(task.human_share), f"{task.policy_age:.1f} v") if task.rollouts else ("", "")
+    if not wide:
+        return [task.task, age, _rate(task.stage2), final, bounds]
     counts: list[RenderableType] = [task.task, f"{task.demos}/{task.demos_wanted}", str(task.rollouts)]
     return [*counts, _rate(task.recent), person, _rate(task.stage2), _rate(task.interim), final, bounds, age]
 
 
 def _rate(score: Score | None) -> str:
     return f"{score.successes}/{score.trials}" if score and score.trials else "-"
+
+
+def _spaced(body: RenderableType) -> RenderableType:
+    return Group(Text(), body)
+
+
+def _waits(view: RunView) -> RenderableType:
+    """What an operator has to know at once: what stands still, and why."""
+    waits = [Text(wait, "yellow") for wait in view.waits] or [Text("nothing waits", "dim")]
+    lost = [_process(process).append(" ") for process in view.processes if process.state == "down"]
+    away = [name for name, up in (("redis", view.redis_up), ("replay", view.replay_up)) if not up]
+    silent = [Text(f"{name} does not answer", "bold red") for name in away]
+    return _spaced(_labelled("waits", [*silent, *lost, *waits]))
+
+
+def _machinery(view: RunView, *, wide: bool) -> list[Part]:
+    """Learner and replay, side by side where there is room."""
+    learner = _section("learner", _learner(view))
+    losses = [_losses(view.learner)] if view.learner and view.learner.losses else []
+    replay = _section("replay", _tables(view.tables, up=view.replay_up))
+    if wide:
+        return [Part(4, _spaced(Columns([replay, Group(learner, *losses)], padding=(0, 4))))]
+    return [Part(4, _spaced(learner)), *(Part(7, row) for row in losses), Part(6, _spaced(replay))]
 
 
 def _section(title: str, body: RenderableType) -> RenderableType:
@@ -252,16 +280,19 @@ def _learner(view: RunView) -> RenderableType:
         return Group(versions, Text("no report yet", "dim"))
     learner = view.learner
     waiting = Text(f"waiting for data {percent(learner.wait_share)}", "red" if learner.wait_share > 0.1 else "")
-    losses = "  ".join(f"{name} {value:.3g}" for name, value in learner.losses.items())
-    return Group(Text(_updates(learner) + "  ").append_text(waiting), Text(losses), versions)
+    return Group(Text(_updates(learner) + "  ").append_text(waiting), versions)
+
+
+def _losses(learner: LearnerView) -> Text:
+    return Text("  ".join(f"{name} {value:.3g}" for name, value in learner.losses.items()))
 
 
 def _actors(view: RunView) -> RenderableType:
     table = Table.grid(padding=(0, 3, 0, 0))
-    table.add_row(Text("together", "dim"), Text(f"{view.actor_steps_per_s:.0f} steps/s", "bold"))
     for actor in view.actors:
         table.add_row(actor.name, f"{actor.steps_per_s:.0f} steps/s", _doing(actor), f"{actor.episodes} episodes")
-    return table
+    together = Text.assemble(("actors", "bold"), f"  {view.actor_steps_per_s:.0f} steps/s together")
+    return Group(together, table) if view.actors else together
 
 
 def _doing(actor: ActorView) -> Text:
@@ -269,14 +300,12 @@ def _doing(actor: ActorView) -> Text:
     return text.append(f"  restarted {actor.restarts}x", "yellow") if actor.restarts else text
 
 
-def _processes(view: RunView) -> Text:
+def _processes(view: RunView) -> RenderableType:
     text = Text()
     for process in view.processes:
         text.append_text(_process(process))
-    for name, up in (("redis", view.redis_up), ("replay", view.replay_up)):
-        if not up:
-            text.append(f"{name} does not answer  ", "bold red")
-    return text.append(f"memory {size(view.memory_bytes)} (peak {size(view.peak_bytes)})", "dim")
+    text.append(f"memory {size(view.memory_bytes)} (peak {size(view.peak_bytes)})", "dim")
+    return _labelled("processes", [text])
 
 
 def _process(process: ProcessView) -> Text:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from typing import Any, Generic, TypeVar
 
 from ramp.errors import RampError, Unavailable
@@ -14,6 +12,7 @@ from ramp.types import Kind
 from services.clients.registry import DirectoryRegistry
 from services.common.coordination import Coordination
 from services.conductor import telemetry
+from services.conductor.digest import digest
 from services.conductor.journal import STAGES, Event, Learner, Replay, Stage, Table, Usage, Version
 from services.conductor.ledger import Ledger
 from services.conductor.schedule import Landmarks
@@ -80,7 +79,7 @@ class Watch:
         self.redis: Probe[bool] = Probe("redis", lambda: _ping(board), REDIS_EVERY_S)
         self._after = "0"  # last learner entry that was read
         self.learner: Learner | None = None
-        self._spent: Counter[str] = Counter()  # its seconds by what since the last line of the journal
+        self._said: list[Learner] = []  # since the last line of the journal
         self._learner_due, self._replay_due, self._usage_due = (
             Rhythm(LEARNER_EVERY_S),
             Rhythm(REPLAY_EVERY_S),
@@ -138,10 +137,10 @@ class Watch:
                 continue
             yield from _stage(ledger, said.stage)
             self.learner = said
-            self._spent.update(said.spent_s)
+            self._said.append(said)
             if self._learner_due():
-                yield replace(said, spent_s=dict(self._spent))
-                self._spent.clear()
+                yield digest(self._said)
+                self._said.clear()
         marks = self.landmarks()
         yield from _stage(ledger, "done" if marks.final else "joint" if marks.stage2 else STAGES[0])
 

@@ -17,8 +17,11 @@ def find_basis(replay: ReplayClient) -> Basis:
     infos = replay.query(table="demos")
     if not infos:
         raise NotFound("the table demos is empty")
-    chosen = infos[:: max(1, len(infos) // EPISODES)]
-    episodes = [replay.fetch(info.episode_id) for info in chosen]
-    proprio = np.concatenate([episode.steps.proprio for episode in episodes])
-    action = np.concatenate([episode.steps.action for episode in episodes])
-    return Basis(schema=episodes[0].header.schema, normalizer=Normalizer.fit(proprio, action))
+    chosen = infos[:: -(-len(infos) // EPISODES)]
+    proprio, action = [], []
+    for info in chosen:
+        episode = replay.fetch(info.episode_id)  # with its pictures, so it is not kept
+        proprio.append(episode.steps.proprio)
+        action.append(episode.steps.action)
+    normalizer = Normalizer.fit(np.concatenate(proprio), np.concatenate(action))
+    return Basis(schema=episode.header.schema, normalizer=normalizer)

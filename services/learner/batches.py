@@ -5,7 +5,6 @@ Replay.sample -> ramp.types.Batch -> ramp.data.transforms -> Sampled -> queue ->
 
 from __future__ import annotations
 
-import logging
 import queue
 import threading
 import time
@@ -19,17 +18,13 @@ from torch import Tensor
 
 from ramp.data.normalize import Normalizer
 from ramp.data.transforms import to_tensors
-from ramp.errors import Timeout, Unavailable
+from ramp.errors import Timeout
 from ramp.interfaces import Replay
 from ramp.types import Batch, SampleSpec
 from services.clients.sampling import SampleStream
-from services.common.metrics import LEARNER_STREAM_RETRIES
-
-LOG = logging.getLogger(__name__)
 
 AHEAD = 3  # batches of one stream that wait converted
 PATIENCE_S = 2.0  # between looks whether the stream was closed meanwhile
-PAUSE_S = 0.5  # before a broken stream is opened again
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +58,8 @@ def convert(batch: Batch, normalizer: Normalizer, failure_penalty: float) -> Sam
 
 
 class Stream:
-    """One table's batches, fetched and converted by a thread. Survives a replay server that comes and goes."""
+    """One table's batches, fetched and converted by a thread. A replay server that comes and goes is the client's to
+    survive: here it is only a batch that comes late."""
 
     def __init__(self, replay: Replay, spec: SampleSpec, converter: Callable[[Batch], Sampled]) -> None:
         self._replay, self._spec, self._convert = replay, spec, converter
@@ -91,10 +87,6 @@ class Stream:
             batches = self._replay.sample(self._spec, timeout=PATIENCE_S)
             try:
                 self._pump(batches)
-            except Unavailable as error:
-                LOG.warning("table %s: %s; asking again", self._spec.table, error)
-                LEARNER_STREAM_RETRIES.inc()
-                self._closed.wait(PAUSE_S)
             except Exception as error:  # handed to the loop, which ends with it
                 self._hand_over(error)
                 return

@@ -113,15 +113,12 @@ class Engine:
 
     def load(self, state: Mapping[str, Tensor]) -> None:
         """Inverse of `state`, whatever the number of workers was. Raises Invalid where the model is another one."""
-        own = {f"model.{name}" for name in self.model.state_dict()}
-        missing = sorted(own - set(state))
-        if missing:
-            raise Invalid("checkpoint", missing[0], "resume with the settings that the run was started with")
+        self._check(state)
         updates = int(state["updates"])
         if updates:
             self._create_moments()
         with torch.no_grad():
-            self.model.load_state_dict({name.removeprefix("model."): state[name] for name in own})
+            self.model.load_state_dict({name: state[f"model.{name}"] for name in self.model.state_dict()})
             for name, mean in zip(self._trained, self._averaged, strict=False):
                 mean.copy_(state[f"ema.{name}"])
             for name, parameter in self._trained.items() if updates else ():
@@ -131,6 +128,15 @@ class Engine:
         self.updates = updates
         if self.plan.zero_stage:
             self._engine.optimizer.refresh_fp32_params()
+
+    def _check(self, state: Mapping[str, Tensor]) -> None:
+        """Invalid where a tensor is missing or of another shape."""
+        kept = [*(["ema"] if self._averaged else []), *(MOMENTS if int(state["updates"]) else [])]
+        wanted = {f"model.{name}": tensor.shape for name, tensor in self.model.state_dict().items()}
+        wanted |= {f"{key}.{name}": p.shape for key in kept for name, p in self._trained.items()}
+        for name, shape in wanted.items():
+            if name not in state or state[name].shape != shape:
+                raise Invalid("checkpoint", name, "resume with the settings that the run was started with")
 
     def close(self) -> None:
         """Take DeepSpeed's hooks off the model, so that another engine can train other parts of it."""

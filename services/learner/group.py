@@ -71,7 +71,7 @@ def train_worker(config: dict[str, Any]) -> None:
     torch.set_num_threads(context.settings.learner.threads)
     try:
         Learner(context).run()
-    except RampError:
+    except Exception:
         LOG.exception("a learner worker ends")
         raise
     finally:

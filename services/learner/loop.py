@@ -38,6 +38,7 @@ from services.learner.trainer import PREDICTOR, TOKENIZER, Trainer
 LOG = logging.getLogger(__name__)
 
 POLL_S = 0.25  # longest wait for data before the other workers are asked how they are
+LABEL_S = 1.0  # of labelling before the other workers are told that worker 0 is alive
 MAX_REWINDS = 5  # in one life; a training that diverges that often needs other settings
 
 
@@ -53,7 +54,7 @@ class Learner:
         self._world: PublishedWorld | None = None
         self._relabeller: Relabeller | None = None
         self._rewinds = 0
-        self._saved_at = 0  # updates of all models at the last checkpoint
+        self._saved_at = 0  # updates of the stage at the last checkpoint
 
     def run(self) -> None:
         """Raises RampError where the run can't go on."""
@@ -65,14 +66,11 @@ class Learner:
         }
         self._restore()
         while self.progress.stage != DONE and not self._must_stop():
-            began, stage = time.monotonic(), self.progress.stage
             self._announce()
             try:
-                stages[stage]()
+                stages[self.progress.stage]()
             except DivergedError as error:
                 self._rewind(error)
-            spent = self.progress.seconds
-            spent[stage] = spent.get(stage, 0.0) + time.monotonic() - began
         self._checkpoint()
         self._announce()
         if self._relabeller is not None:
@@ -95,6 +93,7 @@ class Learner:
         """Stage 1 on the demonstrations, uniformly."""
         first, last = self._settings.stages.tokenizer_updates, total(WORLD, self._settings)
         if self.progress.update <= first:
+            self._models.engine(TOKENIZER)  # takes up its state, also where a checkpoint followed its last update
             with self._batches(self._settings.training.world_batch, online=0.0) as frames:
                 if not self._updates(first, lambda: self._update(TOKENIZER, frames)):
                     return
@@ -151,7 +150,7 @@ class Learner:
                 return False
             self.progress.update += int(applied)
             self._relabel_a_little()
-            if self._applied() - self._saved_at >= self._settings.learner.checkpoint_every:
+            if self.progress.update - self._saved_at >= self._settings.learner.checkpoint_every:
                 self._checkpoint()
             self._says.tell(self.progress)
         return True
@@ -245,13 +244,17 @@ class Learner:
         }
 
     def _label_everything(self) -> None:
-        """Before stage 2 begins, every demonstration has its indicator. Other workers wait. What a stop leaves undone
-        is done in slices after the resume."""
-        if self._relabeller is not None:
-            with self._says.spent("relabel"):
-                while not self._relabeller.finish() and not self._says.stop_requested():
-                    time.sleep(POLL_S)
-        from_first(0)
+        """Before stage 2 begins, every demonstration has its indicator. Other workers wait, and hear from worker 0
+        every LABEL_S, however long it takes. What a stop leaves undone is done in slices after the resume."""
+        while not from_first(int(self._has_labelled())):
+            self._says.tell(self.progress)
+
+    def _has_labelled(self) -> bool:
+        """Worker 0 labels for a moment; whether it has done all, or was asked to stop."""
+        if self._relabeller is None:
+            return True
+        with self._says.spent("relabel"):
+            return self._relabeller.work(LABEL_S) or self._says.stop_requested()
 
     # ------------------------------------------------------------------------------------- coming and going
 
@@ -265,7 +268,7 @@ class Learner:
         LOG.info("going on from checkpoint %d: %s, update %d", number, self.progress.stage, self.progress.update)
         if self.progress.stage != DEMOS:
             self._found(states)
-            self._saved_at = self._applied()
+            self._saved_at = self.progress.update
 
     def _found(self, states: dict | None = None) -> None:
         """Models on the basis that the demonstrations gave."""
@@ -306,7 +309,7 @@ class Learner:
                     self._at.checkpoints.save(self.progress.plain(), states)
                 except OSError as error:
                     LOG.error("no checkpoint: %s", error)
-            self._saved_at = self._applied()
+            self._saved_at = self.progress.update
             from_first(0)
 
     def _must_stop(self) -> bool:
@@ -315,9 +318,6 @@ class Learner:
     def _announce(self) -> None:
         self._says.announce(self.progress, total(self.progress.stage, self._settings))
         self._says.tell(self.progress, now=True)
-
-    def _applied(self) -> int:
-        return self.progress.update
 
     @property
     def _models(self) -> Trainer:
@@ -329,10 +329,10 @@ class Learner:
 
     def _read_demonstrations(self) -> bool:
         """Whether they are complete; if so, what they have in common is written down for all workers."""
-        wanted = len(self._settings.tasks) * self._settings.demos.episodes_per_task
+        wanted = self._settings.demos.episodes_per_task
         try:
             table = self._at.replay.info().table("demos")
-            if table is None or table.episodes < wanted:
+            if table is None or any(table.episodes_by_task.get(task, 0) < wanted for task in self._settings.tasks):
                 return False
             find_basis(self._at.replay).write(self._at.basis_path)
         except (Unavailable, Timeout) as error:

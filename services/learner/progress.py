@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,6 @@ class Progress:
     update: int = 0  # within the stage; of the policy where several models are trained
     policy_version: int = 0  # last published; 0: none
     world_version: int = 0  # last published, whose tokens the policy is given; 0: none
-    seconds: dict[str, float] = field(default_factory=dict)  # spent in each stage, all lives of the learner together
 
     def enter(self, stage: str) -> None:
         self.stage, self.update = stage, 0

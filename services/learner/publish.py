@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
@@ -9,12 +10,14 @@ from typing import Any
 
 from torch import Tensor
 
-from ramp.errors import RampError
+from ramp.errors import Corrupt, RampError
 from ramp.types import Kind
 from services.clients.registry import DirectoryRegistry
 from services.clients.replay import ReplayClient
 from services.common.coordination import Coordination
 from services.common.metrics import LEARNER_VERSION
+
+LOG = logging.getLogger(__name__)
 
 
 class Publisher:
@@ -45,7 +48,12 @@ class Publisher:
 
     def _published(self, kind: Kind, update: int) -> int | None:
         for number in reversed(self._registry.versions(kind)):
-            if int(self._registry.manifest(kind, number).get("update", -1)) == update:
+            try:
+                manifest = self._registry.manifest(kind, number)
+            except Corrupt as error:
+                LOG.error("a damaged version is passed over: %s", error)
+                continue
+            if int(manifest.get("update", -1)) == update:
                 return number
         return None
 

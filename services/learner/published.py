@@ -12,6 +12,7 @@ from ramp.data.normalize import Normalizer
 from ramp.data.transforms import fold_of, observation_tensors
 from ramp.interfaces import Registry
 from ramp.models.manifest import load_world
+from ramp.models.world.latents import out_of_fold
 from ramp.models.world.model import WorldModel
 from ramp.types import Episode, Kind, Observation
 
@@ -50,13 +51,14 @@ class PublishedWorld:
         return found
 
     def remaining(self, episode: Episode, rows: slice, normalizer: Normalizer, seed: int) -> np.ndarray:
-        """float32 [F'] in [0, 1]: remaining time at some of the episode's frames, by the head that never learned from
-        this episode (cross-fitting, docs/recipe.md)."""
+        """float32 [F'] in [0, 1]: remaining time at some of the episode's frames, by the output that took no loss from
+        this episode. Both outputs are of one network and share its weights (docs/recipe.md)."""
         observations = _observations(episode, rows)
         tensors = {k: v.to(self._device) for k, v in observation_tensors(observations, normalizer).items()}
         generator = torch.Generator(device=self._device).manual_seed(seed)
         both = self._model.predict(tensors, generator=generator).remaining
-        return both[:, fold_of(episode.header.episode_id)].clamp(0.0, 1.0).cpu().numpy().astype(np.float32)
+        fold = torch.full((len(both),), fold_of(episode.header.episode_id), device=both.device)
+        return out_of_fold(both, fold).cpu().numpy().astype(np.float32)
 
     def _forget(self) -> None:
         while len(self._tokens) > CACHED:

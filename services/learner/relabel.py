@@ -1,6 +1,6 @@
 """Relabelling: a new world model's values for every episode, in slices between updates.
 
-    query -> fetch (ahead, in a thread) -> predict a few frames per slice -> annotate -> commit
+    query -> fetch (ahead, in threads) -> predict about FRAMES frames per slice -> annotate -> commit
 
 A new world-model version labels everything anew; until the server commits, batches carry the old labels. Episodes that
 arrive later are added to the same generation (`extends`). A pass that has begun ends before that of a newer version
@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from ramp.data.normalize import Normalizer
-from ramp.errors import RampError
+from ramp.errors import Corrupt, NotFound, RampError
 from ramp.replay.info import EpisodeInfo
 from ramp.types import Episode
 from services.clients.replay import ReplayClient
@@ -29,15 +29,15 @@ from services.learner.published import PublishedWorld
 
 LOG = logging.getLogger(__name__)
 
-FRAMES = 64  # predicted in one slice, at most one episode's
-AHEAD = 3  # episodes fetched ahead
+FRAMES = 64  # predicted in one slice, of as many episodes as it takes
+AHEAD = 6  # episodes fetched ahead: more than a slice takes
 PAUSE_S = 3.0  # between looks for new episodes, and after a failure
 
 Labels = tuple[str, np.ndarray, np.ndarray]  # episode, steps int32 [F], remaining float32 [F]
 
 
 class Relabeller:
-    """Worker 0's. `slice()` costs one small prediction at most; `finish()` labels all that is there now."""
+    """Worker 0's. `slice()` costs a small prediction at most; `work()` labels and waits for a given time."""
 
     def __init__(self, replay: ReplayClient, normalizer: Normalizer) -> None:
         self._replay, self._normalizer = replay, normalizer
@@ -46,6 +46,8 @@ class Relabeller:
         self._pass: Iterator[Future[Any] | None] | None = None
         self._labelling: PublishedWorld | None = None  # by the pass under way
         self._due = 0.0
+        self._unsliced = 0  # frames predicted since the last slice ended
+        self._passed_over: set[str] = set()  # episodes that replay cannot give
 
     def use(self, world: PublishedWorld) -> None:
         """Label with this version as soon as the pass under way has ended."""
@@ -60,20 +62,25 @@ class Relabeller:
         if self._pass is not None:
             self._advance(self._pass)
 
-    def finish(self) -> bool:
-        """A whole pass, waiting for it; whether it was committed, or there was nothing to label."""
+    def work(self, seconds: float) -> bool:
+        """Get on for about so long, waiting for replay where need be; whether a whole pass has ended well. If not, call
+        again."""
         if self._world is None:
             return True
-        current = self._begin(self._world)
-        while self._pass is current:
-            waited = self._advance(current)
+        until = time.monotonic() + seconds
+        if self._pass is None:
+            time.sleep(max(0.0, min(self._due, until) - time.monotonic()))  # the pause after a failure
+            if time.monotonic() < self._due:
+                return False
+            self._begin(self._world)
+        while self._pass is not None and (left := until - time.monotonic()) > 0:
+            waited = self._advance(self._pass)
             if waited is not None:
-                wait([waited])
-        return self._failed is None
+                wait([waited], timeout=left)
+        return self._pass is None and self._failed is None and self._labelling is self._world
 
-    def _begin(self, world: PublishedWorld) -> Iterator[Future[Any] | None]:
+    def _begin(self, world: PublishedWorld) -> None:
         self._labelling, self._pass = world, self._run(world)
-        return self._pass
 
     def close(self) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)
@@ -95,40 +102,53 @@ class Relabeller:
         return None
 
     def _run(self, world: PublishedWorld) -> Iterator[Future[Any] | None]:
-        """One pass; yields after each small piece of work, and the future while it waits for the server."""
+        """One pass; yields after about FRAMES predicted frames, and the future while it waits for the server."""
         info = self._pool.submit(self._replay.info)
         yield from _until(info)
         extends = info.result().annotation_version == world.version
         wanted = self._pool.submit(self._replay.query, unlabelled_by=world.version if extends else 0)
         yield from _until(wanted)
         labels: list[Labels] = []
-        for pending in self._fetched(wanted.result()):
+        for name, pending in self._fetched(wanted.result()):
             yield from _until(pending)
-            yield from self._predict(world, pending.result(), labels)
+            episode = self._received(name, pending)
+            if episode is not None:
+                yield from self._predict(world, episode, labels)
         if labels:
             commit = self._pool.submit(self._replay.annotate, world.version, labels, extends=extends)
             yield from _until(commit)
+            result = commit.result()
             LEARNER_RELABELLED.inc(len(labels))
             if not extends:
-                LOG.info("world model %d labelled %d episodes: %s", world.version, len(labels), commit.result())
-            else:
-                commit.result()
+                LOG.info("world model %d labelled %d episodes: %s", world.version, len(labels), result)
 
-    def _fetched(self, episodes: Sequence[EpisodeInfo]) -> Iterator[Future[Episode]]:
+    def _fetched(self, episodes: Sequence[EpisodeInfo]) -> Iterator[tuple[str, Future[Episode]]]:
         """Episodes in order, a few of them fetched ahead."""
-        ahead: deque[Future[Episode]] = deque()
-        for info in episodes:
-            ahead.append(self._pool.submit(self._replay.fetch, info.episode_id))
+        ahead: deque[tuple[str, Future[Episode]]] = deque()
+        for name in [info.episode_id for info in episodes if info.episode_id not in self._passed_over]:
+            ahead.append((name, self._pool.submit(self._replay.fetch, name)))
             if len(ahead) > AHEAD:
                 yield ahead.popleft()
         yield from ahead
+
+    def _received(self, name: str, fetched: Future[Episode]) -> Episode | None:
+        """None for an episode that is damaged or gone: it stays without labels, and all others get theirs."""
+        try:
+            return fetched.result()
+        except (Corrupt, NotFound) as error:
+            LOG.error("episode %s is not labelled: %s", name, error)
+            self._passed_over.add(name)
+            return None
 
     def _predict(self, world: PublishedWorld, episode: Episode, labels: list[Labels]) -> Iterator[None]:
         rows = episode.steps.frame_row
         parts = []
         for start in range(0, len(rows), FRAMES):
             parts.append(world.remaining(episode, slice(start, start + FRAMES), self._normalizer, seed=start))
-            yield None
+            self._unsliced += len(parts[-1])
+            if self._unsliced >= FRAMES:
+                self._unsliced = 0
+                yield None
         steps = episode.steps.step[rows].astype(np.int32)
         labels.append((episode.header.episode_id, steps, np.concatenate(parts or [np.zeros(0, np.float32)])))
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import zlib
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -49,7 +50,7 @@ class Trainer:
         }
         self._engines: dict[str, Engine] = {}
         self._states = states
-        self._bad = 0
+        self._bad: Counter[str] = Counter()  # updates in a row that were not finite, by model
 
     def engine(self, name: str) -> Engine:
         """The engine of that name; made on first use, going on from the checkpoint it was loaded with. Collective."""
@@ -76,7 +77,7 @@ class Trainer:
     ) -> tuple[bool, Mapping[str, float]]:
         """One update; whether it was applied, and the algorithm's report. The policy is given `world`'s tokens.
 
-        Raises DivergedError after BAD_IN_A_ROW updates that were not finite. Collective.
+        Raises DivergedError after BAD_IN_A_ROW updates of this model that were not finite. Collective.
         """
         engine = self.engine(name)
         tensors = {key: tensor.to(self.device) for key, tensor in sampled.tensors.items()}
@@ -85,21 +86,21 @@ class Trainer:
         generator = self._generator(name, engine.updates)
         loss, report = engine.loss(self._algorithms[name], tensors, generator=generator)
         if engine.step(loss):
-            self._bad = 0
+            self._bad[name] = 0
             return True, report
         self._skip(name, engine.updates)
         return False, {}
 
     def _skip(self, name: str, update: int) -> None:
-        self._bad += 1
+        self._bad[name] += 1
         metrics.LEARNER_SKIPPED.labels(name).inc()
-        LOG.warning("update %d of the %s was not finite and is left out (%d in a row)", update, name, self._bad)
-        if self._bad >= BAD_IN_A_ROW:
-            raise DivergedError(f"{self._bad} updates of the {name} in a row were not finite")
+        LOG.warning("update %d of the %s was not finite and is left out (%d in a row)", update, name, self._bad[name])
+        if self._bad[name] >= BAD_IN_A_ROW:
+            raise DivergedError(f"{self._bad[name]} updates of the {name} in a row were not finite")
 
     def _generator(self, name: str, update: int) -> torch.Generator:
         """Noise by position, not by history: the same after any resume, different for every worker and attempt."""
-        place = f"{self._settings.seed}/{name}/{update}/{self._bad}/{rank()}"
+        place = f"{self._settings.seed}/{name}/{update}/{self._bad[name]}/{rank()}"
         return torch.Generator(device=self.device).manual_seed(zlib.crc32(place.encode()))
 
     def _plan(self, name: str) -> Plan:

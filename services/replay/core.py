@@ -44,8 +44,9 @@ class ReplayCore:
         schema = self.shard.header(episode_id).schema
         steps = codec.steps_from_ipc(arrow, schema, self._limits.max_steps_per_batch)
         written = self.shard.write_batch(episode_id, number, steps)
-        metrics.REPLAY_APPENDED_STEPS.inc(len(steps))
-        metrics.REPLAY_APPENDED_BYTES.inc(len(arrow))
+        if written.new:
+            metrics.REPLAY_APPENDED_STEPS.inc(len(steps))
+            metrics.REPLAY_APPENDED_BYTES.inc(len(arrow))
         metrics.add_seconds(metrics.REPLAY_APPEND_SECONDS, time.monotonic() - began)
         return written
 
@@ -58,7 +59,7 @@ class ReplayCore:
                 if alive():
                     continue
                 raise
-            for table in self.shard.header(episode_id).tables:
+            for table in self.shard.header(episode_id).tables if written.new else ():
                 metrics.REPLAY_ENDED_EPISODES.labels(table).inc()
             return written
 
@@ -73,29 +74,22 @@ class ReplayCore:
 
     # ----------------------------------------------------------------------------------------- sampling
 
-    def check(self, spec: SampleSpec, max_bytes: int) -> None:
-        """Raises NotFound, and Invalid for a batch that would not fit into a message."""
-        table = self.shard.table(spec.table)
-        table.check(spec)
-        if table.schema is not None:
-            pixels = sum(int(np.prod(shape)) for shape in table.schema.cameras.values())
-            size = spec.batch_size * (1 + len(spec.horizons)) * pixels
-            if size > max_bytes:
-                raise Invalid(
-                    "batch_size", f"{spec.batch_size} (a message of {size} bytes)", f"stay below {max_bytes} bytes"
-                )
+    def check(self, spec: SampleSpec) -> None:
+        """Raises NotFound, Invalid."""
+        self.shard.table(spec.table).check(spec)
 
     def sampled(self, spec: SampleSpec, generator: np.random.Generator, alive: Callable[[], bool]) -> bytes | None:
         """One serialised SampledBatch, or None once the learner has gone. Raises as Shard.sample."""
-        began = time.monotonic()
+        began, waited = time.monotonic(), 0.0
         while True:
             try:
-                batch, _ = self.shard.sample(spec, generator, timeout=POLL_S)
+                batch, last = self.shard.sample(spec, generator, timeout=POLL_S)
+                waited += last
                 break
             except Timeout:
+                waited = time.monotonic() - began
                 if not alive():
                     return None
-        waited = time.monotonic() - began
         data = codec.sampled_to_bytes(batch, waited)
         metrics.REPLAY_SAMPLED_ITEMS.labels(spec.table).inc(spec.batch_size)
         metrics.REPLAY_SAMPLED_BYTES.labels(spec.table).inc(len(data))

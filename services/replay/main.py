@@ -22,7 +22,7 @@ from ramp.replay.shard import Shard, ShardConfig, shard_tables
 from services.common import metrics
 from services.common.settings import Settings, load_settings, replay_token
 from services.replay.core import ReplayCore, Watch
-from services.replay.server import ReplayServer
+from services.replay.server import CALLS, ReplayServer
 
 logger = logging.getLogger("services.replay")
 
@@ -61,11 +61,16 @@ def shard_config(settings: Settings) -> ShardConfig:
             slack=sampling.slack,
             human_priority=sampling.human_priority,
         ),
+        tasks=settings.tasks,
         advantage=settings.advantage,
         limits=Limits(max_message_bytes=settings.replay.max_message_mib * 2**20),
         segment_bytes=settings.replay.segment_mib * 2**20,
-        seed=settings.seed,
     )
+
+
+def served_calls(settings: Settings) -> int:
+    """A stream for every actor, some for every learner worker, and room for queries, robots and people."""
+    return CALLS + settings.actors.count + 4 * settings.learner.workers
 
 
 def _serve(options: argparse.Namespace) -> int:
@@ -73,12 +78,13 @@ def _serve(options: argparse.Namespace) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     shard = Shard(options.dir, shard_config(settings))
-    server = ReplayServer(ReplayCore(shard), replay_token(settings))
+    server = ReplayServer(ReplayCore(shard), replay_token(settings), served_calls(settings))
     watch = Watch(shard, stop.set)
     host = options.host or settings.replay.host
     port = _start(server, host, settings.replay.port if options.port is None else options.port, options.dir / "address")
     if options.metrics_port is not None:
-        logger.info("metrics at http://127.0.0.1:%d/metrics", metrics.serve(options.metrics_port))
+        served = metrics.serve(options.metrics_port, settings.metrics.host)
+        logger.info("metrics at http://%s:%d/metrics", settings.metrics.host, served)
     watch.start()
     print(f"{host}:{port}", flush=True)
     while not stop.wait(SIGNAL_POLL_S):

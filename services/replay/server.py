@@ -14,6 +14,7 @@ from rampwire.v1 import replay_pb2 as wire
 from ramp.errors import Invalid, RampError
 from ramp.replay.annotations import Values
 from ramp.replay.store import Written
+from ramp.replay.table import MAX_BATCH_BYTES
 from services.common import codec, metrics
 from services.common.errors import status_of, to_wire
 from services.common.interceptors import Guard
@@ -25,7 +26,8 @@ logger = logging.getLogger(__name__)
 
 SERVICE = "ramp.v1.Replay"
 ENDLESS = (f"/{SERVICE}/Append", f"/{SERVICE}/Sample")
-MAX_SEND_BYTES = 512 * 2**20
+CALLS = 128  # served at the same time, where a run does not need more
+MAX_SEND_BYTES = MAX_BATCH_BYTES + 2**26  # with the texts of every item; what clients accept too
 
 
 class ReplayService:
@@ -44,12 +46,12 @@ class ReplayService:
 
     def append(self, requests: Iterator[wire.AppendRequest], context: grpc.ServicerContext) -> Iterator[wire.Appended]:
         """Writes what has arrived, syncs once, then answers it all."""
-        inbox = Inbox(requests)
-        while group := inbox.take():
-            written: list[Written] = []
-            answers = [self._appended(request, written, context.is_active) for request in group]
-            self._core.sync(written)
-            yield from answers
+        with Inbox(requests) as inbox:
+            while group := inbox.take():
+                written: list[Written] = []
+                answers = [self._appended(request, written, context.is_active) for request in group]
+                self._core.sync(written)
+                yield from answers
 
     def _appended(
         self, request: wire.AppendRequest, written: list[Written], alive: Callable[[], bool]
@@ -84,7 +86,7 @@ class ReplayService:
         if first is None or not first.HasField("spec"):
             raise Invalid("spec", "missing", "say in the first request what to sample")
         spec, credit = codec.spec_from_wire(first.spec), Credit(first.credit)
-        self._core.check(spec, MAX_SEND_BYTES)
+        self._core.check(spec)
         context.add_callback(credit.close)
         threading.Thread(target=credit.read, args=(requests,), name="credit", daemon=True).start()
         generator = self._core.shard.generator()
@@ -167,9 +169,10 @@ class ReplayService:
 class ReplayServer:
     """A core served over gRPC: what `main` runs and tests start in their own process."""
 
-    def __init__(self, core: ReplayCore, token: str = "") -> None:
-        limits = core.shard.config.limits
-        bounds = Bounds(max_receive_bytes=2 * limits.max_message_bytes, max_send_bytes=MAX_SEND_BYTES)
+    def __init__(self, core: ReplayCore, token: str = "", calls: int = CALLS) -> None:
+        """At most `calls` are served at the same time; every producer's and every learner's stream is one."""
+        received = 2 * core.shard.config.limits.max_message_bytes
+        bounds = Bounds(calls=calls, max_receive_bytes=received, max_send_bytes=MAX_SEND_BYTES)
         self._service = ReplayService(core)
         self._server = Server(bounds, (Guard(token, ENDLESS),))
         self._server.grpc.add_generic_rpc_handlers((self._service.handlers(),))

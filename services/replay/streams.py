@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import queue
 import threading
 from collections.abc import Iterator
 from typing import Generic, TypeVar
@@ -19,32 +18,55 @@ MAX_GROUP = 32  # appends that share one fsync at most; also what lies read but 
 
 
 class Inbox(Generic[T]):
-    """Reads requests ahead, so that those which arrive together can be answered together."""
+    """Reads requests ahead, so that those which arrive together can be answered together.
+
+    Leaving its `with` ends the thread that reads, even where nobody takes what it has read.
+    """
 
     def __init__(self, requests: Iterator[T]) -> None:
-        self._queue: queue.Queue[T | None] = queue.Queue(MAX_GROUP)
-        self._ended = False
-        threading.Thread(target=self._read, args=(requests,), name="inbox", daemon=True).start()
+        self._waiting: list[T] = []
+        self._closed = False
+        self._changed = threading.Condition()
+        self._reader = threading.Thread(target=self._read, args=(requests,), name="inbox", daemon=True)
+        self._reader.start()
 
     def _read(self, requests: Iterator[T]) -> None:
         try:
             for request in requests:
-                self._queue.put(request)
+                if not self._put(request):
+                    return
         except grpc.RpcError:
             logger.debug("a producer's stream broke")  # it will come again and resume
         finally:
-            self._queue.put(None)
+            self.close()
+
+    def _put(self, request: T) -> bool:
+        """Wait for room; False once nobody takes any more."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._closed or len(self._waiting) < MAX_GROUP)
+            if not self._closed:
+                self._waiting.append(request)
+                self._changed.notify_all()
+            return not self._closed
 
     def take(self) -> list[T]:
         """Wait for a request; it, and those that are there too. Empty once there will be no more."""
-        found: list[T] = []
-        while not self._ended and (not found or (not self._queue.empty() and len(found) < MAX_GROUP)):
-            request = self._queue.get()
-            if request is None:
-                self._ended = True
-            else:
-                found.append(request)
-        return found
+        with self._changed:
+            self._changed.wait_for(lambda: self._closed or bool(self._waiting))
+            found, self._waiting = self._waiting, []
+            self._changed.notify_all()
+            return found
+
+    def close(self) -> None:
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+    def __enter__(self) -> Inbox[T]:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
 
 class Credit:

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import subprocess
-import sys
-import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +21,9 @@ from ramp.types import Episode, Kind
 from services.actor.worker import start_actor
 from services.clients.registry import DirectoryRegistry
 from services.clients.replay import ReplayClient
-from services.common.settings import Settings, child_environment, compose, save
-
-ROOT = Path(__file__).resolve().parents[2]
+from services.common.settings import Settings, compose, save
+from tests.replay_process import ReplayProcess
+from tests.unit.sources import ROOT
 
 
 def counting_settings(folder: Path, *overrides: str) -> Settings:
@@ -54,49 +50,15 @@ def publish_random_policy(settings: Settings) -> int:
     return version
 
 
-def eventually(condition: Callable[[], object], timeout_s: float = 60.0) -> None:
-    """Returns as soon as `condition` holds; fails when it never does."""
-    until, pause = time.monotonic() + timeout_s, threading.Event()
-    while not condition():
-        assert time.monotonic() < until, "it never came true"
-        pause.wait(0.02)
-
-
-class ReplayProcess:
-    """A replay server as a child process, on `folder`/replay; its port stays the same over restarts."""
-
-    def __init__(self, folder: Path) -> None:
-        self.home, self.settings = folder / "replay", folder / "settings.yaml"
-        self.home.mkdir(exist_ok=True)
-        self.address = ""
-        self.start()
-
-    def start(self) -> None:
-        file, port = self.home / "address", self.address.rpartition(":")[2] or "0"
-        file.unlink(missing_ok=True)
-        command = [sys.executable, "-m", "services.replay.main", "--dir", str(self.home), "--port", port]
-        environment = child_environment(PYTHONPATH=f"{ROOT}:{ROOT / 'proto'}")
-        self.process = subprocess.Popen([*command, "--settings", str(self.settings)], env=environment)
-        eventually(lambda: self.process.poll() is not None or (file.exists() and file.read_text().strip()))
-        assert self.process.poll() is None, f"the replay server ended with code {self.process.returncode}"
-        self.address = file.read_text().strip()
-
-    def kill(self) -> None:
-        self.process.kill()
-        self.process.wait()
-
-
 @contextlib.contextmanager
 def replay_process(folder: Path) -> Iterator[tuple[ReplayProcess, ReplayClient]]:
     """The server and a client that watches it."""
     server = ReplayProcess(folder)
-    client = ReplayClient(server.address, name="watcher")
     try:
-        client.wait_ready(30.0)
-        yield server, client
+        with ReplayClient(server.start(), name="watcher") as client:
+            yield server, client
     finally:
-        client.close()
-        server.kill()
+        server.close()
 
 
 @contextlib.contextmanager

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,9 +17,12 @@ import psutil
 from services.common.settings import child_environment, load_settings
 from services.conductor import journal
 from services.conductor.descendants import role_of
-from tests.loop.fleet import ROOT, assert_whole, replay_process
+from tests.loop.fleet import assert_whole, replay_process
+from tests.unit.sources import ROOT
 
 PATIENCE_S = 280.0  # for anything; machines in tests are busy
+LONG_JOINT_STAGE = ("stages.joint_updates=150", "training.publish_every=30", "training.relabel_every=60")
+SERVICES = ("replay", "redis", "actor", "learner")
 E = TypeVar("E", bound=journal.Event)
 
 
@@ -71,11 +74,15 @@ class LaunchedRun:
 
     def pids(self, role: str) -> list[int]:
         """Processes of a role, below the conductor."""
+        return [process.pid for process in self.processes({role})]
+
+    def processes(self, roles: Collection[str] = SERVICES) -> list[psutil.Process]:
+        """Processes of these roles, below the conductor."""
         found = []
         for process in psutil.Process(self.process.pid).children(recursive=True):
             try:
-                if role_of(" ".join(process.cmdline())) == role:
-                    found.append(process.pid)
+                if role_of(" ".join(process.cmdline())) in roles:
+                    found.append(process)
             except psutil.Error:
                 continue
         return found
@@ -101,6 +108,23 @@ class LaunchedRun:
         logs = sorted((self.folder / "logs").glob("*.log"))
         parts = [f"== {path.name}\n{tail(path)}" for path in (self.output, *logs)]
         return "\n".join(parts)
+
+
+def resume_to_the_end(folder: Path) -> None:
+    """`ramp run --resume` of a run that was left, until it is done."""
+    resumed = LaunchedRun(folder, "--resume")
+    try:
+        assert resumed.finish() == 0, resumed.last_words()
+    finally:
+        resumed.kill()
+
+
+def has_ended(process: psutil.Process) -> bool:
+    """Also where nobody has taken note of its end; never fooled by a number that was given away again."""
+    try:
+        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 def with_pid(process: psutil.Process) -> None:

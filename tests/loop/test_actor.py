@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -38,11 +39,14 @@ class Fleet:
 def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     settings = counting_settings(tmp_path_factory.mktemp("run"), "actors.batch_steps=5", "takeover.hold=8")
     folder = Path(settings.dir)
-    redis = RedisProcess(folder)
-    with local_ray(), replay_process(folder) as (server, client):
+    with contextlib.ExitStack() as stack:
+        redis = RedisProcess(folder)
+        stack.callback(redis.kill)
+        stack.enter_context(local_ray())
+        server, client = stack.enter_context(replay_process(folder))
+        board = stack.enter_context(contextlib.closing(Coordination(redis.url, folder.name)))
         actor, pid = hire("actor-0", settings, server.address, redis.url)
-        yield Fleet(Coordination(redis.url, folder.name), pid, settings, client, actor)
-    redis.kill()
+        yield Fleet(board, pid, settings, client, actor)
 
 
 def test_demonstrations_and_rollouts_arrive_whole_and_evaluations_are_not_stored(fleet: Fleet) -> None:

@@ -15,8 +15,17 @@ import pytest
 from services.common.settings import child_environment
 from services.conductor import journal
 from services.conductor.journal import STAGES
-from tests.loop.fleet import ROOT
-from tests.loop.launched import LaunchedRun, assert_books_agree, labels, stages
+from tests.loop.launched import (
+    LONG_JOINT_STAGE,
+    LaunchedRun,
+    assert_books_agree,
+    has_ended,
+    labels,
+    resume_to_the_end,
+    stages,
+)
+from tests.unit.sources import ROOT
+from tests.waiting import eventually
 
 pytestmark = [pytest.mark.loop, pytest.mark.timeout(900)]
 
@@ -24,7 +33,7 @@ pytestmark = [pytest.mark.loop, pytest.mark.timeout(900)]
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LaunchedRun]:
     """A run that went through; its metrics were looked at on the way."""
-    run = LaunchedRun(tmp_path_factory.mktemp("runs") / "counting", "counting")
+    run = LaunchedRun(tmp_path_factory.mktemp("runs") / "counting", "counting", *LONG_JOINT_STAGE)
     try:
         run.until(run.is_in_joint_stage)
         run.scraped = scrape(run.folder)  # type: ignore[attr-defined]
@@ -73,16 +82,24 @@ def test_no_step_is_lost_or_doubled(finished: LaunchedRun) -> None:
 def test_every_role_answers_prometheus(finished: LaunchedRun) -> None:
     scraped: dict[str, str] = finished.scraped  # type: ignore[attr-defined]
     assert set(scraped) == {"actor", "conductor", "learner", "replay"}
-    assert "ramp_actor_steps_total" in scraped["actor"]
-    assert "ramp_learner_" in scraped["learner"]
-    assert "ramp_replay_" in scraped["replay"]
-    assert "ramp_conductor_" in scraped["conductor"]
+    samples = {  # every process exports the names of all metrics, but only its own have samples
+        "actor": "ramp_actor_steps_total{",
+        "conductor": "ramp_conductor_stage_ratio{",
+        "learner": "ramp_learner_applied_updates_total{",
+        "replay": "ramp_replay_held_episodes{",
+    }
+    for role, text in scraped.items():
+        assert [name for name in samples.values() if name in text] == [samples[role]]
 
 
 def test_the_report_is_there_in_both_forms(finished: LaunchedRun) -> None:
     report = json.loads((finished.folder / "report.json").read_text())
-    assert report
     page = (finished.folder / "report.html").read_text()
+    assert report["reason"] == "done"
+    assert all(report["together"][when]["trials"] > 0 for when in ("before", "after"))
+    assert report["peak_memory_bytes"] > 0
+    assert report["traces"]
+    assert '<img src="data:' in page, "the frames beneath a trace"
     assert "count-up" in page
     assert 'src="http' not in page
 
@@ -111,10 +128,10 @@ def test_a_run_directory_is_not_overwritten(finished: LaunchedRun) -> None:
 
 
 def test_ctrl_c_stops_in_order_and_the_run_is_resumed_to_its_end(tmp_path: Path) -> None:
-    run = LaunchedRun(tmp_path / "run", "counting", "stages.joint_updates=150", "training.publish_every=30")
+    run = LaunchedRun(tmp_path / "run", "counting", *LONG_JOINT_STAGE)
     try:
         run.until(run.is_in_joint_stage)
-        children = run.pids("actor") + run.pids("learner") + run.pids("replay") + run.pids("redis")
+        children = run.processes()
         run.process.send_signal(signal.SIGINT)
         assert run.finish() == 130, run.last_words()
         assert run.news(journal.RunFinished)[-1].reason == "interrupted"
@@ -124,11 +141,10 @@ def test_ctrl_c_stops_in_order_and_the_run_is_resumed_to_its_end(tmp_path: Path)
             "replay",
             "redis",
         }
-        assert not any(Path(f"/proc/{pid}").exists() for pid in children)
+        eventually(lambda: all(map(has_ended, children)))
         assert "ramp run --resume" in run.output.read_text()
 
-        resumed = LaunchedRun(run.folder, "--resume")
-        assert resumed.finish() == 0, resumed.last_words()
+        resume_to_the_end(run.folder)
         assert "going on from checkpoint" in (run.folder / "logs" / "learner.log").read_text()
     finally:
         run.kill()

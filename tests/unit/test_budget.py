@@ -86,6 +86,12 @@ def swallowed(path: str, text: str, tree: ast.Module) -> Iterator[str]:
             yield f"{path}:{node.lineno}: swallows every exception"
 
 
+def talkative_ray(path: str, text: str, tree: ast.Module) -> Iterator[str]:
+    called = {ast.unparse(node.func): node.lineno for node in ast.walk(tree) if isinstance(node, ast.Call)}
+    if "ray.init" in called and "keep_ray_quiet" not in called:
+        yield f"{path}:{called['ray.init']}: Ray sends usage statistics; call keep_ray_quiet before it"
+
+
 def unfinished(path: str, text: str, tree: ast.Module) -> Iterator[str]:
     for number, line in enumerate(text.splitlines(), 1):
         if re.search(r"#.*\b(TODO|FIXME|XXX|HACK)\b", line):
@@ -93,7 +99,16 @@ def unfinished(path: str, text: str, tree: ast.Module) -> Iterator[str]:
 
 
 Rule = Callable[[str, str, ast.Module], Iterator[str]]
-RULES: list[Rule] = [too_long, too_many_parameters, vague_names, unsafe_loads, hidden_settings, swallowed, unfinished]
+RULES: list[Rule] = [
+    too_long,
+    too_many_parameters,
+    vague_names,
+    unsafe_loads,
+    hidden_settings,
+    swallowed,
+    talkative_ray,
+    unfinished,
+]
 
 
 def objections(rule: Rule, root: Path, tops: tuple[str, ...] = PRODUCT) -> list[str]:
@@ -126,6 +141,7 @@ def test_the_product_keeps_the_rule(rule: Rule) -> None:
         (hidden_settings, "a.py", "import os\nos.environ['X']"),
         (hidden_settings, "a.py", "import os\nos.getenv('X')"),
         (swallowed, "a.py", "try:\n    f()\nexcept Exception:\n    pass"),
+        (talkative_ray, "a.py", "import ray\nray.init(num_cpus=2)"),
         (unfinished, "a.py", "x = 1  # TO" + "DO: later"),
     ],
 )

@@ -12,12 +12,12 @@ import pytest
 import typer
 
 from services.cli.main import app
-from services.common.settings import compose
+from services.common.settings import compose, describe
 from tests.unit.sources import ROOT
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
 TARGETS = set(re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE))
-MADE = {"benchmarks/results/"}  # by commands, so that they may be absent
+KEYS = {row.key for row in describe(compose("metaworld", None, []))}
 VERBS = typer.main.get_command(app).commands  # type: ignore[attr-defined]  # a group has commands
 
 
@@ -40,16 +40,34 @@ def objection(command: str) -> str | None:
     return f"{verb} has no {', '.join(unknown)}" if unknown else None
 
 
+def make_objection(command: str) -> str | None:
+    """What is wrong with a `make` command, or None. A target that is a verb too hands ARGS on to it."""
+    target, *words = shlex.split(command)[1:]
+    if target not in TARGETS:
+        return f"there is no target {target}"
+    arguments = " ".join(word.removeprefix("ARGS=") for word in words if word.startswith("ARGS="))
+    return objection(f"ramp {target} {arguments}") if target in VERBS else None
+
+
+def unknown_settings(text: str) -> list[str]:
+    """Names in code like `sampling.slack` whose first part is a group of settings, and that are none."""
+    named = re.findall(r"`([a-z_]+(?:\.[a-z_]+)+)`", text)
+    groups = {key.rpartition(".")[0] for key in KEYS}
+    return [name for name in named if name.rpartition(".")[0] in groups and name not in KEYS]
+
+
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
 def test_every_make_target_and_every_ramp_command_exists(path: Path) -> None:
     text = path.read_text()
-    called = {word for line in commands(text, "make") for word in shlex.split(line)[1:2]}
-    arguments = [match for line in commands(text, "make") for match in re.findall(r'ARGS="([^"]*)"', line)]
-
-    assert called <= TARGETS, f"no such target: {called - TARGETS}"
     wrong = [why for line in commands(text, "ramp") if (why := objection(line))]
-    wrong += [why for words in arguments if "bench" not in called and (why := objection(f"ramp run {words}"))]
+    wrong += [why for line in commands(text, "make") if (why := make_objection(line))]
+
     assert wrong == []
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_every_setting_that_is_named_exists(path: Path) -> None:
+    assert unknown_settings(path.read_text()) == []
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
@@ -68,7 +86,7 @@ def test_every_link_and_every_path_leads_somewhere(path: Path) -> None:
     paths = re.findall(r"`((?:ramp|services|proto|tests|benchmarks|docs|scripts)/[\w./-]*)`", text)
 
     assert [link for link in links if not (path.parent / link).exists()] == []
-    assert [name for name in paths if name not in MADE and not (ROOT / name).exists()] == []
+    assert [name for name in paths if not (ROOT / name).exists()] == []
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
@@ -108,3 +126,22 @@ def test_a_wrong_command_would_be_found(command: str, says: str | None) -> None:
     found = objection(command)
 
     assert (found is None) if says is None else (found is not None and says in found)
+
+
+@pytest.mark.parametrize(
+    ("command", "says"),
+    [
+        ("make fly", "no target fly"),
+        ('make run ARGS="--dir runs/mine --fast"', "run has no --fast"),
+        ('make run ARGS="--resume"', None),
+        ('make bench ARGS="--quick"', None),
+    ],
+)
+def test_a_wrong_make_command_would_be_found(command: str, says: str | None) -> None:
+    found = make_objection(command)
+
+    assert (found is None) if says is None else (found is not None and says in found)
+
+
+def test_a_setting_that_was_renamed_would_be_found() -> None:
+    assert unknown_settings("`sampling.slak`, `sampling.slack`, `report.json`") == ["sampling.slak"]

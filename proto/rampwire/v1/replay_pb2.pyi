@@ -10,7 +10,7 @@ the two streams Append and Sample, which live as long as their producer or learn
 Errors, from one table (services/common/errors.py):
   INVALID_ARGUMENT     the input is wrong; the message names field, value and remedy; nothing was stored
   ALREADY_EXISTS       the episode id (or batch number) was used before with other content
-  NOT_FOUND            unknown table or episode (at OPEN an unknown table is INVALID_ARGUMENT, with the nearest name)
+  NOT_FOUND            unknown table or episode (an unknown table or task at OPEN is INVALID_ARGUMENT, with the nearest name)
   RESOURCE_EXHAUSTED   a message far over its bound, or the disk is full: appends are refused, reads go on; try later
   DATA_LOSS            a checksum disagrees
   UNAUTHENTICATED      no token, or a wrong one, while the server was started with a token
@@ -130,6 +130,7 @@ class EpisodeHeader(_message.Message):
     episode_id: _builtins.str
     """1 to 128 characters of [A-Za-z0-9._-]"""
     task: _builtins.str
+    """one of the run's tasks"""
     instruction: _builtins.str
     robot: _builtins.str
     seed: _builtins.int

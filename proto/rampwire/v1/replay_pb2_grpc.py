@@ -83,7 +83,8 @@ class ReplayServicer:
         Idempotent: an OPEN, BATCH or END that was acknowledged before and comes again with the same content is
         acknowledged again and stored once; with other content it is refused (ALREADY_EXISTS).
         Appended.next_batch is where the server wants the producer to go on: after a reconnect, send OPEN again and
-        resume there. An episode is invisible to Sample until END. A broken stream aborts nothing.
+        resume there. (A producer that does not know what lies under the id must send it all again: the server compares.)
+        An episode is invisible to Sample until END. A broken stream aborts nothing.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

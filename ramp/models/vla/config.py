@@ -17,11 +17,11 @@ class Told:
 class PolicyConfig:
     """Flow-matching policy with action chunks, conditioned on world-model tokens and the indicator."""
 
-    chunk: int = 8  # H
+    chunk: int = 8  # H: actions per decision
     ode_steps: int = 4  # Euler steps at inference
-    width: int = 128
-    layers: int = 3
-    heads: int = 4
+    width: int = 128  # of the policy's tokens
+    layers: int = 3  # of its transformer
+    heads: int = 4  # of its attention; they divide the width
     channels: int = 32  # of the image encoder, which turns each into one key point per view
     mask_indicator: float = 0.2  # probability of hiding I in training (RAMP stage 4)
     mask_world: float = 0.2  # probability of hiding the world-model tokens, drawn independently

@@ -56,5 +56,5 @@ class Layout:
 
 
 def out_of_fold(remaining: Tensor, fold: Tensor) -> Tensor:
-    """For each row the value head that did not learn from its episode: remaining [B, 2], fold int64 [B] to [B]."""
+    """For each row the value output that took no loss from its episode: remaining [B, 2], fold int64 [B] to [B]."""
     return remaining.gather(1, fold[:, None])[:, 0]

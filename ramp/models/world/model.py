@@ -22,11 +22,11 @@ class Prediction:
     """What the world model expects from here on."""
 
     tokens: Tensor  # float32 [B, N, D], future visual latents z: what the policy is conditioned on
-    remaining: Tensor  # float32 [B, 2], remaining time in [0, 1] by both cross-fitted value heads
+    remaining: Tensor  # float32 [B, 2], remaining time in [0, 1] by both value outputs, one per fold
 
     @property
     def value(self) -> Tensor:
-        """float32 [B]: the mean of both heads, for observations that neither has learnt from."""
+        """float32 [B]: the mean of both outputs, for observations that neither has learnt from."""
         return self.remaining.mean(dim=1)
 
 

@@ -14,8 +14,8 @@ from ramp.models.world.latents import Layout
 class Predictor(nn.Module):
     """Noisy future latents to clean ones, given the present: no action goes in, so it predicts for the data's policy.
 
-    It answers with the clean latent (from which the velocity follows, see `WorldModel`), as an addition to the present
-    latent of the same camera, because most of a picture stays as it is.
+    It answers with the clean latent (from which the velocity follows, see `WorldModelAlgorithm`), as an addition to the
+    present latent of the same camera, because most of a picture stays as it is.
     """
 
     def __init__(self, config: WorldConfig, layout: Layout) -> None:

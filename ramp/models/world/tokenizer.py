@@ -63,7 +63,10 @@ class Tokenizer(nn.Module):
 
     @torch.no_grad()
     def follow(self, latents: Tensor) -> None:
-        """Let the running statistics follow a training batch [N, C, h, w]."""
+        """Let the running statistics follow a training batch [N, C, h, w]; not one with values that are not finite, as
+        its update is left out and nan would stay for good."""
+        if not torch.isfinite(latents).all():
+            return
         self.mean.lerp_(latents.mean(dim=(0, 2, 3)), SMOOTHING)
         self.deviation.lerp_(latents.std(dim=(0, 2, 3)).clamp(min=1e-3), SMOOTHING)
 

@@ -1,8 +1,8 @@
-"""Every episode once, whether its actor handed it in or it was found in replay after the actor's death."""
+"""Every episode once that the books count: handed in and stored, or found in replay without a report."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 
 from ramp.types import EpisodeSummary, Outcome
 from services.conductor import journal
@@ -10,7 +10,9 @@ from services.conductor.journal import Event
 
 
 def counted(events: Sequence[Event]) -> list[Event]:
-    """The events with each adopted episode as an Episode without timings, values and actor, unless it was handed in."""
+    """The events with each adopted episode as an Episode without timings, values and actor, unless it was handed in.
+    An episode that was handed in from a spool and never reached replay is left out."""
+    adopted = {event.episode_id for event in events if isinstance(event, journal.Adopted)}
     reported = {event.summary.episode_id for event in events if isinstance(event, journal.Episode)}
     seen: set[str] = set()
     kept: list[Event] = []
@@ -20,11 +22,18 @@ def counted(events: Sequence[Event]) -> list[Event]:
                 continue
             event = journal.Episode(t=event.t, summary=_summary(event), actor="")
         if isinstance(event, journal.Episode):
-            if event.summary.episode_id in seen:
+            if event.summary.episode_id in seen or not _is_stored(event.summary, adopted):
                 continue
             seen.add(event.summary.episode_id)
         kept.append(event)
     return kept
+
+
+def _is_stored(summary: EpisodeSummary, adopted: Set[str]) -> bool:
+    """Of evaluations nothing is stored: they count as they were handed in."""
+    if summary.purpose == "eval" or summary.extra.get("acknowledged", 1.0):
+        return True
+    return summary.episode_id in adopted
 
 
 def _summary(event: journal.Adopted) -> EpisodeSummary:

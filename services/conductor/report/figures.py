@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from html import escape
 from itertools import pairwise
 
+from services.conductor.quantities import clock, percent
 from services.conductor.report.findings import CurvePoint, Findings, LossCurve, Rate, Share, ValueTrace
 from services.conductor.report.frames import Film
 from services.conductor.report.plot import Axis, Plot, Point, bars
@@ -14,16 +15,6 @@ LABEL_NAMES = {"stage2": "before", "interim": "in between", "final": "after"}
 TOGETHER = "all tasks"
 WIDE = 1040
 LEAST_LOG_RANGE = 30.0  # a loss that falls by less is drawn on a linear scale
-
-
-def percent(share: float) -> str:
-    return f"{100 * share:.0f} %"
-
-
-def clock(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 def thousands(value: float) -> str:

@@ -6,6 +6,7 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import TypeVar
 
 from ramp.evaluation.success import wilson
@@ -30,6 +31,8 @@ from services.conductor.report.findings import (
 from services.conductor.report.spent import time_spent
 
 E = TypeVar("E", bound=Event)
+Aliases = Mapping[tuple[str, str], int]
+"""(kind, alias) -> the version it points to."""
 
 WINDOW_EPISODES = 12
 """Rollouts that one point of the intervention curve averages over, unless there are many."""
@@ -38,10 +41,16 @@ MAX_LOSS_POINTS = 400
 MAX_TRIES = 20  # episodes whose frames are asked for before the figure goes without
 
 
-def gather(events: Sequence[Event], run_dir: str, has_frames: Callable[[str], bool] = lambda _: True) -> Findings:
+def gather(
+    events: Sequence[Event],
+    run_dir: str,
+    has_frames: Callable[[str], bool] = lambda _: True,
+    aliases: Aliases = MappingProxyType({}),
+) -> Findings:
     """The findings of a journal; of an interrupted or a running run as far as it got.
 
     `has_frames` says of an episode id whether its frames can be shown; the value figure prefers such episodes.
+    `aliases`: where they point now, as far as that is known; the journal knows where they pointed once.
     """
     events = counted(events)
     elapsed = Elapsed.of(events)
@@ -69,7 +78,7 @@ def gather(events: Sequence[Event], run_dir: str, has_frames: Callable[[str], bo
         losses=_losses(_all(events, journal.Learner), elapsed),
         time=time_spent(events, elapsed),
         collected=_collected(_all(events, journal.Episode)),
-        versions=_versions(events, elapsed),
+        versions=_versions(_all(events, journal.Version), elapsed, aliases),
         tables=_tables(_last(events, journal.Replay)),
         processes=_processes(_all(events, journal.Process), elapsed),
         peak_memory_bytes=max((event.peak_bytes for event in _all(events, journal.Usage)), default=0),
@@ -242,21 +251,22 @@ def _collected(episodes: Sequence[journal.Episode]) -> dict[str, Collected]:
     return {purpose: Collected(episodes=len(steps), steps=sum(steps)) for purpose, steps in counts.items()}
 
 
-def _versions(events: Sequence[Event], elapsed: Elapsed) -> tuple[VersionRow, ...]:
-    """Each version once; its aliases as the last event saw them."""
-    rows: dict[tuple[str, int], VersionRow] = {}
-    for event in _all(events, journal.Version):
-        known = rows.get((event.kind, event.version))
-        rows[event.kind, event.version] = VersionRow(
+def _versions(events: Sequence[journal.Version], elapsed: Elapsed, aliases: Aliases) -> tuple[VersionRow, ...]:
+    """Each version once, as it was first seen; each alias at the one version that holds it."""
+    holders = {(event.kind, name): event.version for event in events for name in event.aliases} | dict(aliases)
+    first = {(event.kind, event.version): event for event in reversed(events)}
+    return tuple(
+        VersionRow(
             kind=event.kind,
             version=event.version,
-            seconds=known.seconds if known else elapsed.at(event.t),
+            seconds=elapsed.at(event.t),
             stage=event.stage,
             update=event.update,
             world_version=event.world_version,
-            aliases=event.aliases,
+            aliases=tuple(name for (kind, name), at in holders.items() if (kind, at) == (event.kind, event.version)),
         )
-    return tuple(rows.values())
+        for event in sorted(first.values(), key=lambda event: event.t)
+    )
 
 
 def _tables(event: journal.Replay | None) -> tuple[TableRow, ...]:

@@ -11,6 +11,7 @@ import yaml
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
+from services.conductor.quantities import clock, percent, size
 from services.conductor.report import figures, plot
 from services.conductor.report.findings import Findings, Rate, TaskResult, ValueTrace
 from services.conductor.report.frames import Film
@@ -22,9 +23,9 @@ def page(findings: Findings, films: Mapping[str, Film | None]) -> str:
     """`films`: by episode id, for the traces."""
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.globals.update(
-        clock=figures.clock,
-        percent=figures.percent,
-        gib=gib,
+        clock=clock,
+        percent=percent,
+        size=size,
         interval=lambda rate, cls: Markup(plot.interval(rate.rate, rate.low, rate.high, cls)),
         change=change,
         bounds=bounds,
@@ -34,10 +35,6 @@ def page(findings: Findings, films: Mapping[str, Film | None]) -> str:
     )
     template = environment.from_string(_read("page.html"))
     return template.render(**_content(findings, films))
-
-
-def gib(num_bytes: float) -> str:
-    return f"{num_bytes / 2**30:.1f} GiB" if num_bytes >= 2**30 else f"{num_bytes / 2**20:.0f} MiB"
 
 
 def verdict(together: TaskResult) -> str:
@@ -59,8 +56,8 @@ def verdict(together: TaskResult) -> str:
 
 
 def _spoken(rate: Rate) -> str:
-    bounds = f"{figures.percent(rate.low)} to {figures.percent(rate.high)}"
-    return f"{figures.percent(rate.rate)} of {rate.trials} episodes (95 % interval {bounds})"
+    bounds = f"{percent(rate.low)} to {percent(rate.high)}"
+    return f"{percent(rate.rate)} of {rate.trials} episodes (95 % interval {bounds})"
 
 
 def _content(findings: Findings, films: Mapping[str, Film | None]) -> dict[str, Any]:

@@ -10,7 +10,6 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from html import escape
-from itertools import pairwise
 
 Point = tuple[float, float]
 
@@ -63,11 +62,6 @@ class Plot:
     def line(self, points: Iterable[Point], cls: str) -> None:
         self.marks.append(f'<polyline class="line {cls}" points="{self._points(points)}"/>')
 
-    def steps(self, points: Sequence[Point], cls: str) -> None:
-        """A line that keeps its value until the next point."""
-        corners = [corner for before, after in pairwise(points) for corner in _corner(before, after)]
-        self.line([*points[:1], *corners], cls)
-
     def band(self, points: Sequence[Point], upper: Sequence[Point], cls: str) -> None:
         """The area between two lines."""
         self.marks.append(f'<polygon class="band {cls}" points="{self._points([*points, *reversed(upper)])}"/>')
@@ -91,14 +85,6 @@ class Plot:
         self.marks.append(f'<rect class="zone {cls}" {size}><title>{escape(text)}</title></rect>')
         if right - left > 7 * len(text) and text:
             self.marks.append(f'<text class="zone-name" x="{left + 4:.1f}" y="{top + 11:.1f}">{escape(text)}</text>')
-
-    def rule(self, x: float, cls: str, text: str) -> None:
-        """An upright line at one x."""
-        across, top = self.at((x, self.y.high))
-        _, bottom = self.at((x, self.y.low))
-        self.marks.append(
-            f'<path class="rule {cls}" d="M{across:.1f} {bottom:.1f}V{top:.1f}"><title>{escape(text)}</title></path>'
-        )
 
     def svg(self, *, cls: str = "", data: str = "") -> str:
         """The chart. `data` goes into the root element as attributes for the page's script."""
@@ -153,10 +139,6 @@ def interval(rate: float, low: float, high: float, cls: str, *, width: int = 92)
         f'<path class="whisker {cls}" d="M{left:.1f} 7H{right:.1f}"/>'
         f'<circle class="dot {cls}" cx="{middle:.1f}" cy="7" r="4"/></svg>'
     )
-
-
-def _corner(before: Point, after: Point) -> tuple[Point, Point]:
-    return (after[0], before[1]), after
 
 
 def _round_steps(low: float, high: float, count: int) -> list[float]:

@@ -18,12 +18,8 @@ from services.conductor.report.frames import Fetch
 class StillLog(Log):
     """A log that is only looked at: torn tails are left alone, as a server may be writing them at this moment."""
 
-    def __init__(self, segments: Path) -> None:
-        super().__init__(segments)
-        self.segments = segments
-
     def recover(self) -> Iterator[Record]:
-        for path in sorted(self.segments.glob("*.arrows")):
+        for path in self._paths():
             yield from (found for found in scan(path) if isinstance(found, Record))
 
 

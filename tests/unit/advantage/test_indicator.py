@@ -65,10 +65,10 @@ def test_dreams_count_as_rollouts() -> None:
 
 
 @pytest.mark.parametrize("source", list(Source))
-def test_an_unlabelled_step_stays_unlabelled_whoever_acted(source: Source) -> None:
+def test_without_an_advantage_only_a_person_s_step_is_judged(source: Source) -> None:
     found = indicator(np.array([np.nan]), ["a"], np.array([source]), {("a", False): 0.0, ("a", True): 0.0})
     assert found.dtype == np.int8
-    assert found.tolist() == [UNLABELLED]
+    assert found.tolist() == [1 if source == Source.HUMAN else UNLABELLED]
 
 
 def test_a_task_without_a_threshold_has_no_positive_items() -> None:

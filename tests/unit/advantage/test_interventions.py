@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ramp.advantage import BoundaryConfig, boundary_mask, chunk_valid
+from ramp.advantage import BoundaryConfig, boundary_mask, segment_ends
 from ramp.advantage.interventions import action_jumps, boundaries, idle_artefacts, jump_artefacts, robust_z
 from ramp.types import Source
 
@@ -125,20 +125,7 @@ def test_any_pattern_of_takeovers_gives_one_answer_per_step(pattern: list[Source
     assert mask.dtype == bool
 
 
-def test_a_chunk_ends_where_somebody_else_begins() -> None:
-    source = sources((P, 4), (H, 3), (P, 2))
-    found = chunk_valid(source, np.ones(9, bool), np.array([0, 2, 4, 7]), 5)
-    assert found.astype(int).tolist() == [[1, 1, 1, 1, 0], [1, 1, 0, 0, 0], [1, 1, 1, 0, 0], [1, 1, 0, 0, 0]]
-
-
-def test_a_chunk_does_not_resume_after_the_same_actor_returns() -> None:
-    source = sources((P, 2), (H, 1), (P, 4))
-    assert chunk_valid(source, np.ones(7, bool), np.array([0]), 6).astype(int).tolist() == [[1, 1, 0, 0, 0, 0]]
-
-
-def test_a_chunk_leaves_out_untrainable_steps_only() -> None:
-    trainable = np.array([True, False, True, True])
-    assert chunk_valid(sources((P, 4)), trainable, np.array([0, 1]), 3).tolist() == [
-        [True, False, True],
-        [False, True, True],
-    ]
+def test_a_segment_ends_where_somebody_else_begins_and_does_not_resume() -> None:
+    assert segment_ends(sources((P, 4), (H, 3), (P, 2))).tolist() == [4] * 4 + [7] * 3 + [9] * 2
+    assert segment_ends(sources((P, 2), (H, 1), (P, 1))).tolist() == [2, 2, 3, 4]
+    assert segment_ends(np.zeros(0, np.uint8)).tolist() == []

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ramp.advantage import n_step_advantage, remaining_time
+from ramp.advantage import n_step_advantage
+from ramp.data import remaining_time
 from ramp.errors import Invalid
 
 LIMIT = 100
@@ -29,7 +30,8 @@ def test_a_value_that_memorises_its_episode_has_no_advantage_anywhere(
 ) -> None:
     """With gamma 1 the sum telescopes. The limit is doubled so that no failure's label is clipped."""
     limit, frames = 2 * LIMIT, np.arange(0, length, stride)
-    remaining = remaining_time(length, max_steps=limit, success=success, failure_penalty=penalty)[frames]
+    whole = np.full(len(frames), length)
+    remaining = remaining_time(frames, whole, np.full(len(frames), limit), np.full(len(frames), success), penalty)
 
     advantage = n_step_advantage(
         remaining,

@@ -51,6 +51,22 @@ def test_gradients_of_a_folds_episodes_do_not_reach_its_value_head(fold: int) ->
     assert float(gradient[:, 1 - fold].abs().sum()) > 0.0
 
 
+def test_a_future_that_nobody_knows_takes_no_loss() -> None:
+    model, items = world(), tensors(3)
+    items["future_valid"][1, 1] = False
+    changed = items | {name: items[name].clone() for name in ("future_images", "future_proprio")}
+    changed["future_images"][1, 1] = 255
+    changed["future_proprio"][1, 1] = 1.0
+    captured = {}
+    model.predictor.register_forward_hook(lambda _m, _i, out: captured.update(clean=out) or out.retain_grad())
+    WorldModelAlgorithm().loss(model, changed, generator=generator())[0].backward()
+    visual, proprio, _ = model.layout.split(captured["clean"].grad)
+    views = model.layout.views
+    reached = visual.unflatten(1, (-1, views)).abs().sum(dim=(2, 3, 4)) > 0.0
+    assert reached.tolist() == [[True, True], [True, False], [True, True]]
+    assert ((proprio.abs().sum(dim=(2, 3)) > 0.0) == reached).all()
+
+
 def test_the_tokenizer_takes_no_gradient_from_the_predictors_loss() -> None:
     model = world()
     WorldModelAlgorithm().loss(model, tensors(2), generator=generator())[0].backward()

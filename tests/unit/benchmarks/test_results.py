@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
 
+from benchmarks.__main__ import exit_code, parsed
 from benchmarks.page import PAGE, number, page
 from benchmarks.record import Result, load, save
-from benchmarks.runs import MeasurementError, learner_wait, main_job
+from benchmarks.runs import MeasurementError, from_runs, learner_wait, main_job
 
 RESULT = Result(
     name="engine",
@@ -31,6 +33,7 @@ def test_the_page_in_the_repository_agrees_with_the_results() -> None:
 
 
 def test_every_published_result_says_how_it_was_made() -> None:
+    assert load()
     for result in load():
         assert result.command, result.name
         assert result.date, result.name
@@ -101,12 +104,39 @@ def test_success_before_and_after_has_a_row_per_run_and_task(tmp_path: Path) -> 
     assert (result.rows[0]["joint_s"], result.rows[0]["peak_memory_gib"]) == (40, 4.0)
 
 
-@pytest.mark.parametrize("changes", [{"reason": "interrupted"}, {"recipe": "debug"}])
+def test_a_run_that_a_glob_finds_twice_counts_once(tmp_path: Path) -> None:
+    paths = [finished(tmp_path / "a", 0), finished(tmp_path / "b", 1)]
+    (tmp_path / "latest").symlink_to("b")
+
+    waiting, success = from_runs([tmp_path / "latest" / "report.json", *paths])
+
+    assert (waiting.name, success.name) == ("learner", "main_job")
+    assert success.seeds == (1, 0)
+    assert len(success.rows) == 4
+
+
+@pytest.mark.parametrize("changes", [{"reason": "interrupted"}, {"recipe": "debug"}, {"commit": "abd"}])
 def test_runs_that_cannot_be_compared_are_refused(tmp_path: Path, changes: dict[str, str]) -> None:
-    with pytest.raises(MeasurementError, match=r"finished runs|recipe debug"):
+    with pytest.raises(MeasurementError, match=r"finished runs|recipe debug|commit abd"):
         main_job([finished(tmp_path / "a", 0), finished(tmp_path / "b", 1, **changes)])
 
 
 def test_a_report_without_training_is_refused(tmp_path: Path) -> None:
     with pytest.raises(MeasurementError, match="did not report"):
         learner_wait(report(tmp_path, None))
+
+
+def test_reports_that_cannot_be_published_are_refused_before_anything_is_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    paths = [finished(tmp_path / "a", 0), finished(tmp_path / "b", 1, reason="interrupted"), tmp_path / "none.json"]
+    for wrong, says in ((paths[:2], "name finished runs"), (paths[2:], "none.json")):
+        monkeypatch.setattr(sys, "argv", ["benchmarks", "engine", "--runs", *map(str, wrong)])
+        with pytest.raises(SystemExit):
+            parsed()
+        assert says in capsys.readouterr().err
+
+
+def test_a_benchmark_that_hangs_is_ended() -> None:
+    with pytest.raises(MeasurementError, match="not done"):
+        exit_code([sys.executable, "-c", "import threading; threading.Event().wait()"], 0.5)

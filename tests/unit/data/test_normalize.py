@@ -17,7 +17,7 @@ ROWS = hnp.arrays(np.float32, (20, 3), elements=st.floats(-50, 50, width=32))
 
 
 @given(ROWS, ROWS)
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_actions_survive_the_round_trip(fitted: np.ndarray, actions: np.ndarray) -> None:
     normalizer = Normalizer.fit(fitted, fitted)
     back = normalizer.denormalise_action(normalizer.normalise_action(actions))
@@ -25,7 +25,7 @@ def test_actions_survive_the_round_trip(fitted: np.ndarray, actions: np.ndarray)
 
 
 @given(ROWS)
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_a_normalizer_survives_json(fitted: np.ndarray) -> None:
     normalizer = Normalizer.fit(fitted, fitted)
     again = Normalizer.from_dict(json.loads(json.dumps(normalizer.to_dict())))

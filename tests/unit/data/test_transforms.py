@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 
-from ramp import advantage
 from ramp.data.normalize import Normalizer
 from ramp.data.transforms import fold_of, observation_tensors, remaining_time, to_tensors
 from ramp.data.words import LONGEST, word_ids
@@ -76,9 +75,12 @@ def test_widths_other_than_the_normalisers_are_refused() -> None:
         to_tensors(replace(batch(2), action=np.zeros((2, 4, 5), np.float32)), normalizer())
 
 
-def test_the_label_of_a_batch_is_the_remaining_time_that_advantages_are_made_of() -> None:
-    for success in (True, False):
-        whole = advantage.remaining_time(10, max_steps=40, success=success, failure_penalty=0.5)
-        steps = np.arange(10)
-        label = remaining_time(steps, np.full(10, 10), np.full(10, 40), np.full(10, success), 0.5)
-        np.testing.assert_allclose(label, whole, atol=1e-7)
+def test_a_faster_success_has_less_time_left_at_its_start() -> None:
+    label = remaining_time(np.zeros(2), np.array([20, 60]), np.full(2, 100), np.full(2, True), 1.0)
+    assert label[0] < label[1]
+    assert label.dtype == np.float32
+
+
+def test_futures_beyond_the_end_count_after_a_success_and_not_after_a_failure() -> None:
+    items = replace(batch(2), success=np.array([True, False]), future_valid=np.array([[True, False]] * 2))
+    assert to_tensors(items, normalizer())["future_valid"].tolist() == [[True, True], [True, False]]

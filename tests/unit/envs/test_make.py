@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from ramp.envs import EnvConfig, check_rendering, make_env, make_expert, task_names
+from ramp.envs import EnvConfig, check_rendering, check_tasks, make_env, make_expert, task_names
 from ramp.errors import Invalid
 from tests.unit.sources import ROOT
 
@@ -46,6 +46,18 @@ def test_all_suites_list_their_tasks() -> None:
     assert len(task_names("metaworld")) == 50
     assert task_names("counting") == ("count-down", "count-up")
     assert "Reacher-v5" in task_names("gymnasium")
+
+
+def test_a_run_can_be_checked_before_a_simulator_is_loaded() -> None:
+    check_tasks(EnvConfig(), ("reach-v3", "drawer-open-v3"))
+    for config, task, field in (
+        (EnvConfig(), "reach-v33", "tasks"),
+        (EnvConfig(cameras=("top_view",)), "reach-v3", "env.cameras"),
+        (EnvConfig(suite="gymnasium"), "Reacher-v5", "env.suite"),
+    ):
+        with pytest.raises(Invalid) as refused:
+            check_tasks(config, (task,))
+        assert refused.value.field == field
 
 
 def test_rendering_can_be_checked_beforehand() -> None:

@@ -9,7 +9,7 @@ from ramp.envs import EnvConfig, make_env, make_expert
 from ramp.envs.expert import MetaWorldExpert
 from ramp.envs.instructions import INSTRUCTIONS
 from ramp.envs.metaworld import TASKS, MetaWorldEnv
-from ramp.envs.rendering import VIEWS
+from ramp.envs.views import SAWYER, VIEWS
 from ramp.errors import Invalid
 
 CONFIG = EnvConfig(image_size=64, max_steps=200)
@@ -162,4 +162,19 @@ def test_an_environment_that_is_forgotten_spoils_no_other_ones_pictures() -> Non
         gc.collect()
     after = env.render()
     assert all((before[name] == after[name]).all() for name in before)
+    env.close()
+
+
+def test_the_free_view_is_the_same_beside_a_close_one() -> None:
+    env = make_env("reach-v3", EnvConfig(cameras=("free", "front"), image_size=32))
+    env.reset(1)
+    first, second = env.render()["free"], env.render()["free"]
+    env.close()
+    assert (first == second).all()
+
+
+def test_the_cameras_of_the_model_are_the_ones_that_are_listed() -> None:
+    env = MetaWorldEnv("reach-v3", CONFIG)
+    model = env._sim.model
+    assert {model.camera(index).name for index in range(model.ncam)} == set(SAWYER)
     env.close()

@@ -91,3 +91,14 @@ def test_a_flipped_bit_makes_a_part_unlabelled_not_wrong(tmp_path: Path) -> None
     part.write_bytes(data)
     again = Annotations(tmp_path)
     assert (list(again.values), again.damaged) == (["b"], 1)
+
+
+def test_a_flipped_bit_in_where_rows_end_is_found_too(tmp_path: Path) -> None:
+    """The lists stay ascending and the flattened columns as they were; only the episodes' shares differ."""
+    Annotations(tmp_path).commit(1, some("a") | some("b", 5), extends=False)
+    part = tmp_path / "g000001-v1" / "part-0001.arrow"
+    data = bytearray(part.read_bytes())
+    data[data.index(np.array([0, 3, 8], np.int32).tobytes()) + 4] ^= 1
+    part.write_bytes(data)
+    again = Annotations(tmp_path)
+    assert (again.values, again.damaged) == ({}, 1)

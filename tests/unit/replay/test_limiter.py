@@ -31,13 +31,22 @@ def test_sampling_waits_where_it_has_run_too_far_ahead_and_goes_on_after_an_inse
     limiter.inserted(2)
     limiter.await_sample(8, timeout=1)
     assert not limiter.may_sample(1)
+    with pytest.raises(Timeout):
+        limiter.await_sample(1, timeout=0.01)
+    assert limiter.sample_wait_s >= 0.01
     done = threading.Event()
     waiter = threading.Thread(target=lambda: (limiter.await_sample(1, timeout=30), done.set()))
     waiter.start()
     limiter.inserted(1)
     waiter.join(30)
     assert done.is_set()
-    assert limiter.sample_wait_s >= 0
+
+
+def test_the_time_that_sampling_was_held_back_is_counted() -> None:
+    limiter = limited()
+    with pytest.raises(Timeout):
+        limiter.await_sample(1, timeout=0.05)
+    assert limiter.sample_wait_s >= 0.05
 
 
 def test_inserting_waits_where_the_learner_lags_and_goes_on_after_samples() -> None:

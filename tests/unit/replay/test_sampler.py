@@ -31,7 +31,7 @@ def test_an_item_of_priority_zero_is_never_drawn_not_even_at_the_edges() -> None
     assert set(tree.draw(edges)[0].tolist()) == {1, 4}
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.lists(st.floats(0, 1e6), min_size=1, max_size=40), min_size=1, max_size=6), st.randoms())
 def test_every_inner_sum_is_right_after_any_appends_and_updates(parts: list[list[float]], random: object) -> None:
     tree, expected = SumTree(), []

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
+import os
 import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from ramp.errors import Conflict, Corrupt, Invalid, NotFound, Unavailable
+from ramp.errors import Conflict, Corrupt, Invalid, NotFound, Timeout, Unavailable
 from ramp.replay.limiter import Limiter
 from ramp.replay.local import LocalReplay
+from ramp.replay.log import Log
+from ramp.replay.notes import header_to_note, schema_to_note
+from ramp.replay.segment import Mark
 from ramp.replay.shard import Shard, ShardConfig
-from ramp.replay.table import TableConfig
+from ramp.replay.table import Table, TableConfig
 from ramp.types import Batch, Outcome, SampleSpec, Source, StepSchema
-from tests.experience import CAMERAS, frame_steps, make_header, make_steps, store_episode
+from tests.experience import CAMERAS, SCHEMA, frame_steps, make_header, make_steps, store_episode
 
 SPEC = SampleSpec(table="demos", batch_size=16, chunk=3, horizons=(4, 8))
+OTHER = StepSchema(cameras={"top": (8, 8, 3)}, proprio_width=3, action_low=(-1.0,), action_high=(1.0,))
 
 
 def reopened(shard: Shard) -> Shard:
@@ -219,15 +225,121 @@ def test_people_weigh_more_and_no_chunk_spans_a_takeover(tmp_path: Path) -> None
 def test_tables_agree_on_a_schema_and_have_names(tmp_path: Path) -> None:
     shard = Shard(tmp_path, ShardConfig())
     store_episode(LocalReplay(shard))
-    other = StepSchema(cameras={"top": (8, 8, 3)}, proprio_width=3, action_low=(-1.0,), action_high=(1.0,))
     with pytest.raises(Invalid, match="schema"):
-        shard.begin(make_header("e1", schema=other))
+        shard.begin(make_header("e1", schema=OTHER))
     with pytest.raises(Invalid, match="did you mean online"):
         shard.begin(make_header("e1", tables=("onlin",)))
-    shard.begin(make_header("e1", tables=("online",), schema=other))
     with pytest.raises(NotFound, match="demos"):
         shard.sample(SampleSpec(table="demo", batch_size=1, chunk=1), np.random.default_rng(0))
     shard.close()
+
+
+def test_an_episode_that_never_ends_fixes_no_schema(tmp_path: Path) -> None:
+    shard = Shard(tmp_path, ShardConfig())
+    shard.begin(make_header("wrong", schema=OTHER))
+    shard.append("wrong", 0, make_steps(schema=OTHER))
+    store_episode(LocalReplay(shard))
+    with pytest.raises(Invalid, match="schema"):
+        shard.end("wrong", Outcome.SUCCESS, 1)
+    shard.abort("wrong")
+    shard = reopened(shard)
+    assert [info.episode_id for info in shard.query("demos")] == ["e0"]
+    shard.close()
+
+
+def test_an_end_that_its_table_refuses_is_not_on_the_disk_after_a_restart_either(tmp_path: Path) -> None:
+    """Which schema a table has is known from ended episodes alone; e1 was opened when there were none."""
+    shard = Shard(tmp_path, ShardConfig())
+    shard.begin(make_header("e1", schema=OTHER))
+    shard = reopened(shard)
+    store_episode(LocalReplay(shard))
+    shard.append("e1", 0, make_steps(schema=OTHER))
+    for _ in range(2):
+        with pytest.raises(Invalid, match="schema"):
+            shard.end("e1", Outcome.SUCCESS, 1)
+        shard = reopened(shard)
+    assert [info.episode_id for info in shard.query()] == ["e0"]
+    shard.close()
+
+
+def test_one_episode_that_its_table_refuses_keeps_no_others_from_being_served(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As an older server could leave it: two schemas in one table."""
+    shard = Shard(tmp_path, ShardConfig())
+    store_episode(LocalReplay(shard))
+    with monkeypatch.context() as patched:
+        patched.setattr(Table, "check_schema", lambda *_: None)
+        patched.setattr(Table, "insert", lambda *_: None)
+        store_episode(LocalReplay(shard), "e1", schema=OTHER)
+    shard = reopened(shard)
+    assert set(draw(shard).episode_id) == {"e0"}
+    shard.close()
+
+
+def test_an_unknown_task_is_refused_with_the_nearest_name(tmp_path: Path) -> None:
+    shard = Shard(tmp_path, ShardConfig(tasks=("drawer-open-v3", "push-v3")))
+    with pytest.raises(Invalid, match="did you mean drawer-open-v3"):
+        shard.begin(make_header(task="drawr-open-v3"))
+    assert shard.begin(make_header(task="push-v3")).next_batch == 0
+    shard.close()
+
+
+def test_a_batch_that_memory_cannot_hold_is_refused(tmp_path: Path) -> None:
+    """Whatever makes it large; also where the table was empty when the stream began."""
+    shard = Shard(tmp_path, ShardConfig())
+    spec = SampleSpec(table="demos", batch_size=40_000, chunk=4096)
+    shard.table("demos").check(spec)
+    with pytest.raises(Timeout):
+        shard.sample(spec, np.random.default_rng(0), timeout=0)
+    store_episode(LocalReplay(shard))
+    for huge in (spec, dataclasses.replace(spec, chunk=1, horizons=tuple(range(1, 65)))):
+        with pytest.raises(Invalid, match="batch_size"):
+            shard.table("demos").check(huge)
+        with pytest.raises(Invalid, match="batch_size"):
+            shard.sample(huge, np.random.default_rng(0), timeout=0)
+    shard.close()
+
+
+def test_what_a_kill_left_unsynced_is_synced_before_it_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = Log(tmp_path / "new" / "segments")
+    log.append(schema_to_note(SCHEMA), Mark(kind="open", episode_id="e0", note=header_to_note(make_header())))
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fsync", lambda descriptor: synced.append(os.fstat(descriptor).st_ino))
+    again = Log(tmp_path / "new" / "segments")
+    assert len(list(again.recover())) == 1
+    assert synced == [
+        path.stat().st_ino for path in (tmp_path / "new/segments/000001.arrows", tmp_path / "new/segments")
+    ]
+
+
+def test_a_new_directory_has_a_durable_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fsync", lambda descriptor: synced.append(os.fstat(descriptor).st_ino))
+    Log(tmp_path / "new" / "segments")
+    assert synced == [tmp_path.stat().st_ino, (tmp_path / "new").stat().st_ino]
+
+
+def test_a_segment_whose_name_may_be_lost_is_not_written_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shard = Shard(tmp_path, ShardConfig())
+
+    def fail(path: Path) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("ramp.replay.durable.sync", fail)
+        with pytest.raises(Unavailable, match="refuses to write"):
+            shard.begin(make_header())
+    shard.begin(make_header())
+    assert [path.stat().st_size > 1000 for path in shard._log._paths()] == [False, True]
+    shard.close()
+
+
+def test_a_closed_shard_writes_nothing(tmp_path: Path) -> None:
+    shard = Shard(tmp_path, ShardConfig())
+    shard.close()
+    with pytest.raises(Unavailable, match="closed"):
+        shard.begin(make_header())
 
 
 def test_labels_follow_the_values_and_extend_within_one_version(tmp_path: Path) -> None:
@@ -252,6 +364,22 @@ def test_labels_follow_the_values_and_extend_within_one_version(tmp_path: Path) 
     shard.close()
 
 
+def test_a_correction_counts_as_good_before_any_annotation_and_where_one_leaves_it_out(tmp_path: Path) -> None:
+    shard = Shard(tmp_path, ShardConfig())
+    steps = make_steps(0, 16)
+    steps.source[8:12] = Source.HUMAN
+    for name in ("e0", "e1"):
+        writer = LocalReplay(shard).open(make_header(name))
+        writer.append(steps)
+        writer.end(Outcome.SUCCESS)
+    for left_out in (("e0", "e1"), ("e1",)):
+        batch = draw(shard)
+        chosen = np.isin(batch.episode_id, left_out)
+        assert (batch.indicator[chosen] == np.where(batch.step[chosen] == 8, 1, -1)).all()
+        shard.annotate(1, {"e0": (frame_steps(16), np.zeros(4, np.float32))}, extends=False)
+    shard.close()
+
+
 def test_an_annotation_that_does_not_fit_leaves_no_trace(tmp_path: Path) -> None:
     shard = Shard(tmp_path, ShardConfig())
     store_episode(LocalReplay(shard))
@@ -271,17 +399,35 @@ def test_an_annotation_that_does_not_fit_leaves_no_trace(tmp_path: Path) -> None
     shard.close()
 
 
-def test_many_producers_share_one_fsync(tmp_path: Path) -> None:
+def test_many_producers_share_one_fsync(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first one's fsync takes its time; what the others write meanwhile is synced together, by the next."""
     shard = Shard(tmp_path, ShardConfig())
-    threads = [
-        threading.Thread(target=store_episode, args=(LocalReplay(shard), f"e{k}"), kwargs={"seed": k}) for k in range(8)
-    ]
-    for thread in threads:
+    shard.begin(make_header("first"))
+    true_fsync, entered, go_on, written = os.fsync, threading.Event(), threading.Event(), threading.Semaphore(0)
+
+    def slow(descriptor: int) -> None:
+        entered.set()
+        assert go_on.wait(30)
+        true_fsync(descriptor)
+
+    def begin(number: int) -> None:
+        ticket = shard.write_begin(make_header(f"e{number}"))
+        written.release()
+        shard.synced(ticket)
+
+    monkeypatch.setattr(os, "fsync", slow)
+    before = shard._log.syncs
+    threads = [threading.Thread(target=begin, args=(number,)) for number in range(8)]
+    threads[0].start()
+    assert entered.wait(30)
+    for thread in threads[1:]:
         thread.start()
+    for _ in threads:
+        assert written.acquire(timeout=30)
+    go_on.set()
     for thread in threads:
-        thread.join()
-    assert len(shard.query()) == 8
-    assert shard._log.syncs <= 8 * 4
+        thread.join(30)
+    assert shard._log.syncs == before + 2
     shard.close()
 
 

@@ -75,7 +75,18 @@ def test_each_item_of_a_batch_is_predicted_from_itself_alone() -> None:
     torch.testing.assert_close(one.tokens[0], two.tokens[0])
 
 
-def test_the_head_that_did_not_learn_from_an_episode_labels_it() -> None:
+def test_running_statistics_do_not_follow_what_is_not_finite() -> None:
+    tokenizer = world().tokenizer
+    tokenizer.follow(torch.randn(2, 4, 3, 3))
+    mean, deviation = tokenizer.mean.clone(), tokenizer.deviation.clone()
+    bad = torch.randn(2, 4, 3, 3)
+    bad[0, 1, 2, 0] = float("nan")
+    tokenizer.follow(bad)
+    assert torch.equal(tokenizer.mean, mean)
+    assert torch.equal(tokenizer.deviation, deviation)
+
+
+def test_the_output_that_took_no_loss_from_an_episode_labels_it() -> None:
     remaining = torch.tensor([[0.1, 0.2], [0.3, 0.4], [0.5, 0.6]])
     assert out_of_fold(remaining, torch.tensor([0, 1, 0])).tolist() == pytest.approx([0.1, 0.4, 0.5])
 

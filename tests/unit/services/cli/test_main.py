@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
+from dataclasses import asdict, fields
 from pathlib import Path
 
 import pytest
@@ -15,7 +17,10 @@ from services.cli.checks import Finding
 from services.common.settings import child_environment, compose, save
 from services.conductor import journal
 from services.conductor.journal import Journal
-from tests.loop.fleet import ROOT
+from services.conductor.report import Findings
+from services.conductor.view import RunView
+from tests.unit.services.conductor.test_terminal import BARE
+from tests.unit.sources import ROOT
 
 VERBS = ("run", "status", "eval", "report", "doctor")
 
@@ -57,9 +62,11 @@ def test_help_loads_neither_torch_nor_ray() -> None:
         (["run", "countng"], "did you mean counting"),
         (["run", "counting", "stages.join_updates=3"], "did you mean stages.joint_updates"),
         (["run", "counting", "seed=two"], "seed"),
+        (["run", "tasks=hammer"], "did you mean hammer-v3"),
         (["run", "counting", "debug"], "give one recipe"),
         (["run", "counting", "--config", "/nowhere/at/all.yaml"], "does not exist"),
         (["run", "--resume", "--dir", "/nowhere/at/all"], "give the --dir of a run"),
+        (["run", "--resume", "--show"], "leave one out"),
         (["status", "--dir", "/nowhere/at/all"], "give the --dir of a run"),
         (["eval", "--dir", "/nowhere/at/all"], "give the --dir of a run"),
         (["report", "--dir", "/nowhere/at/all"], "give the --dir of a run"),
@@ -110,6 +117,30 @@ def test_a_finished_run_is_neither_overwritten_nor_resumed(finished: Path, capsy
     assert "is done" in capsys.readouterr().out
 
 
+def test_status_says_of_a_run_that_is_done_where_its_report_lies(
+    finished: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (finished / "status.json").write_text(json.dumps(asdict(BARE)))
+    assert ramp("status", "--dir", str(finished)) == 0
+    said = capsys.readouterr().out
+    assert str(finished / "report.html") in said
+    assert "--resume" not in said
+    with Journal(finished / "journal.jsonl") as file:
+        file.write(journal.RunStarted(recipe="counting", settings={}, machine={}, commit=""))
+    assert ramp("status", "--dir", str(finished)) == 0
+    assert "Go on with: ramp run --resume" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("verb", "schema"), [("report", Findings), ("status", RunView)])
+def test_what_the_help_texts_ask_of_the_json_is_there(
+    verb: str, schema: type, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ramp(verb, "--help")
+    asked = re.findall(r"\| jq \.(\w+)", capsys.readouterr().out)
+    assert asked
+    assert set(asked) <= {field.name for field in fields(schema)}
+
+
 def test_a_resumed_run_keeps_its_science(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert ramp("run", "--resume", "--dir", str(finished), "training.policy_lr=1") == 2
     assert "may change" in capsys.readouterr().err
@@ -144,6 +175,8 @@ def test_the_checks_that_cost_little_really_try() -> None:
         finding = check()
         assert finding.detail
         assert finding.ok or finding.remedy
+    assert checks.redis().ok
+    assert checks.ports().ok
 
 
 def test_a_missing_redis_is_named_with_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -167,3 +200,41 @@ def test_what_libraries_print_goes_to_the_log_and_not_into_the_picture(
     print("after")
     assert capfd.readouterr().out == "ours\nafter\n"
     assert log.read_text() == "from C++\nan error from C++\n"
+
+
+def test_a_pipe_that_is_closed_meanwhile_does_not_fail_the_end_of_a_run(tmp_path: Path) -> None:
+    script = (
+        "import os; from pathlib import Path; from services.cli import run\n"
+        f"with run._own_screen(Path({str(tmp_path / 'log')!r})) as screen:\n"
+        "    os.read(0, 1); print('a line', file=screen)\n"
+        "run._last_words('the end')"
+    )
+    child = subprocess.Popen(
+        [sys.executable, "-c", script],
+        cwd=ROOT,
+        env=child_environment(PYTHONPATH=f"{ROOT}:{ROOT / 'proto'}"),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert child.stdout is not None
+    child.stdout.close()
+    child.stdout = None
+    assert child.communicate(b"go", timeout=60)[1] == b""
+    assert child.returncode == 0
+
+
+def test_a_run_that_fails_has_a_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from ramp.errors import Unavailable
+    from services.conductor import conductor
+
+    def fail(self: conductor.Conductor) -> str:
+        self._journal.write(journal.RunStarted(recipe="counting", settings={}, machine={}, commit=""))
+        raise Unavailable("replay can't be kept up")
+
+    monkeypatch.setattr(conductor.Conductor, "run", fail)
+    assert ramp("run", "counting", "--dir", str(tmp_path / "run")) == 1
+    assert "replay" in capsys.readouterr().err
+    assert (tmp_path / "run" / "report.html").exists()

@@ -141,7 +141,7 @@ import os, signal, sys
 import torch
 from ramp.types import Kind
 from services.clients import registry as r
-r._sync = lambda folder: os.kill(os.getpid(), signal.SIGKILL)   # everything is written, the rename is next
+r.durable.sync = lambda folder: os.kill(os.getpid(), signal.SIGKILL)   # everything is written, the rename is next
 r.DirectoryRegistry(sys.argv[1]).publish(Kind.POLICY, {"a": torch.ones(1000)}, {})
 """
 
@@ -172,11 +172,18 @@ def _publish_many(path: str, value: float, count: int) -> None:
 
 def test_two_publishers_at_once_get_different_versions(tmp_path: Path) -> None:
     context = multiprocessing.get_context("spawn")
-    processes = [context.Process(target=_publish_many, args=(str(tmp_path), float(i), 15)) for i in range(2)]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join(60)
+    processes = [
+        context.Process(target=_publish_many, args=(str(tmp_path), float(i), 15), daemon=True) for i in range(2)
+    ]
+    try:
+        for process in processes:
+            process.start()
+        for process in processes:
+            process.join(60)
+        assert [process.exitcode for process in processes] == [0, 0]
+    finally:
+        for process in processes:
+            process.kill()
     registry = DirectoryRegistry(tmp_path)
     loaded = [registry.load(Kind.POLICY, version) for version in registry.versions(Kind.POLICY)]
     assert [manifest["version"] for _, manifest in loaded] == list(range(1, 31))

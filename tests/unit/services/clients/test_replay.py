@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
 
-from ramp.errors import Conflict, Invalid, Timeout, Unauthenticated, Unavailable
+from ramp.errors import Conflict, Full, Invalid, Timeout, Unauthenticated, Unavailable
 from ramp.replay.shard import Shard, ShardConfig
-from ramp.types import Outcome, SampleSpec
+from ramp.types import Outcome, SampleSpec, StepSchema
 from services.clients.replay import ReplayClient
+from services.clients.spool import Parcel
 from services.replay.core import ReplayCore
 from services.replay.server import ReplayServer
 from tests.experience import make_header, make_steps, store_episode
@@ -95,17 +96,17 @@ def test_what_only_the_server_can_refuse_surfaces_on_a_later_call_and_is_withdra
     assert len(list((tmp_path / "spool").glob("*.refused"))) == 1
 
 
-def test_a_refusal_in_mid_episode_ends_it_though_more_was_under_way(
+def test_an_id_that_another_holds_open_is_refused_and_the_others_episode_stays(
     house: House, stack: ExitStack, tmp_path: Path
 ) -> None:
-    """Someone else wrote under the id; the batches behind the refused one and the END must not make an episode."""
+    """What comes behind the refused batch, and the END, must not be glued to what the other appended."""
     house.shard.begin(make_header())
     house.shard.append("e0", 0, make_steps(0, 8, mark=9))
     client = client_of(house, stack, spool=tmp_path / "spool")
     writer = client.open(make_header())
     try:
-        for begin in range(0, 48, 12):
-            writer.append(make_steps(begin, begin + 12))
+        for begin in range(0, 48, 8):
+            writer.append(make_steps(begin, begin + 8))
         writer.end(Outcome.SUCCESS)
         writer.wait(30)
     except (Conflict, Invalid):
@@ -114,7 +115,124 @@ def test_a_refusal_in_mid_episode_ends_it_though_more_was_under_way(
         pytest.fail("the refusal never surfaced")
     assert client.flush(30)
     assert house.shard.query() == []
-    assert house.shard.info().open_episodes == 0, "the refused episode was not withdrawn"
+    house.shard.append("e0", 1, make_steps(8, 16, mark=9))
+    assert house.shard.end("e0", Outcome.SUCCESS, 2).ended
+
+
+def test_a_batch_that_only_the_server_refuses_withdraws_the_episode(
+    house: House, stack: ExitStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = client_of(house, stack, spool=tmp_path / "spool")
+    writer = client.open(make_header())
+    writer.append(make_steps(0, 12))
+    monkeypatch.setattr("services.clients.replay.check_follows", lambda *_: None)
+    writer.append(make_steps(20, 32))
+    assert client.flush(30)
+    with pytest.raises(Invalid, match="step"):
+        writer.end(Outcome.SUCCESS)
+    assert house.shard.query() == []
+    assert house.shard.info().open_episodes == 0
+
+
+@pytest.mark.parametrize(
+    ("mark", "outcome", "refused"), [(9, Outcome.SUCCESS, "number"), (0, Outcome.FAILURE, "outcome")]
+)
+def test_an_ended_id_with_other_content_is_refused_once_and_left_alone(
+    house: House, stack: ExitStack, tmp_path: Path, mark: int, outcome: Outcome, refused: str
+) -> None:
+    """Also where the spool held all of it before the server's first answer."""
+    writer = client_of(house, stack).open(make_header())
+    writer.append(make_steps(0, 12))
+    writer.append(make_steps(12, 24))
+    writer.end(Outcome.SUCCESS)
+    address = house.address
+    house.close()
+    client = stack.enter_context(ReplayClient(address, name="robot", spool=tmp_path / "spool"))
+    robot = client.open(make_header())
+    robot.append(make_steps(0, 12, mark=mark))
+    robot.append(make_steps(12, 24, mark=mark))
+    robot.end(outcome)
+    house.open()
+    assert client.flush(30)
+    with pytest.raises(Conflict, match=refused):
+        robot.wait(30)
+    assert len(list((tmp_path / "spool").glob("*.refused"))) == 1
+    assert house.shard.fetch("e0").steps.proprio[0, 1] == 0
+
+
+def test_a_second_recording_is_not_glued_to_what_a_dead_robot_left(
+    house: House, stack: ExitStack, tmp_path: Path
+) -> None:
+    house.shard.begin(make_header())
+    house.shard.append("e0", 0, make_steps(0, 12, mark=1))
+    client = client_of(house, stack, spool=tmp_path / "spool")
+    robot = client.open(make_header())
+    with suppress(Conflict):  # whichever call is the first to know
+        robot.append(make_steps(0, 12))
+        robot.append(make_steps(12, 24))
+        robot.end(Outcome.SUCCESS)
+    with pytest.raises(Conflict):
+        robot.wait(30)
+    assert client.flush(30)
+    assert house.shard.query() == []
+
+
+def test_after_its_end_a_writer_takes_nothing(house: House, stack: ExitStack, tmp_path: Path) -> None:
+    client = client_of(house, stack, spool=tmp_path / "spool")
+    writer = client.open(make_header())
+    writer.append(make_steps())
+    writer.end(Outcome.SUCCESS)
+    writer.wait(30)
+    with pytest.raises(Invalid, match="has ended"):
+        writer.append(make_steps(12, 24))
+    with pytest.raises(Invalid, match="has ended"):
+        writer.end(Outcome.SUCCESS)
+
+
+def test_a_step_above_the_bound_is_refused_here(stack: ExitStack, tmp_path: Path) -> None:
+    """The server could only break the connection, again and again, and never say why."""
+    client = stack.enter_context(ReplayClient("127.0.0.1:1", name="test", spool=tmp_path))
+    schema = StepSchema(cameras={"top": (4096, 4096, 4)}, proprio_width=3, action_low=(-1.0,), action_high=(1.0,))
+    writer = client.open(make_header(schema=schema))
+    with pytest.raises(Invalid, match="images"):
+        writer.append(make_steps(0, 1, schema=schema))
+
+
+def test_an_append_that_finds_no_room_is_whole_or_not_there(
+    house: House, stack: ExitStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.clients.replay.BATCH_BYTES", 500)
+    client = client_of(house, stack, spool=tmp_path / "spool", spool_bytes=20_000)
+    client.open(make_header()).append(make_steps(0, 4))
+    writer, before = client.open(make_header("e1")), client.pending_bytes
+    with pytest.raises(Full, match="longer"):
+        writer.append(make_steps(0, 80))
+    assert client.pending_bytes <= before
+    writer.append(make_steps(0, 24))
+    writer.end(Outcome.SUCCESS)
+    writer.wait(30)
+    assert house.shard.fetch("e1").steps.step.tolist() == list(range(24))
+
+
+def test_an_append_that_broke_off_may_be_repeated(
+    house: House, stack: ExitStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.clients.replay.BATCH_BYTES", 500)
+    writer = client_of(house, stack, spool=tmp_path / "spool").open(make_header())
+    true_add, calls = Parcel.add, iter(range(100))
+
+    def add(parcel: Parcel, frame: bytes, *, last: bool = False) -> None:
+        if next(calls) == 1:
+            raise Full("the spool cannot be written")
+        true_add(parcel, frame, last=last)
+
+    monkeypatch.setattr(Parcel, "add", add)
+    with pytest.raises(Full):
+        writer.append(make_steps(0, 12))
+    writer.append(make_steps(0, 12))
+    writer.end(Outcome.SUCCESS)
+    writer.wait(30)
+    assert house.shard.fetch("e0").steps.step.tolist() == list(range(12))
 
 
 def test_what_can_be_seen_here_is_refused_at_once_without_a_server(stack: ExitStack, tmp_path: Path) -> None:
@@ -173,3 +291,14 @@ def test_many_streams_and_calls_share_one_client(house: House, stack: ExitStack)
         stream.close()
     with pytest.raises(Unavailable, match="closed"):
         list(streams[0])  # what had been read ahead, then the end
+
+
+def test_a_stream_that_is_dropped_ends(house: House, stack: ExitStack) -> None:
+    client = client_of(house, stack)
+    store_episode(client, "e0")
+    stream = client.sample(SampleSpec(table="demos", batch_size=2, chunk=1), timeout=30)
+    next(stream)
+    thread = stream._reader._thread
+    del stream
+    thread.join(10)
+    assert not thread.is_alive()

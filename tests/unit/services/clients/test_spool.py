@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -115,3 +116,18 @@ def test_memory_is_a_spool_too() -> None:
     parcel.add(b"end", last=True)
     assert parcel.closed
     assert frames(parcel) == [b"open", b"end"]
+
+
+@pytest.mark.parametrize("dispose", [Parcel.discard, Parcel.set_aside])
+def test_a_producer_that_comes_late_writes_into_nobodys_file(tmp_path: Path, dispose: Callable[[Parcel], None]) -> None:
+    """The sender disposed of the parcel while its producer was encoding; the descriptor's number is another file's."""
+    spool = Spool(tmp_path / "spool", 10_000)
+    parcel = spool.open("e0")
+    parcel.add(b"open")
+    spool.remove(parcel, dispose)
+    with (tmp_path / "other").open("w+b") as other:
+        parcel.add(b"batch")
+        parcel.add(b"end", last=True)
+        other.seek(0)
+        assert other.read() == b""
+    assert len(parcel) == 1

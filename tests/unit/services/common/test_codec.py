@@ -127,7 +127,7 @@ def test_headers(header: EpisodeHeader) -> None:
     assert codec.header_from_wire(codec.header_to_wire(header)) == header
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.data())
 def test_steps(data: st.DataObject) -> None:
     schema = data.draw(schemas())
@@ -139,7 +139,7 @@ def test_steps(data: st.DataObject) -> None:
         codec.steps_from_ipc(request.batch.arrow, schema, len(steps) - 1)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(batches(), st.floats(0, 1e6))
 def test_sampled_batches(batch: Batch, waited_s: float) -> None:
     data = codec.sampled_to_bytes(batch, waited_s)

@@ -14,7 +14,8 @@ from ramp.types import Kind
 from services.common import coordination
 from services.common.coordination import Coordination, Presence
 from services.common.metrics import REGISTRY
-from tests.unit.services.common.redis_process import RedisProcess, eventually
+from tests.unit.services.common.redis_process import RedisProcess
+from tests.waiting import eventually
 
 
 @pytest.fixture
@@ -56,8 +57,7 @@ def test_presence_runs_out_where_nobody_renews_it(server: RedisProcess, monkeypa
     monkeypatch.setattr(coordination, "PRESENCE_TTL_S", 1)
     monkeypatch.setattr(coordination, "HEARTBEAT_S", 1000.0)
     board = Coordination(server.url, "run")
-    board.announce("actor", "actor-0")
-    assert board.presence()
+    assert board.announce("actor", "actor-0")
 
     eventually(lambda: not board.presence())
 

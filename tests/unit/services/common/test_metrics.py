@@ -6,6 +6,7 @@ import urllib.request
 
 import pytest
 
+from ramp.errors import Unavailable
 from services.common import metrics
 
 
@@ -46,6 +47,11 @@ def test_the_endpoint_serves_what_was_counted() -> None:
 
     assert 'ramp_process_progress_seconds{stage="testing"}' in text
     assert "process_resident_memory_bytes" in text
+
+
+def test_a_port_that_is_taken_is_refused_with_the_setting_that_chooses_it() -> None:
+    with pytest.raises(Unavailable, match=r"metrics\.port"):
+        metrics.serve(metrics.serve())
 
 
 def test_time_is_counted_also_where_the_body_raises() -> None:

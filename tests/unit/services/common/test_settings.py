@@ -23,6 +23,13 @@ def test_every_recipe_passes_its_own_checks_and_survives_a_file(name: str, tmp_p
     assert settings.recipe == name
 
 
+def test_the_settings_of_a_run_that_was_moved_say_where_it_is_now(tmp_path: Path) -> None:
+    (tmp_path / "new").mkdir()
+    save(compose("counting", None, [f"dir={tmp_path / 'old'}"]), tmp_path / "new" / "settings.yaml")
+
+    assert load_settings(tmp_path / "new" / "settings.yaml").dir == str(tmp_path / "new")
+
+
 def test_an_override_beats_the_file_and_the_file_beats_the_recipe(tmp_path: Path) -> None:
     file = tmp_path / "mine.yaml"
     file.write_text("training:\n  policy_lr: 1e-4\n  warmup: 7\ntakeover.hold: 20\n")
@@ -67,7 +74,7 @@ def test_text_is_read_as_a_person_wrote_it(text: str, key: str, value: object) -
         ("qqqq=1", "qqqq", "--show"),
         ("actors=2", "actors", "group; set one of actors.count"),
         ("actors.count", "actors.count", "key=value"),
-        ("recipe=debug", "recipe", "--recipe"),
+        ("recipe=debug", "recipe", "`ramp run debug`"),
         ("actors.count=abc", "actors.count", "needs int"),
         ("actors.count=1.5", "actors.count", "needs int"),
         ("actors.count=true", "actors.count", "needs int"),
@@ -84,10 +91,15 @@ def test_text_is_read_as_a_person_wrote_it(text: str, key: str, value: object) -
         ("policy.width=102", "policy.width", "policy.heads"),
         ("tasks=a,a", "tasks", "once"),
         ("tasks=", "tasks", "at least one"),
+        ("tasks=reach-v3,hammer", "tasks", "did you mean hammer-v3"),
+        ("env.cameras=frnt", "env.cameras", "did you mean front"),
+        ("env.suite=gymnasium", "env.suite", "scripted expert"),
         ("env.cameras=[]", "env.cameras", "at least one"),
-        ("sampling.min_items=10000000", "sampling.min_items", "never reached"),
+        ("env.image_size=481", "env.image_size", "16 and 480"),
+        ("actors.batch_steps=4097", "actors.batch_steps", "to 4096"),
+        ("replay.max_message_mib=1", "replay.max_message_mib", "from 16"),
         ("sampling.slack=1", "sampling.slack", "must fit"),
-        ("evaluation.first_seed=5", "evaluation.first_seed", "training seeds"),
+        ("evaluation.first_seed=20000", "evaluation.first_seed", "training seeds"),
     ],
 )
 def test_a_wrong_key_or_value_is_refused_by_name_with_a_remedy(text: str, key: str, hint: str) -> None:
@@ -136,6 +148,7 @@ def test_show_lists_every_setting_once_with_the_comment_behind_it() -> None:
     assert "one process each" in rows["actors.count"].doc
     assert rows["demos.noise"].doc.startswith("standard deviation")
     assert len(rows) > 60
+    assert [key for key, row in rows.items() if not row.doc] == []
 
 
 def test_what_show_prints_is_accepted_as_overrides() -> None:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from ramp.errors import Invalid
 from ramp.recipes.recipe import DemosConfig, EvaluationConfig, Recipe, ReplayConfig
 from services.conductor import journal
 from services.conductor.ledger import Ledger, apply
@@ -27,7 +28,7 @@ RECIPE = Recipe(
     tasks=("a", "b"),
     demos=DemosConfig(episodes_per_task=3),
     sampling=ReplayConfig(min_items=20),
-    evaluation=EvaluationConfig(episodes_per_task=2, interim_episodes_per_task=1, interim_every=2, first_seed=1000),
+    evaluation=EvaluationConfig(episodes_per_task=2, interim_episodes_per_task=1, interim_every=2, first_seed=100_000),
 )
 BEFORE, JOINT, AFTER = Landmarks(), Landmarks(stage2=1), Landmarks(stage2=1, final=4)
 
@@ -111,15 +112,25 @@ def test_after_a_crash_the_seeds_that_may_have_been_in_flight_are_passed_over() 
     assert dispatch.assignment.seed == top + 5
 
 
-def test_different_runs_train_on_different_seeds_and_never_on_those_of_the_evaluation() -> None:
-    recipe = replace(RECIPE, evaluation=EvaluationConfig())
+@pytest.mark.parametrize("marks", [BEFORE, JOINT], ids=["demonstrations", "rollouts"])
+@pytest.mark.parametrize(("first_seed", "blocks"), [(2_000_000, 20), (199_999, 1), (100_000, 1)])
+def test_different_runs_train_on_different_seeds_and_never_on_those_of_the_evaluation(
+    marks: Landmarks, first_seed: int, blocks: int
+) -> None:
+    recipe = replace(RECIPE, evaluation=EvaluationConfig(first_seed=first_seed))
     seeds = []
-    for run_seed in range(3):
-        dispatch = next_dispatch(replace(recipe, seed=run_seed), Ledger(), BEFORE, [])
+    for run_seed in range(2 * blocks):
+        dispatch = next_dispatch(replace(recipe, seed=run_seed), Ledger(), marks, [])
         assert dispatch is not None
         seeds.append(dispatch.assignment.seed)
-    assert len(set(seeds)) == 3
-    assert max(seeds) < recipe.evaluation.first_seed
+    assert len(set(seeds)) == blocks
+    assert max(seeds) + 50_000 < first_seed
+
+
+def test_a_run_ends_before_it_trains_on_held_out_starts() -> None:
+    ledger = Ledger(top_seed={"rollout": RECIPE.evaluation.first_seed - 1})
+    with pytest.raises(Invalid, match="used up"):
+        next_dispatch(RECIPE, ledger, JOINT, [])
 
 
 def test_rollouts_come_before_the_evaluation_until_the_learner_can_sample_them() -> None:
@@ -146,7 +157,7 @@ def test_an_evaluation_covers_every_task_on_the_same_fixed_seeds_once() -> None:
     ledger = Ledger()
     play(ledger, JOINT, 40)
     tried = ledger.tried["stage2", 1]
-    assert sorted(tried) == [("a", 1000), ("a", 1001), ("b", 1000), ("b", 1001)]
+    assert sorted(tried) == [("a", 100_000), ("a", 100_001), ("b", 100_000), ("b", 100_001)]
 
 
 def test_a_lost_evaluation_episode_is_tried_again_on_its_seed() -> None:

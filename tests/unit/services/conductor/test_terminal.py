@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
+import os
+import sys
 from dataclasses import replace
 
 import pytest
 from rich.console import Console
 
-from services.conductor.terminal import Terminal, clock, fresh, gauge, line, picture
+from services.conductor.quantities import clock
+from services.conductor.terminal import Terminal, fresh, gauge, line, picture
 from services.conductor.view import ActorView, LearnerView, ProcessView, RunView, Score, TableView, TaskView
 
 BARE = RunView(
@@ -66,9 +70,9 @@ BUSY = replace(
 )
 
 
-def drawn(view: RunView, width: int = 140) -> str:
+def drawn(view: RunView, width: int = 140, height: int | None = None) -> str:
     console = Console(file=io.StringIO(), width=width, force_terminal=False)
-    console.print(picture(view, width=width))
+    console.print(picture(view, width=width, height=height))
     return console.file.getvalue()  # type: ignore[attr-defined]
 
 
@@ -104,6 +108,29 @@ def test_the_picture_fits_every_width(view: RunView, width: int) -> None:
     assert max(len(row) for row in drawn(view, width).splitlines()) <= width
 
 
+@pytest.mark.parametrize(("width", "height"), [(80, 24), (100, 30), (120, 40), (140, 24)])
+def test_what_waits_what_is_lost_and_who_works_is_seen_on_an_ordinary_terminal(width: int, height: int) -> None:
+    view = replace(
+        BUSY,
+        tasks=tuple(replace(TASK, task=f"task-{number}") for number in range(5)),
+        tables=2 * BUSY.tables,
+        actors=2 * BUSY.actors,
+        messages=tuple(f"message {number}" for number in range(50)),
+    )
+    rows = drawn(view, width, height).splitlines()
+
+    assert len(rows) <= height
+    for part in ("actors wait for the rate limiter", "replay down", "task-4", "0.6 v", "1350/3000", "steps/s"):
+        assert part in "\n".join(rows)
+
+
+def test_where_there_is_no_bound_nothing_is_left_out() -> None:
+    text = drawn(replace(BUSY, messages=tuple(f"message {number}" for number in range(50))), 60)
+
+    for part in ("actors wait", "hammer-v3", "policy/flow", "online", "actor-1", "memory", "message 49"):
+        assert part in text
+
+
 def test_services_that_do_not_answer_are_named() -> None:
     text = drawn(replace(BUSY, replay_up=False, redis_up=False))
 
@@ -133,6 +160,42 @@ def test_a_live_terminal_is_drawn_on_and_left_as_it_was() -> None:
     assert "hammer-v3" in file.getvalue()
     assert "stopping [in order]" in file.getvalue()
     assert file.getvalue().rstrip().endswith("\x1b[?25h")  # the cursor is shown again
+
+
+def test_what_libraries_print_does_not_get_into_the_picture(capsys: pytest.CaptureFixture[str]) -> None:
+    file = io.StringIO()
+    with Terminal(Console(file=file, force_terminal=True, width=140, height=50)) as terminal:
+        terminal.show(BUSY)
+        print("a warning", file=sys.stderr)
+        print("a notice")
+
+    assert "a warning" not in file.getvalue()
+    assert "a notice" not in file.getvalue()
+    assert capsys.readouterr() == ("a notice\n", "a warning\n")
+
+
+@pytest.mark.parametrize("live", [False, True])
+def test_a_run_goes_on_where_nobody_looks_any_more(live: bool) -> None:
+    reader, writer = os.pipe()
+    file = os.fdopen(writer, "w")
+    with Terminal(Console(file=file, force_terminal=live, width=140, height=50), every_s=0.0) as terminal:
+        terminal.show(BARE)
+        os.close(reader)
+        terminal.show(BUSY)
+        terminal.say("stopping")
+    with contextlib.suppress(BrokenPipeError):  # of what was not written
+        file.close()
+
+
+@pytest.mark.parametrize("live", [False, True])
+def test_a_run_goes_on_where_its_terminal_has_gone(live: bool) -> None:
+    class Gone(io.StringIO):
+        def flush(self) -> None:
+            raise OSError(5, "Input/output error")
+
+    with Terminal(Console(file=Gone(), force_terminal=live, width=140, height=50), every_s=0.0) as terminal:
+        terminal.show(BUSY)
+        terminal.say("stopping")
 
 
 @pytest.mark.parametrize(

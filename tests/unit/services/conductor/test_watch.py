@@ -15,7 +15,7 @@ from services.conductor import journal, targets, telemetry
 from services.conductor.descendants import role_of, size
 from services.conductor.journal import Event
 from services.conductor.ledger import Ledger, apply
-from services.conductor.watch import Probe, Watch
+from services.conductor.watch import Probe, Rhythm, Watch
 
 
 class Board(Coordination):
@@ -85,6 +85,23 @@ def test_telemetry_is_told_apart_into_counts_shares_and_curves() -> None:
     assert said is not None
     assert (said.update, said.total, said.wait_share, dict(said.losses)) == (3, 9, 0.5, {"policy.flow": 0.25})
     assert telemetry.parse({"stage": "lunch"}) is None
+
+
+def test_a_line_of_the_journal_is_the_mean_of_all_the_learner_said_since_the_one_before(tmp_path: Path) -> None:
+    def said(update: int, loss: float, wait: float) -> dict[str, str]:
+        shares = {"wait_share": str(wait), "updates_per_s": "4", "spent_s.wait": str(wait)}
+        return {"stage": "demos", "update": str(update), "flow": str(loss), **shares}
+
+    told = [said(1, 9.0, 0.5)]
+    watch, _ = watching(tmp_path, told)
+    watch._learner_due = Rhythm(0.0)
+    look(watch, Ledger())
+    watch._learner_due = iter((False, False, True)).__next__
+    told += [said(2, 1.0, 0.0), said(3, 2.0, 0.0), said(4, 6.0, 0.75)]
+    (line,) = (event for event in look(watch, Ledger()) if isinstance(event, journal.Learner))
+
+    assert (line.update, line.losses, line.updates_per_s) == (4, {"flow": 3.0}, 4.0)
+    assert (line.wait_share, line.spent_s) == (0.25, {"wait": 0.75})
 
 
 def test_a_probe_keeps_its_last_answer_while_there_is_none() -> None:

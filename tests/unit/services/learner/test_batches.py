@@ -1,4 +1,4 @@
-"""Streams that survive the server, mixtures that keep what came, shares that add up."""
+"""Streams that wait, mixtures that keep what came, shares that add up."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ import pytest
 import torch
 
 from ramp.data.normalize import Normalizer
-from ramp.errors import Invalid, Timeout, Unavailable
+from ramp.errors import Invalid, Timeout
 from ramp.types import Batch, SampleSpec
-from services.learner import batches
 from services.learner.batches import Mixture, Sampled, Stream, convert, open_mixture, shares
 from tests.unit.services.learner.near import NearReplay, counting_settings
 
@@ -51,18 +50,13 @@ def stream(*scripts: list[object]) -> tuple[Stream, Scripted]:
     return Stream(replay, SPEC, numbered), replay  # type: ignore[arg-type]
 
 
-@pytest.fixture(autouse=True)
-def _no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batches, "PAUSE_S", 0.0)
-
-
 def taken(source: Stream, count: int) -> list[int]:
     found = [source.poll(10.0) for _ in range(count)]
     return [int(item.tensors["x"][0]) for item in found if item is not None]
 
 
-def test_batches_come_in_order_over_timeouts_and_broken_streams() -> None:
-    source, replay = stream([1, Timeout("later"), 2, Unavailable("gone")], [Unavailable("still")], [3, 4])
+def test_batches_come_in_order_over_timeouts_and_streams_that_end() -> None:
+    source, replay = stream([1, Timeout("later"), 2], [], [3, 4])
     assert taken(source, 4) == [1, 2, 3, 4]
     assert replay.opened >= 3
     source.close()

@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from ramp.errors import Invalid
+from ramp.errors import Invalid, RampError
 from services.learner.engine import DivergedError, Engine, Plan, rank
 
 PLAN = Plan(lr=1e-2, weight_decay=0.1, grad_clip=0.5, spans=(20, 20), warmup=4, final_lr=0.1, ema=0.9)
@@ -128,6 +128,16 @@ def test_a_state_of_another_model_is_refused() -> None:
         engine.load(state)
 
 
+@pytest.mark.parametrize("name", ["model.2.weight", "ema.0.weight", "exp_avg.2.bias", "exp_avg_sq.0.weight"])
+def test_a_state_of_another_model_is_refused_by_name(name: str) -> None:
+    engine = Engine(build(), PLAN)
+    train(engine, 0, 1)
+    state = engine.state()
+    for other in ({k: v for k, v in state.items() if k != name}, state | {name: torch.zeros(5, 5)}):
+        with pytest.raises(Invalid, match=name):
+            Engine(build(), PLAN).load(other)
+
+
 def test_zero_stage_3_is_refused() -> None:
     with pytest.raises(Invalid, match="zero_stage"):
         Engine(build(), Plan(**{**vars(PLAN), "zero_stage": 3}))
@@ -173,12 +183,18 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
-        processes = [context.Process(target=_worker, args=(i, count, port, str(path))) for i in range(count)]
-        for process in processes:
-            process.start()
-        for process in processes:
-            process.join(120)
-        assert [process.exitcode for process in processes] == [0] * count
+        processes = [
+            context.Process(target=_worker, args=(i, count, port, str(path)), daemon=True) for i in range(count)
+        ]
+        try:
+            for process in processes:
+                process.start()
+            for process in processes:
+                process.join(120)
+            assert [process.exitcode for process in processes] == [0] * count
+        finally:
+            for process in processes:
+                process.kill()
     return path
 
 
@@ -203,4 +219,4 @@ def test_what_two_workers_saved_one_worker_goes_on_from(folder: Path, stage: int
 
 
 def test_diverged_is_an_error_of_the_product() -> None:
-    assert issubclass(DivergedError, Exception)
+    assert issubclass(DivergedError, RampError)

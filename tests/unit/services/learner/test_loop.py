@@ -12,6 +12,7 @@ from ramp.models.agent import Agent
 from ramp.types import Kind
 from services.clients.registry import DirectoryRegistry
 from services.common.settings import Settings
+from services.learner import relabel
 from services.learner.checkpoint import Checkpoints
 from services.learner.loop import Learner
 from services.learner.progress import DONE
@@ -86,7 +87,25 @@ def test_everything_is_labelled_by_the_published_world_model(settings: Settings,
     assert all(table.labelled == 1.0 for table in replay.info().tables)
 
 
-def test_a_late_episode_is_labelled_too_while_the_training_goes_on(tmp_path: Path) -> None:
+def test_demonstrations_are_complete_when_each_task_has_its_own(tmp_path: Path) -> None:
+    """A surplus of one task does not make up for another."""
+    settings = counting_settings(tmp_path)
+    replay, each = NearReplay(tmp_path / "replay", settings), settings.demos.episodes_per_task
+    for seed in range(each + 1):
+        replay.add(settings, "count-up", seed, "demos")
+    for seed in range(each - 1):
+        replay.add(settings, "count-down", seed, "demos")
+    learner = Learner(context(settings, replay))
+    assert not learner._read_demonstrations()
+    replay.add(settings, "count-down", each, "demos")
+    assert learner._read_demonstrations()
+    replay.close()
+
+
+def test_a_late_episode_is_labelled_too_while_the_training_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relabel, "PAUSE_S", 0.0)
     settings = counting_settings(tmp_path, "stages.joint_updates=400", "training.relabel_every=1000")
     replay, late = filled_replay(settings), []
 
@@ -130,6 +149,46 @@ def test_a_death_at_any_update_is_survived_and_nothing_is_published_twice(
     assert learner.progress.stage == DONE
     assert_complete(settings)
     replay.close()
+
+
+def test_a_checkpoint_after_the_tokenizer_s_last_update_brings_the_tokenizer_back(
+    settings: Settings, replay: NearReplay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The checkpoint holds the tokenizer alone, the predictor's engine is made later. Die before the next one."""
+    real, calls = Trainer.update, []
+
+    def dying(self, name, sampled, world=None):
+        calls.append(name)
+        if len(calls) == settings.stages.tokenizer_updates + 2:
+            raise Killed
+        return real(self, name, sampled, world)
+
+    monkeypatch.setattr(Trainer, "update", dying)
+    with pytest.raises(Killed):
+        Learner(context(settings, replay)).run()
+    learner = Learner(context(settings, replay))
+    learner.run()
+
+    assert settings.stages.tokenizer_updates == settings.learner.checkpoint_every
+    assert registry(settings).load(Kind.WORLD, 1)[0]["tokenizer.mean"].abs().sum() > 0.0
+
+
+def test_a_predictor_that_stays_bad_is_noticed_between_good_policy_updates(
+    settings: Settings, replay: NearReplay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, bad = Trainer.update, []
+
+    def poisoned(self, name, sampled, world=None):
+        if name == "predictor" and self._settings.stages.world_updates <= self.engine(name).updates and len(bad) < 3:
+            bad.append(name)
+            sampled.tensors["proprio"].fill_(float("nan"))
+        return real(self, name, sampled, world)
+
+    monkeypatch.setattr(Trainer, "update", poisoned)
+    learner = Learner(context(settings, replay))
+    learner.run()
+
+    assert learner._rewinds == 1
 
 
 def test_a_done_run_does_nothing_more(settings: Settings, replay: NearReplay) -> None:

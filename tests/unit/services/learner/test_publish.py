@@ -69,6 +69,14 @@ def test_an_update_is_published_once_and_aliases_are_moved_again(tmp_path: Path)
     assert registry.manifest(Kind.POLICY, 1)["watermark"] == {}
 
 
+def test_a_damaged_version_does_not_stop_the_publishing(tmp_path: Path) -> None:
+    registry = DirectoryRegistry(tmp_path)
+    publisher = Publisher(registry, Board(), Away(), "counting")  # type: ignore[arg-type]
+    publisher.publish(Kind.POLICY, WEIGHTS, {"update": 5}, ("latest",))
+    next(tmp_path.rglob("manifest.json")).write_text("{")
+    assert publisher.publish(Kind.POLICY, WEIGHTS, {"update": 10}, ("latest",)) == 2
+
+
 def test_metrics_of_a_manifest_are_json() -> None:
     assert finite({"a": 1.0, "b": float("nan"), "c": float("inf")}) == {"a": 1.0}
 

@@ -1,7 +1,8 @@
-"""Relabelling: whole generations, late episodes, the head that never saw the episode, broken servers."""
+"""Relabelling: whole generations, late episodes, the right one of two outputs, broken servers."""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,8 +12,9 @@ import torch
 
 from ramp.data.normalize import Normalizer
 from ramp.data.transforms import fold_of
-from ramp.errors import Unavailable
+from ramp.errors import Corrupt, Unavailable
 from ramp.models.world.model import WorldModel
+from ramp.types import Episode
 from services.common.settings import Settings
 from services.learner import relabel
 from services.learner.published import PublishedWorld
@@ -60,7 +62,7 @@ def test_a_new_version_labels_everything_and_late_episodes_are_added(
     relabeller = Relabeller(replay, normalizer)  # type: ignore[arg-type]
     relabeller.slice()
     relabeller.use(world(settings, replay, 1))
-    assert relabeller.finish()
+    assert relabeller.work(60.0)
     replay.add(settings, "count-down", 9, "online")
     slices(relabeller, replay, 2)
     relabeller.use(world(settings, replay, 2))
@@ -84,11 +86,14 @@ def test_versions_that_come_faster_than_a_pass_do_not_starve_the_labels(
     relabeller.close()
 
 
-def test_nothing_to_label_commits_nothing(settings: Settings, replay: NearReplay, normalizer: Normalizer) -> None:
+def test_nothing_to_label_commits_nothing(
+    settings: Settings, replay: NearReplay, normalizer: Normalizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relabel, "PAUSE_S", 0.0)
     relabeller = Relabeller(replay, normalizer)  # type: ignore[arg-type]
     relabeller.use(world(settings, replay, 1))
-    assert relabeller.finish()
-    assert relabeller.finish()
+    assert relabeller.work(60.0)
+    assert relabeller.work(60.0)
     assert len(replay.annotated) == 1
     relabeller.close()
 
@@ -107,13 +112,87 @@ def test_a_server_that_breaks_off_is_asked_again(
     monkeypatch.setattr(replay, "annotate", annotate)
     relabeller = Relabeller(replay, normalizer)  # type: ignore[arg-type]
     relabeller.use(world(settings, replay, 1))
-    assert not relabeller.finish()
+    assert not relabeller.work(60.0)
     slices(relabeller, replay, 1)
     assert replay.annotated == [(1, 4, False)]
     relabeller.close()
 
 
-def test_labels_come_from_the_head_that_never_learned_from_the_episode(
+def test_a_failed_commit_counts_no_episodes(
+    settings: Settings, replay: NearReplay, normalizer: Normalizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def annotate(*_arguments: object, **_named: object) -> None:
+        raise Unavailable("gone")
+
+    counted: list[int] = []
+    monkeypatch.setattr(relabel.LEARNER_RELABELLED, "inc", counted.append)
+    monkeypatch.setattr(replay, "annotate", annotate)
+    relabeller = Relabeller(replay, normalizer)  # type: ignore[arg-type]
+    relabeller.use(world(settings, replay, 1))
+    assert not relabeller.work(60.0)
+    assert counted == []
+    relabeller.close()
+
+
+def test_a_slice_takes_its_frames_from_as_many_episodes_as_it_needs(
+    settings: Settings, replay: NearReplay, normalizer: Normalizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A pass must end before the next version comes, also where episodes are much shorter than a slice."""
+    frames = [len(replay.fetch(f"count-up-{seed}-demos").steps.frame_row) for seed in range(4)]
+    monkeypatch.setattr(relabel, "FRAMES", frames[0] + frames[1])
+    relabeller, labels = Relabeller(replay, normalizer), []  # type: ignore[arg-type]
+    model = world(settings, replay, 1)
+    ended = [len(list(relabeller._predict(model, replay.fetch(f"count-up-{s}-demos"), labels))) for s in range(2)]
+    assert ended == [0, 1]
+    assert [len(remaining) for _, _, remaining in labels] == frames[:2]
+    relabeller.close()
+
+
+def test_a_damaged_episode_is_passed_over_and_the_others_are_labelled(
+    settings: Settings, replay: NearReplay, normalizer: Normalizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, asked = replay.fetch, []
+
+    def fetch(episode_id: str) -> Episode:
+        asked.append(episode_id)
+        if episode_id == "count-up-2-demos":
+            raise Corrupt("a checksum disagrees")
+        return real(episode_id)
+
+    model = world(settings, replay, 1)
+    monkeypatch.setattr(relabel, "PAUSE_S", 0.0)
+    monkeypatch.setattr(replay, "fetch", fetch)
+    relabeller = Relabeller(replay, normalizer)  # type: ignore[arg-type]
+    relabeller.use(model)
+    assert relabeller.work(60.0)
+    assert relabeller.work(60.0)
+    assert replay.annotated == [(1, 3, False)]
+    assert asked.count("count-up-2-demos") == 1
+    relabeller.close()
+
+
+def test_labelling_lasts_no_longer_than_it_is_told_and_goes_on_from_there(
+    settings: Settings, replay: NearReplay, normalizer: Normalizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Other workers wait meanwhile, with a limit of their own."""
+    gate, real = threading.Event(), replay.fetch
+    model = world(settings, replay, 1)
+
+    def fetch(episode_id: str) -> Episode:
+        assert gate.wait(60.0)
+        return real(episode_id)
+
+    monkeypatch.setattr(replay, "fetch", fetch)
+    relabeller = Relabeller(replay, normalizer)  # type: ignore[arg-type]
+    relabeller.use(model)
+    assert not relabeller.work(0.1)
+    gate.set()
+    assert relabeller.work(60.0)
+    assert replay.annotated == [(1, 4, False)]
+    relabeller.close()
+
+
+def test_labels_come_from_the_output_that_took_no_loss_from_the_episode(
     settings: Settings, replay: NearReplay, normalizer: Normalizer
 ) -> None:
     model = world(settings, replay, 1)

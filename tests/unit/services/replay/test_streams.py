@@ -41,6 +41,13 @@ def test_a_single_request_is_not_held_back_for_company() -> None:
     assert inbox.take() == []
 
 
+def test_a_reader_with_more_than_there_is_room_for_ends_when_nobody_takes_any_more() -> None:
+    with Inbox(iter(range(100))) as inbox:
+        assert inbox.take()
+    inbox._reader.join(10)
+    assert not inbox._reader.is_alive()
+
+
 def test_credit_is_spent_one_by_one_and_waits_for_more() -> None:
     grants: queue.Queue[wire.SampleRequest | None] = queue.Queue()
     credit = Credit(2)

@@ -8,13 +8,13 @@ from __future__ import annotations
 import math
 import sys
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 
 from ramp.types import Episode, EpisodeHeader, EpisodeSummary, Outcome, Source, StepBatch, StepSchema
-from services.conductor import journal
+from services.conductor import journal, report
 from services.conductor.journal import Event
-from services.conductor.report import write_report
 
 TASKS = ("drawer-open-v3", "button-press-topdown-v3", "hammer-v3")
 SKILL = {"drawer-open-v3": (0.62, 0.93), "button-press-topdown-v3": (0.9, 0.98), "hammer-v3": (0.2, 0.66)}
@@ -203,4 +203,5 @@ def write_journal(run_dir: Path, events: list[Event]) -> None:
 if __name__ == "__main__":
     directory = Path(sys.argv[1])
     write_journal(directory, whole_run())
-    print(write_report(directory, fetch=stored_episode))
+    with mock.patch.object(report, "stored", return_value=stored_episode):
+        print(report.write_report(directory))

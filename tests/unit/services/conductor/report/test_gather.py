@@ -100,6 +100,10 @@ def test_an_episode_found_in_replay_is_counted_once() -> None:
     assert alone.traces == ()
     assert len(both.traces) == 1
 
+    spooled = replace(handed_in, summary=replace(summary, extra={"acknowledged": 0.0}))
+    assert "rollout" not in gather([made_run.started(), spooled], "runs/x").collected  # it never reached replay
+    assert gather([made_run.started(), spooled, found], "runs/x").collected["rollout"].episodes == 1
+
 
 def test_the_traces_are_a_success_and_a_failure_of_one_task_by_a_new_policy_without_help() -> None:
     episodes = [

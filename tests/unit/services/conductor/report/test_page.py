@@ -6,15 +6,19 @@ import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
+import torch
 
 from ramp.errors import NotFound
-from ramp.types import Episode
+from ramp.types import Episode, Kind
+from services.clients.registry import DirectoryRegistry
+from services.conductor import journal, report
 from services.conductor.report import write_report
 from services.conductor.report.findings import TaskResult
-from services.conductor.report.frames import develop, stretches
+from services.conductor.report.frames import Fetch, develop, stretches
 from services.conductor.report.gather import rate_of
 from services.conductor.report.page import verdict
 from tests.unit.services.conductor.report import made_run
@@ -41,9 +45,11 @@ class Outline(HTMLParser):
         assert self.open.pop() == tag
 
 
-def made(run_dir: Path, length: int | None = None, **options: object) -> tuple[str, dict]:
+def made(run_dir: Path, length: int | None = None, fetch: Fetch | None = None) -> tuple[str, dict]:
+    """The page and the numbers of a made-up run, whose replay store is `fetch`."""
     made_run.write_journal(run_dir, made_run.whole_run()[:length])
-    html = write_report(run_dir, **options).read_text()
+    with mock.patch.object(report, "stored", return_value=fetch):
+        html = write_report(run_dir).read_text()
     return html, json.loads((run_dir / "report.json").read_text())
 
 
@@ -139,3 +145,18 @@ def test_a_films_frames_keep_their_steps_and_a_persons_stretches() -> None:
 def test_stretches_are_found_at_both_ends() -> None:
     assert stretches(np.array([True, True, False, True])) == ((0, 1), (3, 3))
     assert stretches(np.zeros(3, bool)) == ()
+
+
+def test_an_alias_stands_at_the_version_that_holds_it(tmp_path: Path) -> None:
+    registry = DirectoryRegistry(tmp_path / "registry")
+    for _ in range(2):
+        registry.publish(Kind.POLICY, {"w": torch.zeros(1)}, {})
+    registry.alias(Kind.POLICY, "latest", 2)
+    registry.alias(Kind.POLICY, "final", 2)
+    seen = [journal.Version(t=made_run.START + n, kind="policy", version=n, aliases=("latest",)) for n in (1, 2)]
+    made_run.write_journal(tmp_path, [made_run.started(), *seen])
+
+    write_report(tmp_path)
+
+    rows = json.loads((tmp_path / "report.json").read_text())["versions"]
+    assert [sorted(row["aliases"]) for row in rows] == [[], ["final", "latest"]]

@@ -1,0 +1,35 @@
+"""What the settings say reaches the server."""
+
+from __future__ import annotations
+
+import re
+import urllib.request
+from pathlib import Path
+
+from services.common.settings import compose
+from services.replay.main import served_calls, shard_config
+from tests.replay_process import ReplayProcess
+
+
+def test_the_settings_tasks_are_those_that_the_shard_knows() -> None:
+    settings = compose("counting", None, [])
+    assert shard_config(settings).tasks == settings.tasks == ("count-up", "count-down")
+
+
+def test_every_actor_of_a_large_run_finds_a_free_call() -> None:
+    settings = compose("metaworld", None, ["actors.count=1000", "learner.workers=8"])
+    assert served_calls(settings) > 1000 + 2 * 8
+
+
+def test_metrics_are_served_where_the_settings_say(tmp_path: Path) -> None:
+    """127.0.0.2 is this machine too, and not where a server listens that was told nothing."""
+    server = ReplayProcess(tmp_path, "metrics.host=127.0.0.2")
+    try:
+        server.start(metrics=True)
+        found = re.search(r"metrics at (http://127.0.0.2:\d+/metrics)", (tmp_path / "log").read_text())
+        assert found
+        with urllib.request.urlopen(found[1]) as answer:
+            assert b"ramp_replay" in answer.read()
+        assert server.stop() == 0
+    finally:
+        server.close()
