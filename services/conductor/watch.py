@@ -10,10 +10,10 @@ from typing import Any, Generic, TypeVar
 from ramp.errors import RampError, Unavailable
 from ramp.types import Kind
 from services.clients.registry import DirectoryRegistry
-from services.common.coordination import Coordination
+from services.common.coordination import Coordination, Presence
 from services.conductor import telemetry
 from services.conductor.digest import digest
-from services.conductor.journal import STAGES, Event, Learner, Replay, Stage, Table, Usage, Version
+from services.conductor.journal import STAGES, Event, Learner, Process, Replay, Stage, Table, Usage, Version
 from services.conductor.ledger import Ledger
 from services.conductor.schedule import Landmarks
 
@@ -76,7 +76,9 @@ class Watch:
     ) -> None:
         self._registry, self._board = registry, board
         self.replay, self.memory = replay, memory
-        self.redis: Probe[bool] = Probe("redis", lambda: _ping(board), REDIS_EVERY_S)
+        self.redis: Probe[list[Presence]] = Probe("redis", lambda: _presence(board), REDIS_EVERY_S)
+        self.workers: dict[str, str] = {}  # learner worker -> its process id, as announced last
+        self.worker_restarts = 0
         self._after = "0"  # last learner entry that was read
         self.learner: Learner | None = None
         self._said: list[Learner] = []  # since the last line of the journal
@@ -98,6 +100,7 @@ class Watch:
         """Events since the last look; the caller applies each to `ledger` before it takes the next."""
         yield from self._versions(ledger)
         yield from self._telemetry(ledger)
+        yield from self._replaced_workers()
         if self.replay.latest is not None and self._replay_due():
             yield _replay_event(self.replay.latest)
         if self.memory.latest is not None and self._usage_due():
@@ -144,6 +147,17 @@ class Watch:
         marks = self.landmarks()
         yield from _stage(ledger, "done" if marks.final else "joint" if marks.stage2 else STAGES[0])
 
+    def _replaced_workers(self) -> Iterator[Process]:
+        """Learner workers that Ray Train has started anew: another process announces itself under the name."""
+        for each in self.redis.latest or ():
+            if each.role != "learner" or (new := each.fields.get("pid", "0")) == (old := self.workers.get(each.name)):
+                continue
+            self.workers[each.name] = new
+            if old is not None:
+                self.worker_restarts += 1
+                yield Process(name=each.name, what="died", pid=int(old), detail="or ended with its group")
+                yield Process(name=each.name, what="restarted", pid=int(new))
+
 
 def _stage(ledger: Ledger, stage: str) -> Iterator[Stage]:
     """A stage is entered once: a learner that goes back to its checkpoint is still in the later one's books."""
@@ -151,10 +165,11 @@ def _stage(ledger: Ledger, stage: str) -> Iterator[Stage]:
         yield Stage(stage=stage)
 
 
-def _ping(board: Coordination) -> bool:
-    if not board.ping():
+def _presence(board: Coordination) -> list[Presence]:
+    found = board.presence()
+    if found is None:
         raise Unavailable("Redis does not answer")
-    return True
+    return found
 
 
 def _replay_event(info: Any) -> Replay:

@@ -69,6 +69,20 @@ def test_stages_come_from_the_learner_and_never_go_back(tmp_path: Path) -> None:
     assert stages == ["world", "policy"]
 
 
+def test_a_learner_worker_that_was_replaced_is_seen_by_its_process_id(tmp_path: Path) -> None:
+    watch, _ = watching(tmp_path, [])
+    ledger = Ledger()
+    seen: list[journal.Process] = []
+    for pid in ("7", "7", "8", "8"):
+        watch.redis.latest = [Presence(role="learner", name="learner-0", fields={"pid": pid})]
+        seen += [event for event in look(watch, ledger) if isinstance(event, journal.Process)]
+    assert [(each.name, each.what, each.pid) for each in seen] == [
+        ("learner-0", "died", 7),
+        ("learner-0", "restarted", 8),
+    ]
+    assert watch.worker_restarts == 1
+
+
 def test_without_redis_the_registry_tells_the_stage(tmp_path: Path) -> None:
     watch, registry = watching(tmp_path, [])
     ledger = Ledger()
