@@ -22,7 +22,7 @@ from services.conductor.journal import Process
 from services.conductor.processes import Child, Command
 from services.conductor.rundir import RunDir
 from services.conductor.training import LearnerGroup
-from services.conductor.watch import Probe, Watch
+from services.conductor.watch import STALL_S, Probe, Watch
 from services.learner.group import run_learner
 
 LOOK_EVERY_S = 2.0  # at replay and at memory
@@ -83,6 +83,13 @@ class Fleet:
         for child in self.children:
             yield from child.poll()
         yield from self.learner.poll()
+
+    def end_stalled_learner(self) -> Iterator[str]:
+        """Ray Train does not see a training thread that stands still; it sees a dead process, and starts another.
+        Yields what was done, in words."""
+        for pid in self.watch.stalled():
+            descendants.kill_one(os.getpid(), pid)
+            yield f"learner worker (pid {pid}) has not got on for {STALL_S:g} s and is ended"
 
     def publish_targets(self) -> None:
         """Let Prometheus find the children and every process that has announced itself. Raises OSError."""

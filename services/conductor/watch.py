@@ -23,6 +23,7 @@ LEARNER_EVERY_S = 5.0  # between learner, replay and usage lines of the journal
 REPLAY_EVERY_S = 10.0
 USAGE_EVERY_S = 5.0
 REDIS_EVERY_S = 1.0
+STALL_S = 600.0  # without a word from a learner whose workers are there; labelling everything is the longest pause
 
 
 class Probe(Generic[Measured]):
@@ -79,6 +80,7 @@ class Watch:
         self.redis: Probe[list[Presence]] = Probe("redis", lambda: _presence(board), REDIS_EVERY_S)
         self.workers: dict[str, str] = {}  # learner worker -> its process id, as announced last
         self.worker_restarts = 0
+        self._heard = time.monotonic()  # the learner's last word, or the time when its workers came
         self._after = "0"  # last learner entry that was read
         self.learner: Learner | None = None
         self._said: list[Learner] = []  # since the last line of the journal
@@ -113,6 +115,13 @@ class Watch:
         stage2 = self._registry.resolve(Kind.POLICY, "stage2")
         return Landmarks(stage2=stage2 or 0, final=self._registry.resolve(Kind.POLICY, "final") or 0)
 
+    def stalled(self) -> list[int]:
+        """Process ids of learner workers that are there and have not got on for too long."""
+        if not self.redis.answers or time.monotonic() - self._heard < STALL_S:
+            return []
+        self._heard = time.monotonic()  # they are not ended twice
+        return [int(each.fields.get("pid", "0")) for each in self.redis.latest or () if each.role == "learner"]
+
     def _versions(self, ledger: Ledger) -> Iterator[Version]:
         for kind in Kind:
             for number in self._registry.versions(kind):
@@ -134,7 +143,7 @@ class Watch:
     def _telemetry(self, ledger: Ledger) -> Iterator[Event]:
         """The learner's own words; without Redis the registry tells the stage at least."""
         for entry_id, fields in self._board.tail(telemetry.STREAM, self._after):
-            self._after = entry_id
+            self._after, self._heard = entry_id, time.monotonic()
             said = telemetry.parse(fields)
             if said is None:
                 continue
@@ -152,7 +161,7 @@ class Watch:
         for each in self.redis.latest or ():
             if each.role != "learner" or (new := each.fields.get("pid", "0")) == (old := self.workers.get(each.name)):
                 continue
-            self.workers[each.name] = new
+            self.workers[each.name], self._heard = new, time.monotonic()
             if old is not None:
                 self.worker_restarts += 1
                 yield Process(name=each.name, what="died", pid=int(old), detail="or ended with its group")

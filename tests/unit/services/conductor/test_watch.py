@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
+import pytest
 import torch
 
 from ramp.errors import Unavailable
@@ -12,6 +13,7 @@ from ramp.types import Kind
 from services.clients.registry import DirectoryRegistry
 from services.common.coordination import Coordination, Presence
 from services.conductor import journal, targets, telemetry
+from services.conductor import watch as module
 from services.conductor.descendants import role_of, size
 from services.conductor.journal import Event
 from services.conductor.ledger import Ledger, apply
@@ -81,6 +83,19 @@ def test_a_learner_worker_that_was_replaced_is_seen_by_its_process_id(tmp_path: 
         ("learner-0", "restarted", 8),
     ]
     assert watch.worker_restarts == 1
+
+
+def test_a_learner_that_is_there_and_says_nothing_for_too_long_is_stalled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watch, _ = watching(tmp_path, [])
+    watch.redis.latest, watch.redis.answers = [Presence(role="learner", name="learner-0", fields={"pid": "7"})], True
+    look(watch, Ledger())
+    assert watch.stalled() == []
+    monkeypatch.setattr(module, "STALL_S", -1.0)
+    assert watch.stalled() == [7]
+    watch.redis.answers = False
+    assert watch.stalled() == []
 
 
 def test_without_redis_the_registry_tells_the_stage(tmp_path: Path) -> None:
