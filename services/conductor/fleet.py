@@ -173,7 +173,7 @@ class Fleet:
     def _redis(self) -> Command:
         port = urlsplit(self.redis_url).port or 6379
         argv = redis_server.argv(port, self.rundir.redis)
-        return self._command("redis", argv, lambda: redis_server.answers(port), lambda: self.watch.redis.answers)
+        return self._command("redis", argv, lambda: redis_server.answers(port), lambda: not self.watch.redis.fails)
 
     def _replay(self) -> Command:
         program = topology.role("replay").program
@@ -182,7 +182,7 @@ class Fleet:
         options += ["--metrics-port", str(self.replay_metrics_port)]
         host = self.settings.replay.host
         argv = [sys.executable, "-m", program, *options]
-        return self._command("replay", argv, lambda: _listens(host, int(port)), lambda: self.watch.replay.answers)
+        return self._command("replay", argv, lambda: _listens(host, int(port)), lambda: not self.watch.replay.fails)
 
     def _command(
         self, name: str, argv: list[str], is_ready: Callable[[], bool], answers: Callable[[], bool]

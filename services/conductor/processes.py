@@ -62,6 +62,7 @@ class Child:
     deaths: deque[float] = field(default_factory=lambda: deque(maxlen=BUDGET + 1))
     due: float = 0.0  # monotonic time of the next start
     ready_at: float = 0.0  # monotonic
+    verdict: str = ""  # why its process was killed, if it was
     silent_since: float | None = None  # monotonic; None while it does what it is there for
 
     @property
@@ -88,7 +89,7 @@ class Child:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        self.ready, self.silent_since = False, None
+        self.ready, self.silent_since, self.verdict = False, None, ""
         _write_pid(command.pid_file, self.process.pid)
 
     def poll(self) -> Iterator[Process]:
@@ -103,6 +104,7 @@ class Child:
             self.ready, self.ready_at = True, time.monotonic()
             yield Process(name=self.command.name, what="restarted" if self.restarts else "started", pid=self.pid)
         if self.process is not None and self._silent_s() > self._patience_s():
+            self.verdict = f"hung: no answer for {self._patience_s():g} s; "
             self.process.kill()
 
     def stop(self, deadline_s: float = STOP_S) -> Process | None:
@@ -137,9 +139,6 @@ class Child:
         """Note a death and set the time of the restart."""
         assert self.process is not None
         pid, code, now = self.process.pid, self.process.returncode, time.monotonic()
-        how = how_it_ended(code)
-        if code == -signal.SIGKILL and self._silent_s() > self._patience_s():
-            how = f"hung: no answer for {self._patience_s():g} s; {how}"
         self.process, self.ready = None, False
         self.deaths.append(now)
         recent = sum(1 for death in self.deaths if now - death < BUDGET_S)
@@ -149,7 +148,7 @@ class Child:
                 f"the end of {self.command.log}: {last_line(self.command.log)}"
             )
         self.due = now + BACKOFF_S[min(recent, len(BACKOFF_S)) - 1]
-        return Process(name=self.command.name, what="died", pid=pid, detail=how)
+        return Process(name=self.command.name, what="died", pid=pid, detail=self.verdict + how_it_ended(code))
 
 
 def wait_ready(children: Sequence[Child], deadline_s: float = READY_S) -> list[Process]:

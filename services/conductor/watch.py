@@ -33,6 +33,7 @@ class Probe(Generic[Measured]):
         self._measure, self._every_s = measure, every_s
         self.latest: Measured | None = None
         self.answers = False  # the last attempt had an answer
+        self.fails = False  # the last attempt had none
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"probe-{name}", daemon=True)
 
@@ -48,9 +49,9 @@ class Probe(Generic[Measured]):
         while True:
             try:
                 self.latest = self._measure()
-                self.answers = True
+                self.answers, self.fails = True, False
             except (RampError, OSError):
-                self.answers = False
+                self.answers, self.fails = False, True
             if self._closed.wait(self._every_s):
                 return
 

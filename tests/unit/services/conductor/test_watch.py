@@ -144,9 +144,10 @@ def test_a_probe_keeps_its_last_answer_while_there_is_none() -> None:
             raise Unavailable("away") from None
 
     probe = Probe("test", measure, 0.001)
+    assert not probe.fails, "it has not been asked yet"
     probe.start()
     assert all(asked.acquire(timeout=10) for _ in range(2))
-    assert (probe.latest, probe.answers) == (1, False)
+    assert (probe.latest, probe.answers, probe.fails) == (1, False, True)
     probe.close()
 
 
