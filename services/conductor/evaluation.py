@@ -12,6 +12,7 @@ from services.clients.registry import DirectoryRegistry
 from services.common.settings import Settings
 from services.conductor.crew import Crew, Done, Lost
 from services.conductor.fleet import Fleet
+from services.conductor.journal import Process
 from services.conductor.rundir import RunDir
 from services.conductor.schedule import Dispatch
 
@@ -50,8 +51,20 @@ def evaluate(
             tell(f"{event.name} {event.what}")
         yield from _drain(fleet.crew, list(reversed(todo)), tell)
     finally:
-        for event in (*fleet.stop_work(), *fleet.stop_services()):
+        try:
+            _tell_all(fleet.stop_work(_no_hurry), tell)
+        finally:
+            _tell_all(fleet.stop_services(_no_hurry), tell)
+
+
+def _tell_all(events: Iterator[Done | Lost | Process], tell: Callable[[str], None]) -> None:
+    for event in events:
+        if isinstance(event, Process):
             tell(f"{event.name} {event.what}")
+
+
+def _no_hurry() -> bool:
+    return False
 
 
 def _drain(crew: Crew, todo: list[Assignment], tell: Callable[[str], None]) -> Iterator[EpisodeSummary]:
