@@ -21,7 +21,7 @@ from services.actor.collector import Collector
 from services.clients.registry import DirectoryRegistry
 from services.clients.replay import ReplayClient
 from services.common import metrics
-from services.common.coordination import Coordination
+from services.common.coordination import Coordination, run_key
 from services.common.settings import Settings, load_settings, mujoco_gl, replay_token
 
 FAREWELL_S = 2.0  # for what the spool still holds; the rest is delivered by the next actor of this name
@@ -39,7 +39,7 @@ class RolloutActor:
         _log_to(run_dir / "logs" / f"{name}.log")
         torch.set_num_threads(settings.actors.threads)
         self._name = name
-        self._board = Coordination(redis_url, run_dir.name)
+        self._board = Coordination(redis_url, run_key(run_dir))
         self._replay = ReplayClient(
             replay_address, name=name, token=replay_token(settings), spool=run_dir / "spool" / name
         )

@@ -238,10 +238,13 @@ class ReplayClient:
         answer = call(lambda left: method(iter(requests), timeout=left, metadata=self._metadata), timeout=120.0)
         return codec.annotated_from_wire(answer)
 
-    def query(self, table: str = "", unlabelled_by: int = 0, limit: int = 0) -> list[EpisodeInfo]:
-        """Ended episodes, oldest first. Raises NotFound for an unknown table."""
+    def query(
+        self, table: str = "", unlabelled_by: int = 0, limit: int = 0, timeout: float = CALL_TIMEOUT_S
+    ) -> list[EpisodeInfo]:
+        """Ended episodes, oldest first; waits at most `timeout` seconds. Raises NotFound for an unknown table,
+        Unavailable."""
         request = wire.QueryRequest(table=table, unlabelled_by=unlabelled_by, limit=limit)
-        answer = self._unary("Query", request, wire.QueryResponse)
+        answer = self._unary("Query", request, wire.QueryResponse, timeout)
         return [codec.episode_info_from_wire(message) for message in answer.episodes]
 
     def fetch(self, episode_id: str) -> Episode:
@@ -260,17 +263,17 @@ class ReplayClient:
         outcome = codec.outcome_from_wire(messages[0].outcome)
         return Episode(header=header, steps=join_steps(parts), outcome=outcome)
 
-    def info(self) -> ReplayInfo:
-        """Tables, counters, limits."""
-        return codec.info_from_wire(self._unary("Info", wire.InfoRequest(), wire.InfoResponse))
+    def info(self, timeout: float = CALL_TIMEOUT_S) -> ReplayInfo:
+        """Tables, counters, limits; waits at most `timeout` seconds. Raises Unavailable."""
+        return codec.info_from_wire(self._unary("Info", wire.InfoRequest(), wire.InfoResponse, timeout))
 
-    def _unary(self, name: str, request: Any, answer: Any) -> Any:
+    def _unary(self, name: str, request: Any, answer: Any, timeout: float = CALL_TIMEOUT_S) -> Any:
         method = self._channel.unary_unary(
             f"/ramp.v1.Replay/{name}",
             request_serializer=type(request).SerializeToString,
             response_deserializer=answer.FromString,
         )
-        return call(lambda left: method(request, timeout=left, metadata=self._metadata), timeout=CALL_TIMEOUT_S)
+        return call(lambda left: method(request, timeout=left, metadata=self._metadata), timeout=timeout)
 
     # ------------------------------------------------------------------------------------------ life
 

@@ -1,6 +1,6 @@
 """Redis as the run's notice board: who is there, what they report, what they are asked to do.
 
-Never the only copy of anything. Every method survives Redis being away or flushed: it answers False or
+Never the only copy of anything. Every method survives Redis being away or flushed: it answers False, None or
 empty within about a second, counts a metric, and works again once Redis does. What this process has announced or
 asked for is written anew by a heartbeat thread.
 
@@ -17,6 +17,8 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from hashlib import sha256
+from pathlib import Path
 from typing import Any, TypeVar
 
 import redis
@@ -37,6 +39,12 @@ _PAUSE_S = 0.5  # after a failure no call is tried for so long, so that a hot lo
 _SLICE_S = 0.25  # one blocking read; shorter than _ANSWER_S
 
 
+def run_key(run_dir: Path) -> str:
+    """What a run is called on the notice board: its directory's name, told apart from others of that name."""
+    path = run_dir.resolve()
+    return f"{path.name}-{sha256(str(path).encode()).hexdigest()[:8]}"
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Presence:
     """A process that has been heard of in the last PRESENCE_TTL_S seconds.
@@ -50,7 +58,7 @@ class Presence:
 
 
 class Coordination:
-    """One process's door to the notice board. An empty `url` means: no board; every call answers False or empty."""
+    """One process's door to the notice board. An empty `url` means: no board; calls answer as if Redis were away."""
 
     def __init__(self, url: str, run: str) -> None:
         self.url, self.run = url, run
@@ -77,8 +85,8 @@ class Coordination:
             self._announced.pop((role, name), None)
         return self._call("withdraw", lambda r: bool(r.delete(self._presence_key(role, name))), False)
 
-    def presence(self) -> list[Presence]:
-        """Everybody, sorted by role and name."""
+    def presence(self) -> list[Presence] | None:
+        """Everybody, sorted by role and name; None where Redis does not answer, which says nothing about anybody."""
 
         def read(board: redis.Redis) -> list[Presence]:
             keys = sorted(board.scan_iter(match=self._presence_key("*", "*"), count=500))
@@ -88,7 +96,7 @@ class Coordination:
             found = zip(keys, answers.execute() if keys else [], strict=True)
             return [_presence(fields) for _, fields in found if fields]
 
-        return self._call("presence", read, [])
+        return self._call("presence", read, None)
 
     # -------------------------------------------------------------------------------------- streams
 
@@ -131,10 +139,15 @@ class Coordination:
         self._ensure_heartbeat()
         return self._write_stop()
 
-    def clear_stop(self) -> bool:
-        """Withdraw the request (a resumed run does)."""
+    def clear(self) -> bool:
+        """Forget all that an earlier life of this run has left; who is there says so again by itself."""
         self._stop_reason = ""
-        return self._call("clear_stop", lambda r: r.delete(self._key("stop")) is not None, False)
+
+        def forget(board: redis.Redis) -> bool:
+            keys = list(board.scan_iter(match=self._key("*"), count=500))
+            return not keys or bool(board.delete(*keys))
+
+        return self._call("clear", forget, False)
 
     def stop_requested(self) -> bool:
         """Whether the run shall stop; False where Redis does not answer."""

@@ -1,11 +1,15 @@
-"""Episodes that replay holds and nobody reported: their actor, or the conductor, died between ack and report."""
+"""Where the books and replay differ.
+
+Replay holds what nobody reported: its actor, or the conductor, died between ack and report. It lacks what the books
+count: somebody changed its directory, or a part of it was damaged and set aside.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
 from ramp.replay.info import EpisodeInfo
-from services.conductor.journal import Adopted
+from services.conductor.journal import Adopted, Vanished
 from services.conductor.ledger import Ledger
 
 
@@ -14,9 +18,10 @@ def orphans(ledger: Ledger, stored: Iterable[EpisodeInfo]) -> list[Adopted]:
     return [_adopted(each) for each in stored if each.episode_id not in ledger.episodes]
 
 
-def missing(ledger: Ledger, stored: Iterable[EpisodeInfo]) -> set[str]:
-    """Ids that were acknowledged and that replay does not hold. Always empty, or data was lost."""
-    return ledger.episodes - {each.episode_id for each in stored}
+def vanished(ledger: Ledger, stored: Iterable[EpisodeInfo]) -> list[Vanished]:
+    """The acknowledged episodes that replay does not hold, as events for the journal."""
+    lost = ledger.episodes.keys() - {each.episode_id for each in stored}
+    return [Vanished(episode_id=episode_id) for episode_id in sorted(lost)]
 
 
 def _adopted(each: EpisodeInfo) -> Adopted:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 from pathlib import Path
 
 import rampwire
@@ -21,6 +22,7 @@ def start(settings: Settings) -> None:
     On Linux Ray's own processes ignore Ctrl-C and die with this one, so that only the conductor has to stop in order.
     """
     keep_ray_quiet()
+    ours = signal.getsignal(signal.SIGTERM)
     try:
         if settings.ray.address:
             ray.init(address=settings.ray.address, log_to_driver=False, logging_level=logging.ERROR)
@@ -29,6 +31,9 @@ def start(settings: Settings) -> None:
     except (ConnectionError, RuntimeError, ValueError, OSError, TimeoutError) as error:
         where = settings.ray.address or "a local cluster"
         raise Unavailable(f"Ray does not start with {where}: {error}; `ramp doctor` checks the machine") from error
+    finally:
+        if callable(ours):  # Ray has put one in its place that exits on the spot
+            signal.signal(signal.SIGTERM, ours)
 
 
 def stop() -> None:

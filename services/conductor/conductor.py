@@ -2,8 +2,8 @@
 
 consumes      a run directory with settings; the journal of what was done before
 produces      assignments for actors, the journal, the view, `status.json`
-waits for     at most a fraction of a second for the next episode
-unblocked by  time: nothing here waits for one part without watching the others
+waits for     a fraction of a second for the next episode; after a death, QUERY_S at most for what replay holds
+unblocked by  time: nothing here waits longer for one part without watching the others
 """
 
 from __future__ import annotations
@@ -13,14 +13,16 @@ import signal
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from dataclasses import asdict
 from types import FrameType
 
 from ramp.errors import RampError, Unavailable
+from services.clients.replay import CALL_TIMEOUT_S
 from services.common import metrics
 from services.common.settings import Settings, plain
 from services.conductor import adoption, journal, machine, schedule
-from services.conductor.crew import Done, Lost
+from services.conductor.crew import QUEUE, Done, Lost
 from services.conductor.fleet import Fleet
 from services.conductor.journal import Event, Journal, Process
 from services.conductor.ledger import Ledger, apply, by_task, fold, result
@@ -34,6 +36,7 @@ from services.conductor.watch import Rhythm
 TICK_S = 0.25  # longest wait for an episode
 STATUS_EVERY_S = 1.0
 ADOPT_AFTER_S = 5.0  # after a death: by then no report of a living actor is under way
+QUERY_S = 5.0  # for replay to list its episodes
 SPOOL_PATIENCE_S = 60.0  # for an episode to come out of its actor's spool, while replay answers
 MESSAGES = 50  # kept for the view
 
@@ -57,7 +60,7 @@ class Conductor:
         self._marks = Landmarks()
         self._room = Room(settings.sampling)
         self._messages: deque[str] = deque(maxlen=MESSAGES)
-        self._signals = 0
+        self._signals, self._ending = 0, False
         self._began = time.monotonic()
         self._status_due, self._adopt_at = Rhythm(STATUS_EVERY_S), float("inf")
         self._unconfirmed_since: dict[str, float] = {}
@@ -91,6 +94,7 @@ class Conductor:
     # ----------------------------------------------------------------------------------------- the loop
 
     def _begin(self) -> None:
+        left_flying = QUEUE * self.ledger.actors  # by the life before this one
         self._note(
             journal.RunStarted(
                 recipe=self.settings.recipe,
@@ -104,8 +108,8 @@ class Conductor:
             self._note(event)
             self._show(self._view())
         if self._resumed:
-            schedule.skip_seeds(self.ledger, 2 * self.settings.actors.count)
-            self._adopt()
+            self._adopt(CALL_TIMEOUT_S)
+            schedule.skip_seeds(self.settings, self.ledger, left_flying)
         self._note(journal.Stage(stage=self.ledger.stage))
 
     def _supervise(self) -> None:
@@ -113,11 +117,15 @@ class Conductor:
         if self.ledger.unconfirmed:
             self._adopt_at = min(self._adopt_at, time.monotonic() + ADOPT_AFTER_S)
         if time.monotonic() >= self._adopt_at:
-            self._adopt()
-            self._give_up_unconfirmed()
+            if self._adopt_if_possible():
+                self._give_up_unconfirmed()
+            else:
+                self._unconfirmed_since.clear()
 
     def _observe(self) -> None:
         self._note_all(self._fleet.watch.look(self.ledger))
+        for words in self._fleet.end_stalled_learner():
+            self._say(words)
         self._marks = self._fleet.watch.landmarks()
         for each in schedule.wanted(self.settings, self.ledger, self._marks):
             if schedule.is_complete(self.settings, self.ledger, each):
@@ -135,11 +143,14 @@ class Conductor:
             crew.give(member, dispatch)
 
     def _collect(self) -> None:
-        for what in self._fleet.crew.collect(TICK_S):
+        self._take_all(self._fleet.crew.collect(TICK_S))
+
+    def _take_all(self, answers: Iterable[Done | Lost | Process]) -> None:
+        for what in answers:
             match what:
                 case Done():
                     self._note(journal.Episode(summary=what.summary, actor=what.actor, label=what.dispatch.label))
-                    self._episode_seconds.append(what.summary.seconds)
+                    self._episode_seconds.append(what.summary.seconds - what.summary.replay_seconds)
                     metrics.progress(self.ledger.stage)
                 case Lost():
                     asked = what.dispatch.assignment
@@ -151,37 +162,52 @@ class Conductor:
 
     def _draw(self) -> None:
         if self._status_due():
-            view = self._view()
-            self._show(view)
-            _write_json(self.rundir, view)
+            view = self._publish()
             metrics.CONDUCTOR_STAGE.labels(view.stage).set(view.progress)
             metrics.CONDUCTOR_INFLIGHT.set(len(self._fleet.crew.inflight))
+
+    def _publish(self) -> RunView:
+        """Show the present view, here and to others. A disk without space costs the others theirs, no more."""
+        view = self._view()
+        self._show(view)
+        try:
+            _write_json(self.rundir, view)
             self._fleet.publish_targets()
+        except OSError as error:
+            self._say(f"the state of the run cannot be written: {error}")
+        return view
 
     def _end(self, reason: str) -> None:
-        """Stop everything in order, and say so last of all."""
-        hard = self._signals > 1
-        try:
+        """Stop everything in order, and say so last of all. No step is left out for what one before it raised."""
+        self._ending = True
+        with ExitStack() as steps:  # the last one comes first
+            steps.callback(self._journal.close)
+            steps.callback(self._finished, reason)
+            steps.callback(lambda: self._note_all(list(self._fleet.stop_services(self._hurry))))
+            steps.callback(self._adopt_if_possible)
+            steps.callback(lambda: self._take_all(list(self._fleet.stop_work(self._hurry))))
             if reason != "done":
                 self._say(f"stopping: {reason}")
                 self._show(self._view())
-            self._note_all(self._fleet.stop_work(hard=hard))
-            if self._fleet.watch.replay.answers:
-                self._adopt()
-            self._note_all(self._fleet.stop_services(hard=hard))
-        finally:
-            seconds = time.monotonic() - self._began
-            self._note(journal.RunFinished(reason=reason, seconds=seconds, peak_bytes=self.ledger.peak_bytes))
-            view = self._view()
-            self._show(view)
-            _write_json(self.rundir, view)
-            self._journal.close()
+
+    def _hurry(self) -> bool:
+        return self._signals > 1
+
+    def _finished(self, reason: str) -> None:
+        seconds = time.monotonic() - self._began
+        self._note(journal.RunFinished(reason=reason, seconds=seconds, peak_bytes=self.ledger.peak_bytes))
+        self._publish()
 
     # ------------------------------------------------------------------------------------------- pieces
 
     def _note(self, event: Event) -> None:
-        """Journal first, then act on it."""
-        apply(self.ledger, self._journal.write(event))
+        """Journal first, then act on it. Raises Unavailable where it can't be written: nothing goes on unrecorded."""
+        try:
+            event = self._journal.write(event)
+        except OSError as error:
+            path = self.rundir.journal
+            raise Unavailable(f"{path} cannot be written: {error}; free some space, then ramp run --resume") from error
+        apply(self.ledger, event)
         _count(event)
         if words := _words(event):
             self._say(words)
@@ -193,23 +219,30 @@ class Conductor:
     def _say(self, message: str) -> None:
         self._messages.append(message)
 
-    def _adopt(self) -> None:
-        """Take what replay holds without a report into the books; tried again later where replay does not answer."""
+    def _adopt_if_possible(self) -> bool:
+        """Whether the books agree with replay now. Where it is known not to answer, it is not asked."""
+        return self._fleet.watch.replay.answers and self._adopt(QUERY_S)
+
+    def _adopt(self, timeout_s: float) -> bool:
+        """Let the books agree with what replay holds; tried again later where replay does not answer."""
         self._adopt_at = float("inf")
         try:
-            stored = self._fleet.replay.query()
+            stored = self._fleet.replay.query(timeout=timeout_s)
         except RampError as error:
             self._say(f"replay does not list its episodes now: {error}")
             self._adopt_at = time.monotonic() + ADOPT_AFTER_S
-            return
+            return False
         self._note_all(adoption.orphans(self.ledger, stored))
-        lost = adoption.missing(self.ledger, stored)
-        if lost:
-            self._say(f"replay lacks {len(lost)} acknowledged episodes, e.g. {min(lost)}: its directory was changed")
+        if lost := adoption.vanished(self.ledger, stored):
+            self._note_all(lost)
+            self._say(f"replay has lost {len(lost)} episodes that it had acknowledged: its directory was changed")
+        return True
 
     def _give_up_unconfirmed(self) -> None:
         """What does not come out of a spool was refused or lies on a machine that is gone; collect it anew."""
         now = time.monotonic()
+        since = self._unconfirmed_since
+        self._unconfirmed_since = {key: since[key] for key in self.ledger.unconfirmed if key in since}
         for episode_id in list(self.ledger.unconfirmed):
             if now - self._unconfirmed_since.setdefault(episode_id, now) > SPOOL_PATIENCE_S:
                 del self.ledger.unconfirmed[episode_id]
@@ -243,7 +276,7 @@ class Conductor:
                 seconds=time.monotonic() - self._began,
                 learner=fleet.watch.learner or self.ledger.learner,
                 learner_state=fleet.learner.state,
-                learner_restarts=fleet.learner.restarts,
+                learner_restarts=fleet.learner.restarts + fleet.watch.worker_restarts,
                 members=fleet.crew.members,
                 children=fleet.children,
                 replay=fleet.watch.replay.latest,
@@ -257,7 +290,7 @@ class Conductor:
 
     def _on_signal(self) -> None:
         self._signals += 1
-        if self._signals > 1:
+        if self._signals > 1 and not self._ending:
             raise Unavailable("stopped at once: the second signal came before all had stopped in order")
 
 

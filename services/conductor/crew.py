@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -14,12 +16,14 @@ from ramp.errors import Invalid, Unavailable
 from ramp.types import EpisodeSummary
 from services.actor.worker import start_actor
 from services.common.settings import Settings
+from services.conductor import descendants
 from services.conductor.journal import Process
 from services.conductor.schedule import Dispatch
 
 QUEUE = 2  # assignments at one actor: it never idles while the conductor is busy
 BUDGET = 8  # deaths or errors of one actor within BUDGET_S
 BUDGET_S = 120.0
+EPISODE_S = 180.0  # for one answer; an actor that takes longer hangs
 RATE_WINDOW_S = 30.0
 
 
@@ -66,6 +70,7 @@ class Member:
     restarts: int = 0
     troubles: deque[float] = field(default_factory=deque)
     recent: deque[tuple[float, int]] = field(default_factory=deque)  # (when, steps) of finished episodes
+    since: float = field(default_factory=time.monotonic)  # when what it works on now began
     last_trouble: str = ""
 
     @property
@@ -105,10 +110,13 @@ class Crew:
 
     def give(self, member: Member, dispatch: Dispatch) -> None:
         """Queue an assignment."""
+        if not member.queue:
+            member.since = time.monotonic()
         member.queue[member.handle.run.remote(dispatch.assignment)] = dispatch
 
     def collect(self, timeout_s: float) -> Iterator[Done | Lost | Process]:
-        """What has come in; waits up to `timeout_s` for the first. Raises Unavailable for an actor that fails on."""
+        """What has come in; waits up to `timeout_s` for the first. An actor that hangs is replaced. Raises Unavailable
+        for one that fails on."""
         waiting = {reference: member for member in self.members for reference in self._references(member)}
         if not waiting:
             time.sleep(timeout_s)
@@ -118,15 +126,36 @@ class Crew:
             ready, _ = ray.wait(list(waiting), num_returns=len(waiting), timeout=0)
         for reference in ready:
             yield from self._take(waiting[reference], reference)
+        yield from self._overdue()
 
-    def stop(self, deadline_s: float) -> None:
-        """Ask all to leave in order, then end them."""
+    def stop(self, deadline_s: float, hurry: Callable[[], bool] = lambda: False) -> Iterator[Done | Lost | Process]:
+        """Ask all to leave in order, then end them; yields what came in meanwhile. What had not begun is withdrawn."""
+        for member in self.members:
+            for reference in list(member.queue)[1:]:
+                ray.cancel(reference)
         farewells = [member.handle.close.remote() for member in self.members if member.pid]
-        if farewells:
-            ray.wait(farewells, num_returns=len(farewells), timeout=deadline_s)
+        until = time.monotonic() + deadline_s
+        while farewells and time.monotonic() < until and not hurry():
+            _, farewells = ray.wait(farewells, num_returns=len(farewells), timeout=0.2)
+        yield from self._last_answers()
         for member in self.members:
             ray.kill(member.handle)
+            yield Process(name=member.name, what="stopped", pid=member.pid)
+
+    def _last_answers(self) -> Iterator[Done]:
+        """What is ready; everything else is given up."""
+        for member in self.members:
+            for reference in ray.wait(list(member.queue), timeout=0)[0] if member.queue else []:
+                with contextlib.suppress(ray.exceptions.RayError):  # withdrawn, or failed at the last moment
+                    yield Done(ray.get(reference), member.queue[reference], member.name)
             member.queue.clear()
+
+    def _overdue(self) -> Iterator[Lost | Process]:
+        """Members that have not answered for too long are ended and replaced."""
+        for member in self.members:
+            waiting = member.queue or member.hello is not None
+            if waiting and time.monotonic() - member.since > EPISODE_S:
+                yield from self._replace(member, f"hung: no answer within {EPISODE_S:g} s")
 
     def _new(self, name: str) -> Member:
         handle = self._launch(name)
@@ -140,12 +169,13 @@ class Crew:
             return  # lost with an earlier life of this member
         try:
             answer = ray.get(reference)
-        except ray.exceptions.RayActorError as error:
-            yield from self._replace(member, str(error))
-            return
         except ray.exceptions.RayTaskError as error:
             yield from self._failed(member, reference, error)
             return
+        except ray.exceptions.RayError as error:  # it died, ran out of memory, or could not be started
+            yield from self._replace(member, str(error) or type(error).__name__)
+            return
+        member.since = time.monotonic()
         if reference is member.hello:
             yield self._greeted(member, answer)
             return
@@ -163,14 +193,17 @@ class Crew:
         """The actor lives, its assignment raised. Wrong input does not get better by trying again."""
         if isinstance(error.cause, Invalid):
             raise error.cause
-        why = _in_short(error)
+        why, member.since = _in_short(error), time.monotonic()
         dispatch = member.queue.pop(reference, None)
         _count(member, why)
         if dispatch is not None:
             yield Lost(dispatch, member.name, why)
 
     def _replace(self, member: Member, error: str) -> Iterator[Lost | Process]:
-        """Everything the dead actor had is lost; a new one takes its name, so that it finds its spool."""
+        """Everything the actor had is lost; a new one takes its name, so that it finds its spool, and the old one must
+        not hold that any more: a stopped process hears SIGKILL alone."""
+        ray.kill(member.handle)
+        descendants.kill_one(os.getpid(), member.pid)
         why = next((line.strip() for line in error.splitlines() if "Worker exit" in line), error.splitlines()[0])
         pid, lost = member.pid, list(member.queue.values())
         member.queue.clear()
@@ -180,7 +213,7 @@ class Crew:
             yield Lost(dispatch, member.name, "its actor died")
         _count(member, why)
         member.handle = self._launch(member.name)
-        member.hello = member.handle.whoami.remote()
+        member.hello, member.since = member.handle.whoami.remote(), time.monotonic()
 
 
 def launcher(settings: Settings, settings_path: str, replay_address: str, redis_url: str) -> Launch:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -42,6 +43,14 @@ def kill(pid: int, mark: str) -> None:
                 process.kill()
         except psutil.Error:
             continue
+
+
+def kill_one(ancestor: int, pid: int) -> None:
+    """SIGKILL to the process `pid` if it is a descendant of `ancestor`; a worker on another machine is not."""
+    for process in psutil.Process(ancestor).children(recursive=True):
+        if process.pid == pid:
+            with contextlib.suppress(psutil.Error):
+                process.kill()
 
 
 def role_of(command_line: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator
 
 from ramp.errors import NotFound
@@ -12,6 +13,7 @@ from services.clients.registry import DirectoryRegistry
 from services.common.settings import Settings
 from services.conductor.crew import Crew, Done, Lost
 from services.conductor.fleet import Fleet
+from services.conductor.journal import Process
 from services.conductor.rundir import RunDir
 from services.conductor.schedule import Dispatch
 
@@ -43,15 +45,34 @@ def evaluate(
     settings: Settings, rundir: RunDir, todo: list[Assignment], tell: Callable[[str], None]
 ) -> Iterator[EpisodeSummary]:
     """The episodes as they come in. Raises Unavailable, Invalid, Corrupt."""
+    with staffed(settings, rundir, tell) as fleet:
+        yield from drain(fleet.crew, list(reversed(todo)), tell)
+
+
+@contextlib.contextmanager
+def staffed(settings: Settings, rundir: RunDir, tell: Callable[[str], None]) -> Iterator[Fleet]:
+    """A fleet without a learner, for as long as the block lasts. Raises Unavailable where a part does not start."""
     rundir.make()
     fleet = Fleet(settings, rundir)
     try:
         for event in fleet.start(with_learner=False):
             tell(f"{event.name} {event.what}")
-        yield from drain(fleet.crew, list(reversed(todo)), tell)
+        yield fleet
     finally:
-        for event in (*fleet.stop_work(), *fleet.stop_services()):
+        try:
+            _tell_all(fleet.stop_work(_no_hurry), tell)
+        finally:
+            _tell_all(fleet.stop_services(_no_hurry), tell)
+
+
+def _tell_all(events: Iterator[Done | Lost | Process], tell: Callable[[str], None]) -> None:
+    for event in events:
+        if isinstance(event, Process):
             tell(f"{event.name} {event.what}")
+
+
+def _no_hurry() -> bool:
+    return False
 
 
 def drain(crew: Crew, todo: list[Assignment], tell: Callable[[str], None]) -> Iterator[EpisodeSummary]:

@@ -6,7 +6,7 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from functools import cached_property
 from urllib.parse import urlsplit
 
@@ -14,21 +14,24 @@ from ramp.errors import Unavailable
 from services.clients.registry import DirectoryRegistry
 from services.clients.replay import ReplayClient
 from services.common import metrics
-from services.common.coordination import Coordination
+from services.common.coordination import HEARTBEAT_S, Coordination, run_key
 from services.common.settings import Settings, child_environment, replay_token
 from services.conductor import cluster, descendants, processes, redis_server, targets, topology
-from services.conductor.crew import Crew, launcher
+from services.conductor.crew import Crew, Done, Lost, launcher
 from services.conductor.journal import Process
 from services.conductor.processes import Child, Command
 from services.conductor.rundir import RunDir
 from services.conductor.training import LearnerGroup
-from services.conductor.watch import Probe, Watch
+from services.conductor.watch import STALL_S, Probe, Watch
 from services.learner.group import run_learner
 
 LOOK_EVERY_S = 2.0  # at replay and at memory
+PROBE_S = 5.0  # for replay to answer that look
+SETTLED_S = HEARTBEAT_S + 1.0  # after its start a Redis has heard of everybody
 LEARNER_STOP_S = 30.0  # for the update in hand and its checkpoint
 UNWIND_S = 3.0  # for Ray Train to notice that its workers have ended
 ACTORS_STOP_S = 3.0
+HURRIED_STOP_S = 0.5  # for replay and Redis, once nobody wants to wait
 TRAIN_CONTROLLER = "ray::TrainController"
 DELIVERY_S = 20.0  # for one spool that an earlier life left
 
@@ -43,11 +46,11 @@ class Fleet:
         self.replay_metrics_port = 0 if settings.replay.address else free_port(settings.metrics.host)
         self.children = self._children()
         self.registry = DirectoryRegistry(rundir.registry)
-        self.board = Coordination(self.redis_url, rundir.path.name)
+        self.board = Coordination(self.redis_url, run_key(rundir.path))
         where = (str(rundir.settings), self.replay_address, self.redis_url)
         self.crew = Crew(launcher(settings, *where))
         self.learner = LearnerGroup(lambda: run_learner(*where))
-        replay = Probe("replay", lambda: self.replay.info(), LOOK_EVERY_S)
+        replay = Probe("replay", lambda: self.replay.info(PROBE_S), LOOK_EVERY_S)
         self.watch = Watch(
             self.registry, self.board, replay, Probe("memory", lambda: descendants.by_role(os.getpid()), LOOK_EVERY_S)
         )
@@ -62,12 +65,12 @@ class Fleet:
         yield from processes.stop_stale(self.rundir.pids)
         for child in self.children:
             child.start()
+        yield from processes.wait_ready(self.children)  # before Ray, which might take the ports that are meant for them
         cluster.start(self.settings)
-        yield from processes.wait_ready(self.children)
         self.replay.wait_ready(processes.READY_S)
         if not self.board.ping():
             raise Unavailable(f"Redis does not answer at {self.redis_url}; check redis.url")
-        self.board.clear_stop()
+        self.board.clear()
         self._announce()
         yield from self._deliver_left_spools()
         self.crew.start(self.settings.actors.count)
@@ -81,32 +84,41 @@ class Fleet:
             yield from child.poll()
         yield from self.learner.poll()
 
+    def end_stalled_learner(self) -> Iterator[str]:
+        """Ray Train does not see a training thread that stands still; it sees a dead process, and starts another.
+        Yields what was done, in words."""
+        for pid in self.watch.stalled():
+            descendants.kill_one(os.getpid(), pid)
+            yield f"learner worker (pid {pid}) has not got on for {STALL_S:g} s and is ended"
+
     def publish_targets(self) -> None:
-        """Let Prometheus find the children and every process that has announced itself."""
+        """Let Prometheus find the children and every process that has announced itself. Raises OSError."""
         host = self.settings.metrics.host
-        found = targets.groups(self.board.presence(), host)
+        found = targets.groups(self.watch.redis.latest or (), host)
         if self.replay_metrics_port:
             found.append(targets.group(host, self.replay_metrics_port, "replay", "replay"))
         targets.write(self.rundir.targets, found)
 
-    def stop_work(self, *, hard: bool = False) -> Iterator[Process]:
-        """Learner with its checkpoint, then actors, whose last episodes reach replay. `hard` gives nobody time."""
-        if self.learner.state == "up":
-            late = "" if hard or self._dismiss_learner() else f"no checkpoint within {LEARNER_STOP_S:g} s"
-            self._unwind_learner(0.0 if hard else UNWIND_S)
-            yield Process(name="learner", what="stopped", detail=late)
-        for member in self.crew.members:
-            yield Process(name=member.name, what="stopped", pid=member.pid)
-        self.crew.stop(0.0 if hard else ACTORS_STOP_S)
+    def stop_work(self, hurry: Callable[[], bool]) -> Iterator[Done | Lost | Process]:
+        """Learner with its checkpoint, then actors, whose last episodes reach replay. Once `hurry` says so, nobody is
+        given any more time."""
+        try:
+            if self.learner.state == "up":
+                in_time = yield from self._dismiss_learner(hurry)
+                self._unwind_learner(hurry)
+                late = "" if in_time else "its checkpoint was not waited for to the end"
+                yield Process(name="learner", what="stopped", detail=late)
+        finally:
+            yield from self.crew.stop(ACTORS_STOP_S, hurry)
 
-    def stop_services(self, *, hard: bool = False) -> Iterator[Process]:
+    def stop_services(self, hurry: Callable[[], bool]) -> Iterator[Process]:
         """Ray, then replay and Redis."""
         self.watch.close()
         cluster.stop()
         self.replay.close()
         self.board.close()
         for child in reversed(self.children):
-            stopped = child.stop(0.5 if hard else processes.STOP_S)
+            stopped = child.stop(HURRIED_STOP_S if hurry() else processes.STOP_S)
             if stopped is not None:
                 yield stopped
 
@@ -120,23 +132,33 @@ class Fleet:
                     late = "" if client.flush(DELIVERY_S) else "; not all of it yet"
                 yield Process(name=folder.name, what="stopped", detail=f"its spool was delivered{late}")
 
-    def _dismiss_learner(self) -> bool:
+    def _dismiss_learner(self, hurry: Callable[[], bool]) -> Generator[Process, None, bool]:
         """Ask it to stop and wait for its checkpoint; whether it was in time. Its workers withdraw their presence when
-        they have written it; Ray Train takes many seconds longer to notice."""
+        they have written it; Ray Train takes many seconds longer to notice. Redis is kept up to carry the request."""
         self.board.request_stop("the conductor stops")
         until = time.monotonic() + LEARNER_STOP_S
-        while self.learner.state == "up" and any(each.role == "learner" for each in self.board.presence()):
-            if time.monotonic() > until:
+        while self.learner.state == "up" and not self._workers_have_left():
+            if hurry() or time.monotonic() > until:
                 return False
+            for child in self.children:
+                yield from child.poll()
             time.sleep(0.1)
         return True
 
-    def _unwind_learner(self, patience_s: float) -> None:
+    def _workers_have_left(self) -> bool:
+        """Whether the board says so. It does not know while Redis is away, nor until all have had time to announce
+        themselves to one that has just been started."""
+        found = self.board.presence()
+        up_since = max((child.ready_at for child in self.children if child.command.name == "redis"), default=0.0)
+        settled = time.monotonic() - up_since > SETTLED_S
+        return found is not None and settled and not any(each.role == "learner" for each in found)
+
+    def _unwind_learner(self, hurry: Callable[[], bool]) -> None:
         """Let Ray Train end, or end it: a thread that calls Ray after its shutdown takes the whole process with it."""
-        until = time.monotonic() + LEARNER_STOP_S
-        while not self.learner.join(patience_s) and time.monotonic() < until:
-            descendants.kill(os.getpid(), TRAIN_CONTROLLER)
-            patience_s = 0.2
+        began = time.monotonic()
+        while not self.learner.join(0.2) and time.monotonic() - began < LEARNER_STOP_S:
+            if hurry() or time.monotonic() - began > UNWIND_S:
+                descendants.kill(os.getpid(), TRAIN_CONTROLLER)
 
     def _announce(self) -> None:
         port = metrics.serve(self.settings.metrics.port, self.settings.metrics.host)
@@ -151,7 +173,7 @@ class Fleet:
     def _redis(self) -> Command:
         port = urlsplit(self.redis_url).port or 6379
         argv = redis_server.argv(port, self.rundir.redis)
-        return self._command("redis", argv, lambda: redis_server.answers(port))
+        return self._command("redis", argv, lambda: redis_server.answers(port), lambda: not self.watch.redis.fails)
 
     def _replay(self) -> Command:
         program = topology.role("replay").program
@@ -159,9 +181,12 @@ class Fleet:
         options = ["--dir", str(self.rundir.replay), "--port", port, "--settings", str(self.rundir.settings)]
         options += ["--metrics-port", str(self.replay_metrics_port)]
         host = self.settings.replay.host
-        return self._command("replay", [sys.executable, "-m", program, *options], lambda: _listens(host, int(port)))
+        argv = [sys.executable, "-m", program, *options]
+        return self._command("replay", argv, lambda: _listens(host, int(port)), lambda: not self.watch.replay.fails)
 
-    def _command(self, name: str, argv: list[str], is_ready: Callable[[], bool]) -> Command:
+    def _command(
+        self, name: str, argv: list[str], is_ready: Callable[[], bool], answers: Callable[[], bool]
+    ) -> Command:
         inherited = child_environment().get("PYTHONPATH", "")
         path = ":".join(filter(None, [cluster.python_path(), inherited]))
         return Command(
@@ -171,6 +196,7 @@ class Fleet:
             log=self.rundir.log(name),
             pid_file=self.rundir.pids / f"{name}.json",
             is_ready=is_ready,
+            answers=answers,
         )
 
 

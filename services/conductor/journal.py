@@ -11,6 +11,7 @@ show it. One line is one event:
 | stage        | Stage       | the learner enters a stage, once per stage                          | yes    |
 | episode      | Episode     | an actor handed back an episode (see there)                         | yes    |
 | adopted      | Adopted     | an episode was found in replay that had not been acknowledged yet   | yes    |
+| vanished     | Vanished    | replay lacks an episode that it had acknowledged                    | yes    |
 | version      | Version     | a policy or world model appeared in the registry                    | yes    |
 | learner      | Learner     | the learner reported, every few seconds                             | no     |
 | replay       | Replay      | every few seconds                                                   | no     |
@@ -26,6 +27,7 @@ Wall-clock `t` has gaps where a run was down; durations within one process come 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
@@ -102,6 +104,15 @@ class Adopted(Event):
     frames: int
     human_steps: int
     policy_version: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Vanished(Event):
+    """Replay has acknowledged an episode and does not hold it any more; it does not count, and is collected anew."""
+
+    NAME: ClassVar[str] = "vanished"
+
+    episode_id: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -207,7 +218,20 @@ class RunFinished(Event):
 
 EVENTS: dict[str, type[Event]] = {
     cls.NAME: cls
-    for cls in (RunStarted, Stage, Episode, Adopted, Version, Learner, Replay, Evaluation, Process, Usage, RunFinished)
+    for cls in (
+        RunStarted,
+        Stage,
+        Episode,
+        Adopted,
+        Vanished,
+        Version,
+        Learner,
+        Replay,
+        Evaluation,
+        Process,
+        Usage,
+        RunFinished,
+    )
 }
 
 
@@ -233,7 +257,9 @@ class Journal:
         return event
 
     def close(self) -> None:
-        self._file.close()
+        """What does not fit on the disk was reported by `write`."""
+        with contextlib.suppress(OSError):
+            self._file.close()
 
     def __enter__(self) -> Journal:
         return self

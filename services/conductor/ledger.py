@@ -25,12 +25,22 @@ class Attempt:
     age: int  # versions behind the newest when it was handed in
 
 
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What an episode in replay counts for."""
+
+    purpose: str
+    task: str
+    steps: int
+    frames: int
+
+
 @dataclass
 class Ledger:
     """The state of a run. Example: ledger = fold(journal.read(path))"""
 
     stage: str = journal.STAGES[0]
-    episodes: set[str] = field(default_factory=set)  # ids handed in or adopted, evaluations apart
+    episodes: dict[str, Stored] = field(default_factory=dict)  # by id: handed in or adopted, evaluations apart
     unconfirmed: dict[str, EpisodeSummary] = field(default_factory=dict)  # handed in, still in the actor's spool
     demos: Counter[str] = field(default_factory=Counter)  # by task
     rollouts: Counter[str] = field(default_factory=Counter)
@@ -47,6 +57,7 @@ class Ledger:
     learner: journal.Learner | None = None
     peak_bytes: int = 0
     starts: int = 0
+    actors: int = 0  # of the last start
     finished: bool = False
 
     def newest(self, kind: Kind) -> int:
@@ -72,6 +83,8 @@ def apply(ledger: Ledger, event: journal.Event) -> None:
             _episode(ledger, event)
         case journal.Adopted():
             _adopted(ledger, event)
+        case journal.Vanished():
+            _vanished(ledger, event.episode_id)
         case journal.Stage():
             ledger.stage = event.stage
         case journal.Version() if not ledger.knows(Kind(event.kind), event.version):
@@ -84,6 +97,7 @@ def apply(ledger: Ledger, event: journal.Event) -> None:
             ledger.peak_bytes = max(ledger.peak_bytes, event.peak_bytes)
         case journal.RunStarted():
             ledger.starts, ledger.finished = ledger.starts + 1, False
+            ledger.actors = int(event.settings.get("actors", {}).get("count", 0))
         case journal.RunFinished():
             ledger.finished = event.reason == "done"
 
@@ -124,26 +138,37 @@ def _episode(ledger: Ledger, event: journal.Episode) -> None:
     if not summary.extra.get("acknowledged", 1.0) and summary.episode_id not in ledger.episodes:
         ledger.unconfirmed[summary.episode_id] = summary  # counts once it is found in replay, and adopted
         return
-    _stored(ledger, summary.episode_id, summary.purpose, summary.task, summary.seed, (summary.steps, summary.frames))
+    stored = Stored(summary.purpose, summary.task, summary.steps, summary.frames)
+    _stored(ledger, summary.episode_id, summary.seed, stored)
 
 
 def _adopted(ledger: Ledger, event: journal.Adopted) -> None:
-    _stored(ledger, event.episode_id, event.purpose, event.task, event.seed, (event.steps, event.frames))
+    _stored(ledger, event.episode_id, event.seed, Stored(event.purpose, event.task, event.steps, event.frames))
 
 
-def _stored(ledger: Ledger, episode_id: str, purpose: str, task: str, seed: int, size: tuple[int, int]) -> None:
+def _stored(ledger: Ledger, episode_id: str, seed: int, stored: Stored) -> None:
     """Count an episode that replay holds, once."""
     if episode_id in ledger.episodes:
         return
-    ledger.episodes.add(episode_id)
+    ledger.episodes[episode_id] = stored
     ledger.unconfirmed.pop(episode_id, None)
-    _note_seed(ledger, purpose, seed)
-    if purpose == "demo":
-        ledger.demos[task] += 1
+    _note_seed(ledger, stored.purpose, seed)
+    _count(ledger, stored, 1)
+
+
+def _vanished(ledger: Ledger, episode_id: str) -> None:
+    """It counts no more; its seed is not used again, though."""
+    if stored := ledger.episodes.pop(episode_id, None):
+        _count(ledger, stored, -1)
+
+
+def _count(ledger: Ledger, stored: Stored, sign: int) -> None:
+    if stored.purpose == "demo":
+        ledger.demos[stored.task] += sign
     else:
-        ledger.rollouts[task] += 1
-        ledger.rollout_steps += size[0]
-        ledger.rollout_frames += size[1]
+        ledger.rollouts[stored.task] += sign
+        ledger.rollout_steps += sign * stored.steps
+        ledger.rollout_frames += sign * stored.frames
 
 
 def _note_seed(ledger: Ledger, purpose: str, seed: int) -> None:

@@ -23,6 +23,7 @@ from ramp.errors import Unavailable
 from services.conductor.journal import Process
 
 READY_S = 60.0  # longest wait for a child to serve
+HUNG_S = 30.0  # without an answer, for one that has served
 STOP_S = 8.0  # from SIGTERM to SIGKILL
 BUDGET = 6  # restarts of one child within BUDGET_S; more means that it cannot be kept up
 BUDGET_S = 120.0
@@ -45,7 +46,8 @@ class Command:
     env: Mapping[str, str]
     log: Path
     pid_file: Path
-    is_ready: Callable[[], bool]  # must not block for long
+    is_ready: Callable[[], bool]  # asked until it says yes; must not block for long
+    answers: Callable[[], bool]  # asked from then on; must not block at all
 
 
 @dataclass
@@ -59,6 +61,9 @@ class Child:
     ready: bool = False
     deaths: deque[float] = field(default_factory=lambda: deque(maxlen=BUDGET + 1))
     due: float = 0.0  # monotonic time of the next start
+    ready_at: float = 0.0  # monotonic
+    verdict: str = ""  # why its process was killed, if it was
+    silent_since: float | None = None  # monotonic; None while it does what it is there for
 
     @property
     def pid(self) -> int:
@@ -84,19 +89,23 @@ class Child:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        self.ready = False
+        self.ready, self.silent_since, self.verdict = False, None, ""
         _write_pid(command.pid_file, self.process.pid)
 
     def poll(self) -> Iterator[Process]:
-        """What has happened since the last call: died, started, restarted. Raises Unavailable above the budget."""
+        """What has happened since the last call: died, started, restarted. One that hangs is killed, and found dead by
+        the next call. Raises Unavailable above the budget."""
         if self.process is not None and self.process.poll() is not None:
             yield self._buried()
         if self.process is None and self.deaths and time.monotonic() >= self.due:
             self.start()
             self.restarts += 1
         if self.process is not None and not self.ready and self.command.is_ready():
-            self.ready = True
+            self.ready, self.ready_at = True, time.monotonic()
             yield Process(name=self.command.name, what="restarted" if self.restarts else "started", pid=self.pid)
+        if self.process is not None and self._silent_s() > self._patience_s():
+            self.verdict = f"hung: no answer for {self._patience_s():g} s; "
+            self.process.kill()
 
     def stop(self, deadline_s: float = STOP_S) -> Process | None:
         """SIGTERM, then SIGKILL after `deadline_s`; None where nothing ran."""
@@ -115,6 +124,17 @@ class Child:
             detail = f"killed: it did not stop within {deadline_s:g} s"
         return Process(name=self.command.name, what="stopped", pid=process.pid, detail=detail)
 
+    def _silent_s(self) -> float:
+        """For how long it has not served, as far as calls of this method have seen."""
+        if self.ready and self.command.answers():
+            self.silent_since = None
+            return 0.0
+        self.silent_since = self.silent_since or time.monotonic()
+        return time.monotonic() - self.silent_since
+
+    def _patience_s(self) -> float:
+        return HUNG_S if self.ready else READY_S
+
     def _buried(self) -> Process:
         """Note a death and set the time of the restart."""
         assert self.process is not None
@@ -128,7 +148,7 @@ class Child:
                 f"the end of {self.command.log}: {last_line(self.command.log)}"
             )
         self.due = now + BACKOFF_S[min(recent, len(BACKOFF_S)) - 1]
-        return Process(name=self.command.name, what="died", pid=pid, detail=how_it_ended(code))
+        return Process(name=self.command.name, what="died", pid=pid, detail=self.verdict + how_it_ended(code))
 
 
 def wait_ready(children: Sequence[Child], deadline_s: float = READY_S) -> list[Process]:

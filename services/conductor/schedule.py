@@ -95,11 +95,11 @@ def note_seed(ledger: Ledger, assignment: Assignment) -> None:
         ledger.top_seed[assignment.purpose] = max(top, assignment.seed)
 
 
-def skip_seeds(ledger: Ledger, inflight: int) -> None:
+def skip_seeds(recipe: Recipe, ledger: Ledger, inflight: int) -> None:
     """After a crash: pass over the seeds that may have been in flight. Seeds are handed out in order, so at most
-    `inflight` of them lie above the highest that is known."""
-    for purpose in ledger.top_seed:
-        ledger.top_seed[purpose] += inflight
+    `inflight` of them lie above the highest that is known, or above the beginning where none is."""
+    for purpose, offset in (("demo", 0), ("rollout", ROLLOUT_SEEDS)):
+        ledger.top_seed[purpose] = _next_seed(recipe, ledger, purpose, offset) + inflight - 1
 
 
 def demos_missing(recipe: Recipe, ledger: Ledger) -> int:

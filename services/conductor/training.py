@@ -68,7 +68,7 @@ class LearnerGroup:
     def _run(self) -> None:
         try:
             self._body()
-        except Exception as error:  # handed to poll(), which reports it and starts again
+        except BaseException as error:  # handed to poll(), which reports it and starts again
             self._error = error
 
 

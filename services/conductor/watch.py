@@ -10,10 +10,10 @@ from typing import Any, Generic, TypeVar
 from ramp.errors import RampError, Unavailable
 from ramp.types import Kind
 from services.clients.registry import DirectoryRegistry
-from services.common.coordination import Coordination
+from services.common.coordination import Coordination, Presence
 from services.conductor import telemetry
 from services.conductor.digest import digest
-from services.conductor.journal import STAGES, Event, Learner, Replay, Stage, Table, Usage, Version
+from services.conductor.journal import STAGES, Event, Learner, Process, Replay, Stage, Table, Usage, Version
 from services.conductor.ledger import Ledger
 from services.conductor.schedule import Landmarks
 
@@ -23,6 +23,7 @@ LEARNER_EVERY_S = 5.0  # between learner, replay and usage lines of the journal
 REPLAY_EVERY_S = 10.0
 USAGE_EVERY_S = 5.0
 REDIS_EVERY_S = 1.0
+STALL_S = 600.0  # without a word from a learner whose workers are there; labelling everything is the longest pause
 
 
 class Probe(Generic[Measured]):
@@ -32,6 +33,7 @@ class Probe(Generic[Measured]):
         self._measure, self._every_s = measure, every_s
         self.latest: Measured | None = None
         self.answers = False  # the last attempt had an answer
+        self.fails = False  # the last attempt had none
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"probe-{name}", daemon=True)
 
@@ -47,9 +49,9 @@ class Probe(Generic[Measured]):
         while True:
             try:
                 self.latest = self._measure()
-                self.answers = True
+                self.answers, self.fails = True, False
             except (RampError, OSError):
-                self.answers = False
+                self.answers, self.fails = False, True
             if self._closed.wait(self._every_s):
                 return
 
@@ -76,7 +78,10 @@ class Watch:
     ) -> None:
         self._registry, self._board = registry, board
         self.replay, self.memory = replay, memory
-        self.redis: Probe[bool] = Probe("redis", lambda: _ping(board), REDIS_EVERY_S)
+        self.redis: Probe[list[Presence]] = Probe("redis", lambda: _presence(board), REDIS_EVERY_S)
+        self.workers: dict[str, str] = {}  # learner worker -> its process id, as announced last
+        self.worker_restarts = 0
+        self._heard = time.monotonic()  # the learner's last word, or the time when its workers came
         self._after = "0"  # last learner entry that was read
         self.learner: Learner | None = None
         self._said: list[Learner] = []  # since the last line of the journal
@@ -98,6 +103,7 @@ class Watch:
         """Events since the last look; the caller applies each to `ledger` before it takes the next."""
         yield from self._versions(ledger)
         yield from self._telemetry(ledger)
+        yield from self._replaced_workers()
         if self.replay.latest is not None and self._replay_due():
             yield _replay_event(self.replay.latest)
         if self.memory.latest is not None and self._usage_due():
@@ -109,6 +115,13 @@ class Watch:
         """The registry's aliases that the schedule depends on."""
         stage2 = self._registry.resolve(Kind.POLICY, "stage2")
         return Landmarks(stage2=stage2 or 0, final=self._registry.resolve(Kind.POLICY, "final") or 0)
+
+    def stalled(self) -> list[int]:
+        """Process ids of learner workers that are there and have not got on for too long."""
+        if not self.redis.answers or time.monotonic() - self._heard < STALL_S:
+            return []
+        self._heard = time.monotonic()  # they are not ended twice
+        return [int(each.fields.get("pid", "0")) for each in self.redis.latest or () if each.role == "learner"]
 
     def _versions(self, ledger: Ledger) -> Iterator[Version]:
         for kind in Kind:
@@ -131,7 +144,7 @@ class Watch:
     def _telemetry(self, ledger: Ledger) -> Iterator[Event]:
         """The learner's own words; without Redis the registry tells the stage at least."""
         for entry_id, fields in self._board.tail(telemetry.STREAM, self._after):
-            self._after = entry_id
+            self._after, self._heard = entry_id, time.monotonic()
             said = telemetry.parse(fields)
             if said is None:
                 continue
@@ -144,6 +157,17 @@ class Watch:
         marks = self.landmarks()
         yield from _stage(ledger, "done" if marks.final else "joint" if marks.stage2 else STAGES[0])
 
+    def _replaced_workers(self) -> Iterator[Process]:
+        """Learner workers that Ray Train has started anew: another process announces itself under the name."""
+        for each in self.redis.latest or ():
+            if each.role != "learner" or (new := each.fields.get("pid", "0")) == (old := self.workers.get(each.name)):
+                continue
+            self.workers[each.name], self._heard = new, time.monotonic()
+            if old is not None:
+                self.worker_restarts += 1
+                yield Process(name=each.name, what="died", pid=int(old), detail="or ended with its group")
+                yield Process(name=each.name, what="restarted", pid=int(new))
+
 
 def _stage(ledger: Ledger, stage: str) -> Iterator[Stage]:
     """A stage is entered once: a learner that goes back to its checkpoint is still in the later one's books."""
@@ -151,10 +175,11 @@ def _stage(ledger: Ledger, stage: str) -> Iterator[Stage]:
         yield Stage(stage=stage)
 
 
-def _ping(board: Coordination) -> bool:
-    if not board.ping():
+def _presence(board: Coordination) -> list[Presence]:
+    found = board.presence()
+    if found is None:
         raise Unavailable("Redis does not answer")
-    return True
+    return found
 
 
 def _replay_event(info: Any) -> Replay:

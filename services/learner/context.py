@@ -9,7 +9,7 @@ from ramp.errors import NotFound
 from services.clients.registry import DirectoryRegistry
 from services.clients.replay import ReplayClient
 from services.common import metrics
-from services.common.coordination import Coordination
+from services.common.coordination import Coordination, run_key
 from services.common.settings import Settings, load_settings, replay_token
 from services.learner.checkpoint import Checkpoints
 from services.learner.engine import rank
@@ -50,7 +50,7 @@ class Context:
 def connect(settings_path: str, run_dir: str, replay_address: str, redis_url: str) -> Context:
     """Everything that a worker needs, in its process. Raises NotFound, Invalid, Unavailable."""
     settings, where = load_settings(settings_path), Path(run_dir)
-    board = Coordination(redis_url, where.name)
+    board = Coordination(redis_url, run_key(where))
     replay = ReplayClient(replay_address, name=f"learner-{rank()}", token=replay_token(settings))
     registry = DirectoryRegistry(where / "registry")
     return Context(

@@ -178,8 +178,8 @@ class Engine:
             torch._foreach_lerp_(self._averaged, [p.detach() for p in self._trained.values()], 1.0 - decay)
 
     def _moment(self, parameter: Tensor, key: str) -> Tensor:
-        if self.plan.zero_stage == 0:
-            return self._engine.optimizer.state[parameter][key]
+        if self.plan.zero_stage == 0:  # AdamW keeps none of a parameter that no loss has used yet
+            return self._engine.optimizer.state[parameter].get(key, torch.zeros_like(parameter))
         moment: Tensor = safe_get_full_optimizer_state(parameter, key)
         return moment
 

@@ -22,6 +22,7 @@ LOG = logging.getLogger(__name__)
 
 MAX_FAILURES = 20  # of the group within one call; then whoever called decides
 WATCH_S = 1.0  # between Ray Train's looks at its workers
+HUNG_S = 60.0  # without an answer, for a worker that is taken for dead then
 START_S = 180.0  # for a group to come up on a busy machine
 COLLECTIVE_S = 600  # longest wait for another worker inside an update
 
@@ -32,6 +33,7 @@ def run_learner(settings_path: str, replay_address: str, redis_url: str) -> None
     Needs a connected Ray. Raises RampError where the group failed MAX_FAILURES times.
     """
     os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", str(WATCH_S))
+    os.environ.setdefault("RAY_TRAIN_WORKER_HEALTH_CHECK_TIMEOUT_S", str(HUNG_S))
     os.environ.setdefault("RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S", str(START_S))
     settings = load_settings(settings_path)
     run_dir = Path(settings.dir).resolve()

@@ -4,8 +4,8 @@
 
 Starts from a registered policy and the world model with the alias `final`, labels all episodes with that world model,
 makes `stages.policy_updates` updates and publishes one version. Speaks JSON, a line a second:
-{"update": 120, "of": 1500, "loss": 0.21}, and at the end {"version": 7}. A training that is killed has published nothing
-and begins anew.
+{"update": 120, "of": 1500, "loss": 0.21}, and at the end {"version": 7}. A training that is killed has published
+nothing and begins anew.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ from services.learner.trainer import POLICY, Trainer
 LOG = logging.getLogger("services.learner")
 
 POLL_S = 60.0  # longest wait for one batch: nobody else uses this replay server
+LABEL_S = 600.0  # for all episodes
 SAY_S = 1.0
 
 
@@ -104,11 +105,11 @@ def _label(replay: ReplayClient, basis: Basis, world: PublishedWorld) -> None:
     """Every episode by this world model, unless that is done already."""
     relabeller = Relabeller(replay, basis.normalizer)
     relabeller.use(world)
-    try:
-        if not relabeller.finish():
-            raise Unavailable("the episodes could not be labelled: see the messages above")
-    finally:
-        relabeller.close()
+    with closing(relabeller):
+        until = time.monotonic() + LABEL_S
+        while not relabeller.work(SAY_S):
+            if time.monotonic() > until:
+                raise Unavailable(f"the episodes were not labelled within {LABEL_S:g} s: see the messages above")
 
 
 def _batches(settings: Settings, basis: Basis, replay: ReplayClient) -> Mixture:

@@ -60,11 +60,42 @@ def test_a_killed_service_is_started_again_and_the_run_goes_on(run: LaunchedRun,
     assert_it_got_there(run)
 
 
+@pytest.mark.parametrize("role", ["replay", "actor"])
+def test_a_service_that_hangs_is_killed_and_started_again(run: LaunchedRun, role: str) -> None:
+    """Stopped, it lives, keeps its ports and its locks, and answers nobody."""
+    victim = run.pids(role)[0]
+
+    os.kill(victim, signal.SIGSTOP)
+
+    run.until(lambda: any(event.what == "died" and event.pid == victim for event in run.news(journal.Process)))
+    assert run.finish() == 0, run.last_words()
+    died = next(event for event in run.news(journal.Process) if event.what == "died")
+    assert died.detail.startswith("hung")
+    assert_it_got_there(run)
+
+
+def test_a_redis_that_hangs_is_killed_and_started_again(tmp_path: Path) -> None:
+    """A run does not need it to get on, and a short one would be over before; so this one is stopped afterwards."""
+    run = LaunchedRun(tmp_path / "run", "counting", "stages.joint_updates=100000")
+    try:
+        run.until(run.is_in_joint_stage)
+        os.kill(run.pids("redis")[0], signal.SIGSTOP)
+        run.until(lambda: any(event.what == "restarted" for event in run.news(journal.Process)))
+        assert [event.name for event in run.news(journal.Process) if event.what == "died"] == ["redis"]
+        run.process.send_signal(signal.SIGINT)
+        assert run.finish() == 130, run.last_words()
+    finally:
+        run.kill()
+
+
 def test_a_killed_learner_worker_goes_on_from_its_checkpoint(run: LaunchedRun) -> None:
     victim = run.pids("learner")[0]
     os.kill(victim, signal.SIGKILL)
     assert run.finish() == 0, run.last_words()
     assert "going on from checkpoint" in (run.folder / "logs" / "learner.log").read_text()
+    told = [(event.what, event.pid) for event in run.news(journal.Process) if event.name.startswith("learner-")]
+    assert told[0] == ("died", victim)
+    assert told[1][0] == "restarted"
     assert_it_got_there(run)
 
 

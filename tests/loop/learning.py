@@ -15,7 +15,7 @@ from ramp.types import EpisodeHeader, Kind, Outcome, Source
 from services.actor.recording import Recording
 from services.clients.registry import DirectoryRegistry
 from services.clients.replay import ReplayClient
-from services.common.coordination import Coordination
+from services.common.coordination import Coordination, run_key
 from services.common.settings import Settings
 from services.learner.group import run_learner
 from tests.loop.fleet import replay_process
@@ -69,7 +69,7 @@ class Classroom:
 
     def workers(self) -> dict[str, dict[str, str]]:
         """What the learner workers say of themselves, by name."""
-        return {each.name: dict(each.fields) for each in self.board.presence() if each.role == "learner"}
+        return {each.name: dict(each.fields) for each in self.board.presence() or () if each.role == "learner"}
 
     def updates(self, kind: Kind) -> list[int]:
         """At which updates versions were published, in their order."""
@@ -90,7 +90,7 @@ def classroom(settings: Settings) -> Iterator[Classroom]:
                 teach(client, settings, task, seed, "demos")
             for seed in range(3):
                 teach(client, settings, task, seed + 100, "online")
-        board = stack.enter_context(contextlib.closing(Coordination(redis.url, folder.name)))
+        board = stack.enter_context(contextlib.closing(Coordination(redis.url, run_key(folder))))
         yield Classroom(settings, server, client, redis.url, board)
 
 

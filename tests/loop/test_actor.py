@@ -15,7 +15,7 @@ import ray
 from ramp.types import EpisodeSummary, Source
 from services.actor.assignment import Assignment
 from services.clients.replay import ReplayClient
-from services.common.coordination import Coordination
+from services.common.coordination import Coordination, run_key
 from services.common.settings import Settings
 from tests.loop.fleet import assert_whole, counting_settings, hire, local_ray, publish_random_policy, replay_process
 from tests.unit.services.common.redis_process import RedisProcess
@@ -44,7 +44,7 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
         stack.callback(redis.kill)
         stack.enter_context(local_ray())
         server, client = stack.enter_context(replay_process(folder))
-        board = stack.enter_context(contextlib.closing(Coordination(redis.url, folder.name)))
+        board = stack.enter_context(contextlib.closing(Coordination(redis.url, run_key(folder))))
         actor, pid = hire("actor-0", settings, server.address, redis.url)
         yield Fleet(board, pid, settings, client, actor)
 
@@ -75,7 +75,7 @@ def test_demonstrations_and_rollouts_arrive_whole_and_evaluations_are_not_stored
 def test_the_actor_is_on_the_notice_board_with_its_metrics(fleet: Fleet) -> None:
     fleet.run(Assignment(purpose="demo", task=fleet.settings.tasks[0], seed=3, tables=("demos",)))
 
-    (presence,) = fleet.board.presence()
+    (presence,) = fleet.board.presence() or ()
     with urllib.request.urlopen(f"http://127.0.0.1:{presence.fields['metrics_port']}/metrics", timeout=10) as answer:
         text = answer.read().decode()
     assert (presence.role, presence.name, presence.fields["pid"]) == ("actor", "actor-0", str(fleet.pid))

@@ -65,7 +65,7 @@ def test_a_stopped_learner_goes_on_with_another_number_of_workers(tmp_path: Path
         _, states = Checkpoints(tmp_path / "checkpoints").load(Checkpoints(tmp_path / "checkpoints").newest())
         reached = int(states["policy"]["updates"])
         assert reached >= settings.stages.policy_updates + 20, "it wrote a checkpoint where it stopped"
-        room.board.clear_stop()
+        room.board.clear()
 
         last = reached - settings.stages.policy_updates + 5
         room.settings = counting_settings(tmp_path, f"stages.joint_updates={last}", "learner.workers=2", *rhythm[1:2])

@@ -127,12 +127,13 @@ def test_a_run_directory_is_not_overwritten(finished: LaunchedRun) -> None:
     assert "add --resume" in refused.stderr
 
 
-def test_ctrl_c_stops_in_order_and_the_run_is_resumed_to_its_end(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_stops_in_order_and_the_run_is_resumed_to_its_end(tmp_path: Path, number: signal.Signals) -> None:
     run = LaunchedRun(tmp_path / "run", "counting", *LONG_JOINT_STAGE)
     try:
         run.until(run.is_in_joint_stage)
         children = run.processes()
-        run.process.send_signal(signal.SIGINT)
+        run.process.send_signal(number)
         assert run.finish() == 130, run.last_words()
         assert run.news(journal.RunFinished)[-1].reason == "interrupted"
         assert {event.name for event in run.news(journal.Process) if event.what == "stopped"} >= {

@@ -11,7 +11,8 @@ from services.conductor.journal import Event
 
 def counted(events: Sequence[Event]) -> list[Event]:
     """The events with each adopted episode as an Episode without timings, values and actor, unless it was handed in.
-    An episode that was handed in from a spool and never reached replay is left out."""
+    An episode that was handed in from a spool and never reached replay is left out, as is one that replay has lost."""
+    lost = _lost(events)
     adopted = {event.episode_id for event in events if isinstance(event, journal.Adopted)}
     reported = {event.summary.episode_id for event in events if isinstance(event, journal.Episode)}
     seen: set[str] = set()
@@ -22,11 +23,23 @@ def counted(events: Sequence[Event]) -> list[Event]:
                 continue
             event = journal.Episode(t=event.t, summary=_summary(event), actor="")
         if isinstance(event, journal.Episode):
-            if event.summary.episode_id in seen or not _is_stored(event.summary, adopted):
+            name = event.summary.episode_id
+            if name in seen or name in lost or not _is_stored(event.summary, adopted):
                 continue
-            seen.add(event.summary.episode_id)
+            seen.add(name)
         kept.append(event)
     return kept
+
+
+def _lost(events: Sequence[Event]) -> Set[str]:
+    """What vanished from replay and has not been found there again."""
+    lost: set[str] = set()
+    for event in events:
+        if isinstance(event, journal.Vanished):
+            lost.add(event.episode_id)
+        elif isinstance(event, journal.Adopted):
+            lost.discard(event.episode_id)
+    return lost
 
 
 def _is_stored(summary: EpisodeSummary, adopted: Set[str]) -> bool:

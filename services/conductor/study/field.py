@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from typing import Any
 from ramp.errors import RampError
 from ramp.types import EpisodeSummary, Outcome
 from services.common.settings import Settings, child_environment, load_settings, save
-from services.conductor.evaluation import assignments, drain, find_version
+from services.conductor.evaluation import assignments, drain, find_version, staffed
 from services.conductor.fleet import Fleet
 from services.conductor.rundir import RunDir
 
@@ -23,35 +24,29 @@ START = "stage2"  # the alias of the policy that every arm starts from
 UNLIMITED = 1e15  # slack of a rate limiter that never holds anybody: nothing is inserted any more
 
 
+@contextlib.contextmanager
+def opened(rundir: RunDir, tell: Tell) -> Iterator[Field]:
+    """One at a time in a process, as Ray is one. Raises Unavailable where a part does not start."""
+    settings = _without_limit(rundir)
+    with staffed(settings, rundir, tell) as fleet:
+        yield Field(fleet, settings, rundir, tell)
+
+
 class Field:
-    """Use as a context. One at a time in a process, as Ray is one."""
+    """Trains from one policy, the run's Stage-2 one, and tries what came of it."""
 
-    def __init__(self, rundir: RunDir, tell: Tell) -> None:
-        self.rundir, self._tell = rundir, tell
-        self.settings = _without_limit(rundir)
-        self._fleet = Fleet(self.settings, rundir)
-        self.start = find_version(self._fleet.registry, START)
-
-    def __enter__(self) -> Field:
-        self.rundir.make()
-        try:
-            for event in self._fleet.start(with_learner=False):
-                self._tell(f"{event.name} {event.what}")
-        except BaseException:
-            self.__exit__()
-            raise
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for event in (*self._fleet.stop_work(), *self._fleet.stop_services()):
-            self._tell(f"{event.name} {event.what}")
+    def __init__(self, fleet: Fleet, settings: Settings, rundir: RunDir, tell: Tell) -> None:
+        """Raises NotFound where the run has no Stage-2 policy."""
+        self.settings = settings
+        self.start = find_version(fleet.registry, START)
+        self._fleet, self._rundir, self._tell = fleet, rundir, tell
 
     def train(self, overrides: Sequence[str], tell: Trained) -> int:
         """The version that a learner process publishes; see services/learner/offline.py. Raises RampError."""
-        command = [sys.executable, "-m", "services.learner.offline", "--settings", str(self.rundir.settings)]
+        command = [sys.executable, "-m", "services.learner.offline", "--settings", str(self._rundir.settings)]
         command += ["--replay", self._fleet.replay_address, "--start", START, *overrides]
         with (
-            self.rundir.log("offline").open("a", encoding="utf-8") as log,
+            self._rundir.log("offline").open("a", encoding="utf-8") as log,
             subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, env=child_environment(), text=True) as child,
         ):
             try:
@@ -59,7 +54,7 @@ class Field:
             finally:
                 child.kill()
         if version is None:
-            raise RampError(f"training failed ({' '.join(overrides)}): see {self.rundir.log('offline')}")
+            raise RampError(f"training failed ({' '.join(overrides)}): see {self._rundir.log('offline')}")
         return version
 
     def evaluate(self, version: int, episodes_per_task: int, first_seed: int) -> Iterator[EpisodeSummary]:

@@ -21,7 +21,7 @@ from services.conductor.journal import read
 from services.conductor.ledger import fold
 from services.conductor.rundir import Lock, RunDir
 from services.conductor.study.cells import Cells
-from services.conductor.study.field import Field, outcome
+from services.conductor.study.field import Field, opened, outcome
 from services.conductor.study.plan import START, Plan
 
 
@@ -70,7 +70,7 @@ def _measure_arms(plan: Plan, folder: Path, seed: int, todo: list[str]) -> None:
     rundir, cells = data(folder, seed), Cells(folder / "cells", plan.plain())
     lock, console = Lock(rundir), Console(stderr=True)
     try:
-        with Field(rundir, lambda message: console.print(message, style="dim")) as field:
+        with opened(rundir, lambda message: console.print(message, style="dim")) as field:
             for arm in todo:
                 cells.put(cell(seed, arm), _measure_arm(plan, field, seed, arm, console))
     finally:

@@ -12,7 +12,7 @@ import pytest
 
 from ramp.types import Kind
 from services.common import coordination
-from services.common.coordination import Coordination, Presence
+from services.common.coordination import Coordination, Presence, run_key
 from services.common.metrics import REGISTRY
 from tests.unit.services.common.redis_process import RedisProcess
 from tests.waiting import eventually
@@ -59,7 +59,7 @@ def test_presence_runs_out_where_nobody_renews_it(server: RedisProcess, monkeypa
     board = Coordination(server.url, "run")
     assert board.announce("actor", "actor-0")
 
-    eventually(lambda: not board.presence())
+    eventually(lambda: board.presence() == [])
 
 
 def test_a_stream_is_read_on_from_where_one_stopped_and_is_bounded(board: Coordination) -> None:
@@ -93,9 +93,21 @@ def test_a_stop_is_seen_by_all_and_can_be_withdrawn(server: RedisProcess, board:
     assert not other.stop_requested()
     assert board.request_stop("asked by a test")
     assert other.stop_requested()
-    assert other.clear_stop()
-    board.clear_stop()
+    assert other.clear()
+    board.clear()
     assert not other.stop_requested()
+
+
+def test_a_new_life_of_a_run_does_not_hear_what_an_earlier_one_said(server: RedisProcess, board: Coordination) -> None:
+    board.emit("learner", {"stage": "done"})
+    board.publish_alias(Kind.POLICY, "final", 7)
+    assert board.clear()
+    assert (board.tail("learner"), board.aliases(), board.presence()) == ([], {}, [])
+
+
+def test_runs_in_directories_of_the_same_name_are_told_apart(tmp_path: Path) -> None:
+    assert run_key(tmp_path / "a" / "try") != run_key(tmp_path / "b" / "try")
+    assert run_key(tmp_path / "a" / "try") == run_key(tmp_path / "a" / "other" / ".." / "try")
 
 
 def test_after_a_flush_presence_and_stop_come_back_by_themselves(server: RedisProcess, board: Coordination) -> None:
@@ -104,7 +116,7 @@ def test_after_a_flush_presence_and_stop_come_back_by_themselves(server: RedisPr
     server.flush()
 
     eventually(lambda: board.presence() and board.stop_requested())
-    assert board.presence()[0].fields == {"stage": "joint"}
+    assert (board.presence() or [])[0].fields == {"stage": "joint"}
 
 
 def test_while_redis_is_dead_every_call_answers_at_once_and_later_all_is_back(
@@ -115,13 +127,13 @@ def test_while_redis_is_dead_every_call_answers_at_once_and_later_all_is_back(
     server.kill()
 
     assert board.announce("actor", "actor-0", {"pid": 8}) is False
-    assert (board.presence(), board.tail("learner", block_s=0.01), board.aliases()) == ([], [], {})
+    assert (board.presence(), board.tail("learner", block_s=0.01), board.aliases()) == (None, [], {})
     assert [board.emit("learner", {}), board.stop_requested(), board.publish_alias(Kind.WORLD, "a", 1)] == [False] * 3
     assert failures() > before
 
     server.start()
     eventually(lambda: board.presence())
-    assert board.presence()[0].fields == {"pid": "8"}
+    assert (board.presence() or [])[0].fields == {"pid": "8"}
     assert board.emit("learner", {"update": 1})
 
 
@@ -139,7 +151,7 @@ def test_without_a_url_there_is_no_board_and_nothing_fails() -> None:
     board = Coordination("", "run")
 
     assert [board.announce("a", "b"), board.emit("s", {}), board.request_stop(), board.ping()] == [False] * 4
-    assert (board.presence(), board.tail("s"), board.aliases()) == ([], [], {})
+    assert (board.presence(), board.tail("s"), board.aliases()) == (None, [], {})
     board.close()
 
 

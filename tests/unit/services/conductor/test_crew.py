@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 
+import psutil
 import pytest
 import ray
 
@@ -17,6 +18,7 @@ from services.conductor import cluster, crew
 from services.conductor.crew import QUEUE, Crew, Done, Lost
 from services.conductor.journal import Process
 from services.conductor.schedule import Dispatch
+from tests.unit.services.common.redis_process import eventually
 from tests.unit.services.conductor.summaries import summary
 
 pytestmark = pytest.mark.loop
@@ -34,6 +36,8 @@ class Puppet:
             raise Unavailable("replay is away")
         if assignment.seed == 14:
             raise Invalid("task", assignment.task, "did you mean reach-v3?")
+        if assignment.seed == 99:
+            os.kill(os.getpid(), signal.SIGSTOP)
         if assignment.seed == 66:
             os.kill(os.getpid(), signal.SIGKILL)
         return summary(assignment.purpose, assignment.task, assignment.seed)
@@ -63,7 +67,7 @@ def members() -> Iterator[Callable[[int], Crew]]:
 
     yield make
     for each in made:
-        each.stop(0.0)
+        list(each.stop(0.0))
 
 
 def demo(seed: int) -> Dispatch:
@@ -142,3 +146,66 @@ def test_an_actor_that_fails_again_and_again_ends_the_run(
     team.give(team.members[0], demo(13))
     with pytest.raises(Unavailable, match=r"actor-0 failed 3 times .* replay is away"):
         collect(team, 1)
+
+
+def test_an_actor_that_hangs_is_ended_and_replaced(
+    members: Callable[[int], Crew], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    team = members(1)
+    collect(team, 1)
+    first = psutil.Process(team.members[0].pid)
+    team.give(team.members[0], demo(99))
+    eventually(lambda: first.status() == psutil.STATUS_STOPPED)
+    monkeypatch.setattr(crew, "EPISODE_S", 0.0)
+    died, lost = list(team.collect(0.01))
+    monkeypatch.undo()
+    assert isinstance(died, Process)
+    assert died.detail.startswith("hung")
+    assert isinstance(lost, Lost)
+    assert psutil.wait_procs([first], timeout=20)[1] == []
+    back = collect(team, 1)[0]
+    assert isinstance(back, Process)
+    assert back.what == "restarted"
+
+
+def test_an_actor_that_ran_out_of_memory_is_replaced(
+    members: Callable[[int], Crew], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    team = members(1)
+    collect(team, 1)
+    team.give(team.members[0], demo(1))
+
+    def get(reference: object) -> object:
+        raise ray.exceptions.OutOfMemoryError("the node ran out of memory")
+
+    monkeypatch.setattr(crew.ray, "get", get)
+    died, lost = collect(team, 2)
+    monkeypatch.undo()
+    assert isinstance(died, Process)
+    assert (died.what, died.detail) == ("died", "the node ran out of memory")
+    assert isinstance(lost, Lost)
+
+
+def test_at_the_farewell_what_is_done_counts_and_what_has_not_begun_is_withdrawn(
+    members: Callable[[int], Crew],
+) -> None:
+    team = members(1)
+    collect(team, 1)
+    team.give(team.members[0], demo(1))
+    ray.wait(list(team.members[0].queue))
+    done, stopped = list(team.stop(5.0))
+    assert isinstance(done, Done)
+    assert isinstance(stopped, Process)
+    assert (stopped.name, stopped.what) == ("actor-0", "stopped")
+    assert team.inflight == []
+
+
+def test_ray_leaves_the_terminate_signal_to_who_asked_for_it_first() -> None:
+    cluster.stop()
+    before = signal.signal(signal.SIGTERM, lambda *_: None)
+    try:
+        mine = signal.getsignal(signal.SIGTERM)
+        cluster.start(Settings())
+        assert signal.getsignal(signal.SIGTERM) is mine
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -16,6 +16,7 @@ EVENTS: list[journal.Event] = [
     journal.RunStarted(recipe="debug", settings={"seed": 1}, machine={"cores": 2}, commit="abc", resumed=True),
     journal.Stage(stage="joint"),
     journal.Episode(summary=summary("eval", "a", 7, success=False), actor="actor-1", label="final"),
+    journal.Vanished(t=3.5, episode_id="b"),
     journal.Adopted(
         episode_id="x",
         task="a",

@@ -51,8 +51,18 @@ def test_orphans_are_what_replay_holds_and_nobody_reported() -> None:
     for event in found:
         apply(ledger, event)
     assert adoption.orphans(ledger, stored) == []
-    assert adoption.missing(ledger, stored) == set()
-    assert adoption.missing(ledger, stored[:1]) == {"orphan"}
+    assert adoption.vanished(ledger, stored) == []
+
+
+def test_what_replay_has_lost_counts_no_more_and_its_seed_is_not_used_again() -> None:
+    ledger = fold([adopted("demo", purpose="demo", seed=4), adopted("rollout", seed=5)])
+    lost = adoption.vanished(ledger, [])
+    assert [event.episode_id for event in lost] == ["demo", "rollout"]
+    for event in [*lost, *lost]:
+        apply(ledger, event)
+    assert (ledger.demos["a"], ledger.rollouts["a"], ledger.rollout_steps, ledger.rollout_frames) == (0, 0, 0, 0)
+    assert ledger.top_seed == {"demo": 4, "rollout": 5}
+    assert adoption.vanished(ledger, []) == []
 
 
 def stored_episode(episode_id: str) -> EpisodeInfo:
@@ -71,7 +81,7 @@ def stored_episode(episode_id: str) -> EpisodeInfo:
 
 def test_evaluations_are_kept_apart_from_training_data() -> None:
     ledger = fold([journal.Episode(summary=summary("eval", "a", 1000, version=2), actor="actor-0", label="stage2")])
-    assert ledger.episodes == set()
+    assert ledger.episodes == {}
     assert list(ledger.tried["stage2", 2]) == [("a", 1000)]
 
 

@@ -27,7 +27,7 @@ def make(tmp_path: Path) -> Iterator[Callable[..., Child]]:
     """Makes children that say "up" in their log when they serve."""
     made: list[Child] = []
 
-    def build(code: str = WAITS, name: str = "part") -> Child:
+    def build(code: str = WAITS, name: str = "part", answers: Callable[[], bool] = lambda: True) -> Child:
         log = tmp_path / f"{name}.log"
         command = Command(
             name=name,
@@ -36,6 +36,7 @@ def make(tmp_path: Path) -> Iterator[Callable[..., Child]]:
             log=log,
             pid_file=tmp_path / "pids" / f"{name}.json",
             is_ready=lambda: log.exists() and "up" in log.read_text(),
+            answers=answers,
         )
         made.append(Child(command))
         return made[-1]
@@ -81,6 +82,24 @@ def test_a_killed_child_is_started_again(make: Callable[..., Child]) -> None:
     assert child.restarts == 1
 
 
+@pytest.mark.parametrize(("limit", "code"), [("HUNG_S", WAITS), ("READY_S", "import time; time.sleep(600)")])
+def test_a_child_that_lives_and_does_not_serve_is_killed_and_started_again(
+    make: Callable[..., Child], monkeypatch: pytest.MonkeyPatch, limit: str, code: str
+) -> None:
+    child = make(code, answers=lambda: False)
+    child.start()
+    if limit == "HUNG_S":
+        wait_ready([child], 20)
+    first = child.process
+    assert first is not None
+    monkeypatch.setattr(processes, limit, -1.0)
+    assert list(child.poll()) == []
+    first.wait(20)
+    died = next(child.poll())
+    assert (died.what, died.pid) == ("died", first.pid)
+    assert died.detail.startswith("hung: no answer")
+
+
 def test_a_child_that_keeps_dying_is_given_up_with_its_last_words(
     make: Callable[..., Child], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -111,7 +130,8 @@ from pathlib import Path
 from services.conductor.processes import Child, Command
 where = Path(sys.argv[1])
 child = Child(Command(name="part", argv=[sys.executable, "-c", {WAITS!r}], env=dict(os.environ),
-                      log=where / "part.log", pid_file=where / "part.json", is_ready=lambda: True))
+                      log=where / "part.log", pid_file=where / "part.json", is_ready=lambda: True,
+                      answers=lambda: True))
 child.start()
 print(child.pid, flush=True)
 sys.stdin.read()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
 import sys
@@ -40,6 +41,20 @@ def test_a_second_conductor_is_refused_with_the_first_one_s_pid_until_that_is_ki
     holder.stdout.close()
     Lock(directory).release()
     assert not rundir.is_held(directory)
+
+
+def test_somebody_who_looks_does_not_keep_a_conductor_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    directory = RunDir(tmp_path)
+    Lock(directory).release()
+    with directory.lock.open("rb") as looking:
+        fcntl.flock(looking, fcntl.LOCK_SH)
+
+        def goes(seconds: float) -> None:
+            if seconds:
+                fcntl.flock(looking, fcntl.LOCK_UN)
+
+        monkeypatch.setattr(rundir.time, "sleep", goes)
+        Lock(directory).release()
 
 
 def test_the_latest_run_is_found_through_its_link(tmp_path: Path) -> None:

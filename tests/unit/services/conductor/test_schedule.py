@@ -106,10 +106,20 @@ def test_after_a_crash_the_seeds_that_may_have_been_in_flight_are_passed_over() 
     ledger = Ledger()
     play(ledger, BEFORE, 2)
     top = ledger.top_seed["demo"]
-    skip_seeds(ledger, 4)
+    skip_seeds(RECIPE, ledger, 4)
     dispatch = next_dispatch(RECIPE, ledger, BEFORE, [])
     assert dispatch is not None
     assert dispatch.assignment.seed == top + 5
+
+
+def test_after_a_crash_before_the_first_report_seeds_are_passed_over_too() -> None:
+    first = next_dispatch(RECIPE, Ledger(), BEFORE, [])
+    ledger = Ledger()
+    skip_seeds(RECIPE, ledger, 4)
+    dispatch = next_dispatch(RECIPE, ledger, BEFORE, [])
+    assert first is not None
+    assert dispatch is not None
+    assert dispatch.assignment.seed == first.assignment.seed + 4
 
 
 @pytest.mark.parametrize("marks", [BEFORE, JOINT], ids=["demonstrations", "rollouts"])

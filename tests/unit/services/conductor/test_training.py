@@ -58,6 +58,15 @@ def test_a_learner_that_always_fails_ends_the_run() -> None:
         finished(group)
 
 
+def test_a_learner_whose_thread_is_told_to_exit_has_failed() -> None:
+    def body() -> None:
+        raise SystemExit(1)
+
+    group = LearnerGroup(body)
+    group.start()
+    assert [event.what for event in finished(group)] == ["died", "restarted"]
+
+
 def test_the_conductor_waits_for_it_only_so_long() -> None:
     released = threading.Event()
     group = LearnerGroup(lambda: released.wait(30) and None)

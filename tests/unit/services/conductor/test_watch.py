@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
+import pytest
 import torch
 
 from ramp.errors import Unavailable
@@ -12,6 +13,7 @@ from ramp.types import Kind
 from services.clients.registry import DirectoryRegistry
 from services.common.coordination import Coordination, Presence
 from services.conductor import journal, targets, telemetry
+from services.conductor import watch as module
 from services.conductor.descendants import role_of, size
 from services.conductor.journal import Event
 from services.conductor.ledger import Ledger, apply
@@ -69,6 +71,33 @@ def test_stages_come_from_the_learner_and_never_go_back(tmp_path: Path) -> None:
     assert stages == ["world", "policy"]
 
 
+def test_a_learner_worker_that_was_replaced_is_seen_by_its_process_id(tmp_path: Path) -> None:
+    watch, _ = watching(tmp_path, [])
+    ledger = Ledger()
+    seen: list[journal.Process] = []
+    for pid in ("7", "7", "8", "8"):
+        watch.redis.latest = [Presence(role="learner", name="learner-0", fields={"pid": pid})]
+        seen += [event for event in look(watch, ledger) if isinstance(event, journal.Process)]
+    assert [(each.name, each.what, each.pid) for each in seen] == [
+        ("learner-0", "died", 7),
+        ("learner-0", "restarted", 8),
+    ]
+    assert watch.worker_restarts == 1
+
+
+def test_a_learner_that_is_there_and_says_nothing_for_too_long_is_stalled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watch, _ = watching(tmp_path, [])
+    watch.redis.latest, watch.redis.answers = [Presence(role="learner", name="learner-0", fields={"pid": "7"})], True
+    look(watch, Ledger())
+    assert watch.stalled() == []
+    monkeypatch.setattr(module, "STALL_S", -1.0)
+    assert watch.stalled() == [7]
+    watch.redis.answers = False
+    assert watch.stalled() == []
+
+
 def test_without_redis_the_registry_tells_the_stage(tmp_path: Path) -> None:
     watch, registry = watching(tmp_path, [])
     ledger = Ledger()
@@ -115,9 +144,10 @@ def test_a_probe_keeps_its_last_answer_while_there_is_none() -> None:
             raise Unavailable("away") from None
 
     probe = Probe("test", measure, 0.001)
+    assert not probe.fails, "it has not been asked yet"
     probe.start()
     assert all(asked.acquire(timeout=10) for _ in range(2))
-    assert (probe.latest, probe.answers) == (1, False)
+    assert (probe.latest, probe.answers, probe.fails) == (1, False, True)
     probe.close()
 
 

@@ -15,7 +15,7 @@ STATES = {"policy": {"model.a": torch.arange(4.0), "updates": torch.tensor(7)}}
 
 
 def test_progress_and_tensors_come_back(tmp_path: Path) -> None:
-    progress = Progress(stage="joint", update=12, policy_version=3, world_version=2, seconds={"world": 1.5})
+    progress = Progress(stage="joint", update=12, policy_version=3, world_version=2)
     number = Checkpoints(tmp_path / "c").save(progress.plain(), STATES)
     plain, states = Checkpoints(tmp_path / "c").load(number)
     assert Progress.from_plain(plain) == progress

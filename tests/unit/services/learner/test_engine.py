@@ -46,6 +46,29 @@ def train(engine: Engine, first: int, last: int, share: slice = slice(None)) -> 
         assert engine.step(loss)
 
 
+class Spared(nn.Module):
+    """Has a part that no loss uses, as a policy has one for tokens that it is not told."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.used, self.spare = nn.Linear(3, 2), nn.Linear(3, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.used(x)
+
+
+def test_a_part_that_no_loss_uses_is_kept_as_it_is() -> None:
+    engine = Engine(Spared(), PLAN)
+    before = engine.model.spare.weight.detach().clone()
+    train(engine, 0, 3)
+    state = engine.state()
+    again = Engine(Spared(), PLAN)
+    again.load(state)
+    train(again, 3, 5)
+    assert torch.equal(again.model.spare.weight.detach(), before)
+    assert float(state["exp_avg.spare.weight"].abs().sum()) == 0.0
+
+
 def plainly(model: nn.Module, updates: int) -> None:
     """The same by hand."""
     from services.learner.schedule import lr_factor
