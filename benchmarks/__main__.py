@@ -25,11 +25,12 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.page import PAGE, figures, page, ratio_cells
-from benchmarks.record import Result, load, save, without_host
 from benchmarks.runs import MeasurementError, from_runs, learner_wait
 from services.common.settings import DEFAULT_RECIPE, child_environment
 from services.conductor.machine import commit, describe
+from services.conductor.record import Result, load, save, without_host
 
+RESULTS = Path(__file__).with_name("results")
 NAMES = ("engine", "replay", "rollout")
 LIMIT_S = 1800.0  # for one benchmark, on a slow machine too; whatever hangs inside it ends then
 
@@ -140,8 +141,8 @@ def main() -> int:
             failures.append(str(error))
     if not arguments.quick:
         for result in results:
-            save(result)
-        PAGE.write_text(page(load()), encoding="utf-8")
+            save(result, RESULTS)
+        PAGE.write_text(page(load(RESULTS)), encoding="utf-8")
     if not arguments.page:
         show(results)
     print(*failures, sep="\n", end="\n" if failures else "", file=sys.stderr)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.record import Result, Row
+from services.conductor.record import Result, Row
 
 PAGE = Path(__file__).parents[1] / "BENCHMARKS.md"
 APART = ("name", "value", "unit", "baseline", "ratio", "target")  # keys with a column, or a place, of their own

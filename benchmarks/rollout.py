@@ -24,6 +24,7 @@ import ray
 from ramp.data.normalize import Normalizer
 from ramp.envs import make_env
 from ramp.models.manifest import policy_manifest, weights, world_manifest
+from ramp.models.vla.config import Told
 from ramp.models.vla.policy import VLAPolicy
 from ramp.models.world.model import WorldModel
 from ramp.types import Kind
@@ -169,7 +170,7 @@ def prepared(folder: Path) -> Settings:
     normalizer = Normalizer.fit(proprio, action)
     registry = DirectoryRegistry(folder / "registry")
     world_version = registry.publish(Kind.WORLD, weights(world), world_manifest(world, normalizer))
-    manifest = policy_manifest(policy, normalizer) | {"world_version": world_version}
+    manifest = policy_manifest(policy, normalizer, Told()) | {"world_version": world_version}
     registry.alias(Kind.POLICY, "latest", registry.publish(Kind.POLICY, weights(policy), manifest))
     return settings
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.record import Result, Row, without_host
+from services.conductor.record import Result, Row, without_host
 
 WAIT_TARGET = 0.10  # share of the learner's time
 

@@ -45,7 +45,7 @@ def study() -> Recipe:
             "hammer-v3",
         ),
         stages=replace(base.stages, joint_updates=800),
-        training=replace(base.training, algorithm="bc", publish_every=1_000_000, relabel_every=400),
+        training=replace(base.training, algorithm="bc", publish_every=800, relabel_every=400),
         sampling=replace(base.sampling, samples_per_insert=4.0),
         evaluation=replace(base.evaluation, episodes_per_task=1, interim_every=1_000_000),
     )

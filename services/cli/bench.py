@@ -45,7 +45,11 @@ def methods(quick: Quick = False, seeds: Seeds = None, dir_: Where = None, out: 
     if out:
         from services.conductor.study.published import publish
 
-        print(publish("methods", "ramp bench methods" + (" --quick" if quick else ""), plan.seeds, rows, folder, out))
+        print(
+            publish(
+                "methods", "ramp bench methods" + (" --quick" if quick else ""), plan.seeds, rows, folder / "cells", out
+            )
+        )
     return 0
 
 

@@ -16,7 +16,8 @@ from services.common.settings import compose, describe
 from tests.unit.sources import ROOT
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
-TARGETS = set(re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE))
+MAKEFILE = (ROOT / "Makefile").read_text()
+TARGETS = set(re.findall(r"^([a-z-]+):.*## ", MAKEFILE, re.MULTILINE))
 KEYS = {row.key for row in describe(compose("metaworld", None, []))}
 VERBS = typer.main.get_command(app).commands  # type: ignore[attr-defined]  # a group has commands
 
@@ -35,18 +36,21 @@ def objection(command: str) -> str | None:
         return None
     if verb not in VERBS:
         return f"there is no verb {verb}"
-    known = {option for each in VERBS[verb].params for option in each.opts}
+    body = VERBS[verb]
+    if hasattr(body, "commands"):  # a verb with verbs of its own, as `ramp bench methods`
+        body, words = body.commands.get(words[0] if words else "", body), words[1:]
+    known = {option for each in body.params for option in each.opts}
     unknown = [word for word in words if word.startswith("-") and word not in known | {"--help"}]
     return f"{verb} has no {', '.join(unknown)}" if unknown else None
 
 
 def make_objection(command: str) -> str | None:
-    """What is wrong with a `make` command, or None. A target that is a verb too hands ARGS on to it."""
+    """What is wrong with a `make` command, or None. ARGS are looked up where the target hands them on to `ramp`."""
     target, *words = shlex.split(command)[1:]
     if target not in TARGETS:
         return f"there is no target {target}"
     arguments = " ".join(word.removeprefix("ARGS=") for word in words if word.startswith("ARGS="))
-    return objection(f"ramp {target} {arguments}") if target in VERBS else None
+    return objection(f"ramp {target} {arguments}") if f"/ramp {target} $(ARGS)" in MAKEFILE else None
 
 
 def unknown_settings(text: str) -> list[str]:

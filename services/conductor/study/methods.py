@@ -10,6 +10,7 @@ from __future__ import annotations
 import multiprocessing
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from rich.console import Console
@@ -78,6 +79,7 @@ def _measure_arms(plan: Plan, folder: Path, seed: int, todo: list[str]) -> None:
 
 
 def _measure_arm(plan: Plan, field: Field, seed: int, arm: str, console: Console) -> dict[str, object]:
+    began = time.monotonic()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console) as bars:
         version = field.start if arm == START else _train(plan, field, f"seed {seed} {arm}", arm, bars)
@@ -86,7 +88,7 @@ def _measure_arm(plan: Plan, field: Field, seed: int, arm: str, console: Console
         for summary in field.evaluate(version, plan.episodes, plan.first_seed):
             episodes.append(outcome(summary))
             bars.advance(bar)
-    return {"version": version, "episodes": episodes}
+    return {"version": version, "seconds": time.monotonic() - began, "episodes": episodes}
 
 
 def _train(plan: Plan, field: Field, name: str, method: str, bars: Progress) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import Any
 
 from ramp.evaluation.paired import mcnemar
@@ -48,13 +48,13 @@ def _by_seed(episodes: Episodes) -> Row:
 
 
 def _comparisons(plan: Plan, found: dict[str, list[dict[str, Any]]]) -> list[Row]:
-    """The last method of the plan's order of merit against each other one, on the same starts (McNemar)."""
+    """RAMP, or else the plan's last method, against each other arm on the same starts (McNemar)."""
     best = "ramp" if "ramp" in plan.methods else plan.methods[-1]
     table = []
     for arm in (START, *plan.methods):
         if arm == best:
             continue
-        test = mcnemar(*({(e["run"], e["task"], e["seed"]): e["success"] for e in found[a]} for a in (best, arm)))
+        test = mcnemar(_by_start(found[best]), _by_start(found[arm]))
         table.append(
             {
                 "name": f"{best} against {arm}, same starts",
@@ -65,6 +65,10 @@ def _comparisons(plan: Plan, found: dict[str, list[dict[str, Any]]]) -> list[Row
             }
         )
     return table
+
+
+def _by_start(episodes: Episodes) -> dict[Hashable, bool]:
+    return {(each["run"], each["task"], each["seed"]): each["success"] for each in episodes}
 
 
 def _episodes(plan: Plan, cells: Cells, arm: str) -> list[dict[str, Any]]:

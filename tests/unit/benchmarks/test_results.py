@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.__main__ import exit_code, parsed
+from benchmarks.__main__ import RESULTS, exit_code, parsed
 from benchmarks.page import PAGE, number, page
-from benchmarks.record import Result, load, save
 from benchmarks.runs import MeasurementError, from_runs, learner_wait, main_job
+from services.conductor.record import Result, load, save
 
 RESULT = Result(
     name="engine",
@@ -29,12 +29,12 @@ RESULT = Result(
 
 
 def test_the_page_in_the_repository_agrees_with_the_results() -> None:
-    assert PAGE.read_text(encoding="utf-8") == page(load()), "run `make bench`, or python -m benchmarks --page"
+    assert PAGE.read_text(encoding="utf-8") == page(load(RESULTS)), "run `make bench`, or python -m benchmarks --page"
 
 
 def test_every_published_result_says_how_it_was_made() -> None:
-    assert load()
-    for result in load():
+    assert load(RESULTS)
+    for result in load(RESULTS):
         assert result.command, result.name
         assert result.date, result.name
         assert result.commit, result.name

@@ -8,8 +8,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-RESULTS = Path(__file__).with_name("results")
-
 Row = dict[str, Any]
 
 
@@ -32,14 +30,14 @@ def without_host(machine: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in machine.items() if key != "host"}
 
 
-def save(result: Result, folder: Path = RESULTS) -> Path:
+def save(result: Result, folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{result.name}.json"
     path.write_text(json.dumps(asdict(result), indent=1, allow_nan=False) + "\n", encoding="utf-8")
     return path
 
 
-def load(folder: Path = RESULTS) -> list[Result]:
+def load(folder: Path) -> list[Result]:
     """All results, by name."""
     read = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))]
     return [Result(**{**raw, "seeds": tuple(raw["seeds"]), "rows": tuple(raw["rows"])}) for raw in read]
