@@ -43,6 +43,7 @@ def run(
     Recipes:
       metaworld   several robot-arm tasks, one policy from pixels; at most 20 minutes on two cores (the default)
       debug       two of its tasks, a minute or two: look at the machinery
+      study       the data of `ramp bench`: six tasks, a cloned policy with a person beside it
       counting    a test world, seconds
 
     \b
