@@ -62,6 +62,7 @@ RANGES: Mapping[str, tuple[float, float]] = {
     "learner.zero_stage": (0, 2),
     "actors.count": (1, 1024),  # each has a thread and a stream at the replay server
     "actors.threads": (1, 1024),
+    "actors.episode_s": (1, INFINITE),
     "actors.batch_steps": (1, Limits().max_steps_per_batch),
     "replay.port": (0, 65535),
     "replay.segment_mib": (1, 65536),

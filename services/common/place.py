@@ -23,6 +23,7 @@ class ActorsPlace:
     count: int = 2  # Ray actors, one process each
     threads: int = 1  # torch threads of each
     batch_steps: int = 50  # steps in one append to the replay service
+    episode_s: float = 180.0  # longest that an episode may take; an actor that needs longer hangs, and is replaced
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -23,7 +23,6 @@ from services.conductor.schedule import Dispatch
 QUEUE = 2  # assignments at one actor: it never idles while the conductor is busy
 BUDGET = 8  # deaths or errors of one actor within BUDGET_S
 BUDGET_S = 120.0
-EPISODE_S = 180.0  # for one answer; an actor that takes longer hangs
 RATE_WINDOW_S = 30.0
 
 
@@ -91,8 +90,9 @@ class Member:
 class Crew:
     """All rollout actors of a run."""
 
-    def __init__(self, launch: Launch) -> None:
-        self._launch = launch
+    def __init__(self, launch: Launch, patience_s: float) -> None:
+        """`patience_s`: for one answer; an actor that takes longer hangs."""
+        self._launch, self.patience_s = launch, patience_s
         self.members: list[Member] = []
 
     def start(self, count: int) -> None:
@@ -154,8 +154,8 @@ class Crew:
         """Members that have not answered for too long are ended and replaced."""
         for member in self.members:
             waiting = member.queue or member.hello is not None
-            if waiting and time.monotonic() - member.since > EPISODE_S:
-                yield from self._replace(member, f"hung: no answer within {EPISODE_S:g} s")
+            if waiting and time.monotonic() - member.since > self.patience_s:
+                yield from self._replace(member, f"hung: no answer within {self.patience_s:g} s")
 
     def _new(self, name: str) -> Member:
         handle = self._launch(name)

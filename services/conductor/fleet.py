@@ -48,7 +48,7 @@ class Fleet:
         self.registry = DirectoryRegistry(rundir.registry)
         self.board = Coordination(self.redis_url, run_key(rundir.path))
         where = (str(rundir.settings), self.replay_address, self.redis_url)
-        self.crew = Crew(launcher(settings, *where))
+        self.crew = Crew(launcher(settings, *where), settings.actors.episode_s)
         self.learner = LearnerGroup(lambda: run_learner(*where))
         replay = Probe("replay", lambda: self.replay.info(PROBE_S), LOOK_EVERY_S)
         self.watch = Watch(

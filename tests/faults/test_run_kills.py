@@ -28,7 +28,7 @@ pytestmark = [pytest.mark.faults, pytest.mark.timeout(900)]
 @pytest.fixture
 def run(tmp_path: Path) -> Iterator[LaunchedRun]:
     """A run of the test world that has got to the joint stage."""
-    launched = LaunchedRun(tmp_path / "run", "counting", *LONG_JOINT_STAGE)
+    launched = LaunchedRun(tmp_path / "run", "counting", "actors.episode_s=40", *LONG_JOINT_STAGE)
     try:
         launched.until(launched.is_in_joint_stage)
         yield launched

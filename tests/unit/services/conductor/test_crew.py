@@ -61,7 +61,7 @@ def members() -> Iterator[Callable[[int], Crew]]:
     made: list[Crew] = []
 
     def make(count: int) -> Crew:
-        made.append(Crew(lambda name: Puppet.remote(name)))
+        made.append(Crew(lambda name: Puppet.remote(name), 180.0))
         made[-1].start(count)
         return made[-1]
 
@@ -148,17 +148,15 @@ def test_an_actor_that_fails_again_and_again_ends_the_run(
         collect(team, 1)
 
 
-def test_an_actor_that_hangs_is_ended_and_replaced(
-    members: Callable[[int], Crew], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_actor_that_hangs_is_ended_and_replaced(members: Callable[[int], Crew]) -> None:
     team = members(1)
     collect(team, 1)
     first = psutil.Process(team.members[0].pid)
     team.give(team.members[0], demo(99))
     eventually(lambda: first.status() == psutil.STATUS_STOPPED)
-    monkeypatch.setattr(crew, "EPISODE_S", 0.0)
+    team.patience_s = 0.0
     died, lost = list(team.collect(0.01))
-    monkeypatch.undo()
+    team.patience_s = 180.0
     assert isinstance(died, Process)
     assert died.detail.startswith("hung")
     assert isinstance(lost, Lost)
