@@ -25,13 +25,15 @@ class Agents:
         self._refused: set[int] = set()
         self._acting = 0  # newest version that the alias brought and that fitted
 
-    def get(self, version: int, schema: StepSchema) -> Agent:
-        """The agent of a policy version; of the alias for version 0.
+    def get(self, version: int, schema: StepSchema, *, efficient: bool = False) -> Agent:
+        """The agent of a policy version; of the alias for version 0; in efficient mode where asked.
 
         Where the alias points to weights that are refused, the last good ones go on acting. Raises NotFound where
         there is nothing to act with, Corrupt or Invalid where a version asked for by number is refused.
         """
-        return self._load(version, schema) if version else self._latest(schema)
+        agent = self._load(version, schema) if version else self._latest(schema)
+        agent.efficient = efficient
+        return agent
 
     def _latest(self, schema: StepSchema) -> Agent:
         version = self._registry.resolve(Kind.POLICY, self._alias)

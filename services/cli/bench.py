@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+if TYPE_CHECKING:
+    from services.conductor.study.plan import Plan
+
 Quick = Annotated[bool, typer.Option("--quick", help="Show in ten minutes that it works; too short to conclude from.")]
 Seeds = Annotated[int | None, typer.Option("--seeds", min=1, help="How many, from 0.", show_default="3, quick: 1")]
-Where = Annotated[
-    Path | None, typer.Option("--dir", "-d", help="Where data and cells lie.", show_default="runs/bench-NAME")
-]
+Where = Annotated[Path | None, typer.Option("--dir", "-d", help="Where data and cells lie.", show_default="runs/bench")]
 Out = Annotated[Path | None, typer.Option("--out", help="Folder for the result as JSON.", show_default=False)]
 
 
@@ -32,28 +34,44 @@ def methods(quick: Quick = False, seeds: Seeds = None, dir_: Where = None, out: 
       ramp bench methods --seeds 5 --dir runs/five
       ramp bench methods --out benchmarks/results
     """
-    from services.conductor.study import methods as study
-    from services.conductor.study import plan as plans
-    from services.conductor.study import table
+    from services.conductor.study import plan
 
-    plan = plans.quick() if quick else plans.Plan()
+    return _compare("methods", plan.methods(), quick, seeds, dir_, out)
+
+
+def conditioning(quick: Quick = False, seeds: Seeds = None, dir_: Where = None, out: Out = None) -> int:
+    """World-model tokens: with and without, hidden in training with probability 0, 0.2 or 0.5, standard and efficient.
+
+    As `ramp bench methods`; the same data serve both (--dir). Efficient mode never calls the world model, and the table
+    says what a decision then costs.
+
+    \b
+    Examples:
+      ramp bench conditioning --quick
+      ramp bench conditioning
+    """
+    from services.conductor.study import plan
+
+    return _compare("conditioning", plan.conditioning(), quick, seeds, dir_, out)
+
+
+def _compare(name: str, plan: Plan, quick: bool, seeds: int | None, folder: Path | None, out: Path | None) -> int:
+    from services.conductor.study import arms, table
+    from services.conductor.study import plan as plans
+    from services.conductor.study.published import publish
+
+    plan = plans.quick(plan) if quick else plan
     plan = replace(plan, seeds=tuple(range(seeds))) if seeds else plan
-    folder = dir_ or Path("runs") / ("bench-methods-quick" if quick else "bench-methods")
-    cells = study.measure(plan, folder)
-    rows = table.rows(plan, cells)
+    home = folder or Path("runs") / ("bench-quick" if quick else "bench")
+    rows = table.rows(plan, arms.measure(plan, home, name))
     _print(rows)
     if out:
-        from services.conductor.study.published import publish
-
-        print(
-            publish(
-                "methods", "ramp bench methods" + (" --quick" if quick else ""), plan.seeds, rows, folder / "cells", out
-            )
-        )
+        command = f"ramp bench {name}" + (" --quick" if quick else "")
+        print(publish(name, command, plan.seeds, rows, arms.cells_of(home, name), out))
     return 0
 
 
-def _print(rows: list[dict[str, object]]) -> None:
+def _print(rows: Sequence[Mapping[str, object]]) -> None:
     width = max(len(str(row["name"])) for row in rows)
     for row in rows:
         rest = "  ".join(f"{key.replace('_', ' ')} {value}" for key, value in row.items() if key != "name")

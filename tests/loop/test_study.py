@@ -8,17 +8,23 @@ import pytest
 
 from ramp.types import Kind
 from services.clients.registry import DirectoryRegistry
-from services.conductor.study import methods
+from services.conductor.study import arms
 from services.conductor.study.field import START as STAGE2
-from services.conductor.study.plan import START, Plan
+from services.conductor.study.plan import START, Arm, Plan
 from services.conductor.study.table import rows
 
 pytestmark = [pytest.mark.loop, pytest.mark.timeout(600)]
 
 PLAN = Plan(
+    arms=(
+        Arm(name=START, of=START),
+        Arm(name="awr", settings=("training.algorithm=awr",)),
+        Arm(name="ramp", settings=("training.algorithm=ramp",)),
+        Arm(name="efficient", of="ramp", efficient=True),
+    ),
+    against="ramp",
     recipe="counting",
     seeds=(0,),
-    methods=("awr", "ramp"),
     episodes=1,
     updates=4,
     collect=("training.algorithm=bc", "stages.joint_updates=6", "evaluation.episodes_per_task=1"),
@@ -26,15 +32,16 @@ PLAN = Plan(
 
 
 def test_a_comparison_goes_through_and_a_second_start_measures_nothing_again(tmp_path: Path) -> None:
-    cells = methods.measure(PLAN, tmp_path)
-    table = {row["name"]: row for row in rows(PLAN, cells)}
-    assert {"start, all tasks", "awr, all tasks", "ramp against awr, same starts"} <= set(table)
-    registry = DirectoryRegistry(methods.data(tmp_path, 0).registry)
-    arms = {arm: cells.get(methods.cell(0, arm)) for arm in (START, *PLAN.methods)}
-    assert arms[START]["version"] == registry.resolve(Kind.POLICY, STAGE2)  # type: ignore[index]
-    for method in PLAN.methods:
-        manifest = registry.manifest(Kind.POLICY, arms[method]["version"])  # type: ignore[index]
-        assert (manifest["algorithm"], manifest["update"]) == (method, 4)
-        assert manifest["parent"] == arms[START]["version"]  # type: ignore[index]
-    assert methods.measure(PLAN, tmp_path).get("seed-0/ramp") == arms["ramp"]
-    assert registry.versions(Kind.POLICY) == DirectoryRegistry(methods.data(tmp_path, 0).registry).versions(Kind.POLICY)
+    cells = arms.measure(PLAN, tmp_path, "test")
+    names = {row["name"] for row in rows(PLAN, cells)}
+    assert {"start, all tasks", "awr, all tasks", "ramp against efficient, same starts"} <= names
+    registry = DirectoryRegistry(arms.data(tmp_path, 0).registry)
+    versions = {arm.name: cells.get(arms.cell(0, arm.name))["version"] for arm in PLAN.arms}  # type: ignore[index]
+    assert versions[START] == registry.resolve(Kind.POLICY, STAGE2)
+    assert versions["efficient"] == versions["ramp"]
+    for method in ("awr", "ramp"):
+        manifest = registry.manifest(Kind.POLICY, versions[method])
+        assert (manifest["algorithm"], manifest["update"], manifest["parent"]) == (method, 4, versions[START])
+    published = registry.versions(Kind.POLICY)
+    arms.measure(PLAN, tmp_path, "test")
+    assert registry.versions(Kind.POLICY) == published

@@ -57,11 +57,14 @@ class Field:
             raise RampError(f"training failed ({' '.join(overrides)}): see {self._rundir.log('offline')}")
         return version
 
-    def evaluate(self, version: int, episodes_per_task: int, first_seed: int) -> Iterator[EpisodeSummary]:
+    def evaluate(
+        self, version: int, episodes_per_task: int, first_seed: int, *, efficient: bool
+    ) -> Iterator[EpisodeSummary]:
         """As they come in. Raises Unavailable, Invalid, Corrupt."""
-        held_out = replace(self.settings.evaluation, first_seed=first_seed)
-        todo = assignments(replace(self.settings, evaluation=held_out), version, episodes_per_task)
-        return drain(self._fleet.crew, list(reversed(todo)), self._tell)
+        held_out = replace(self.settings, evaluation=replace(self.settings.evaluation, first_seed=first_seed))
+        todo = assignments(held_out, version, episodes_per_task)
+        todo = [replace(each, efficient=efficient) for each in reversed(todo)]
+        return drain(self._fleet.crew, todo, self._tell)
 
 
 def outcome(episode: EpisodeSummary) -> dict[str, Any]:
@@ -72,6 +75,7 @@ def outcome(episode: EpisodeSummary) -> dict[str, Any]:
         "success": episode.outcome == Outcome.SUCCESS,
         "steps": episode.steps,
         "seconds": episode.extra["robot_s"],
+        "decision_s": episode.inference_seconds / max(len(episode.values), 1),
     }
 
 

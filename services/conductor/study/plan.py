@@ -1,35 +1,68 @@
-"""What a comparison of methods consists of, as a value."""
+"""What a comparison consists of, as a value."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from ramp.recipes.recipe import METHODS
 
-START = "start"  # the policy that every method starts from, as it is
+START = "start"  # the policy that every arm starts from, as it is
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arm:
+    """One line of the table. Example: Arm(name="awr", settings=("training.algorithm=awr",))"""
+
+    name: str
+    settings: tuple[str, ...] = ()  # of its training, laid over the run's
+    of: str = ""  # an earlier arm whose policy it tries in another way; "": it trains its own
+    efficient: bool = False  # tried without the world model
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """`ramp bench methods`: one data set per seed, then every method from the same start for as many updates."""
+    """One data set per seed, then every arm: from the same start, for as many updates, on the same held-out starts."""
 
+    arms: tuple[Arm, ...]
+    against: str  # the arm with which the others are compared
     recipe: str = "study"  # by which the data are made
     seeds: tuple[int, ...] = (0, 1, 2)
-    methods: tuple[str, ...] = METHODS
     episodes: int = 50  # of the evaluation, per task
-    updates: int = 1500  # of every method
+    updates: int = 1500  # of every arm that trains
     collect: tuple[str, ...] = ()  # settings laid over the recipe
     first_seed: int = 2_000_000  # of the evaluation's starts
 
     def plain(self) -> dict[str, Any]:
-        """As JSON has it."""
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+        """As JSON has it, without the seeds: one more of them changes nothing of the others."""
+        values = {name: value for name, value in asdict(self).items() if name != "seeds"}
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
 
-def quick() -> Plan:
+def methods() -> Plan:
+    """RAMP's figure 15: the objectives of the policy."""
+    trained = [Arm(name=name, settings=(f"training.algorithm={name}",)) for name in sorted(METHODS)]
+    return Plan(arms=(Arm(name=START, of=START), *trained), against="ramp")
+
+
+def conditioning() -> Plan:
+    """RAMP's figure 14 and its two modes: what the world model's tokens are worth, and what hiding them does.
+
+    `policy.mask_world` and `policy.mask_indicator` are set alike; an efficient arm tries the same weights without the
+    world model.
+    """
+    arms = [Arm(name=START, of=START), Arm(name="no tokens", settings=("training.algorithm=recap",))]
+    for share in (0.0, 0.2, 0.5):
+        masks = (f"policy.mask_world={share}", f"policy.mask_indicator={share}")
+        arms.append(Arm(name=f"tokens, mask {share}", settings=("training.algorithm=ramp", *masks)))
+        arms.append(Arm(name=f"tokens, mask {share}, efficient", of=f"tokens, mask {share}", efficient=True))
+    return Plan(arms=tuple(arms), against="tokens, mask 0.2")
+
+
+def quick(plan: Plan) -> Plan:
     """Ten minutes on two cores: shows that everything works, and no more."""
-    return Plan(
+    return replace(
+        plan,
         seeds=(0,),
         episodes=6,
         updates=150,

@@ -7,9 +7,9 @@ from typing import Any
 
 from ramp.evaluation.paired import mcnemar
 from ramp.evaluation.success import wilson
+from services.conductor.study.arms import cell
 from services.conductor.study.cells import Cells
-from services.conductor.study.methods import cell
-from services.conductor.study.plan import START, Plan
+from services.conductor.study.plan import Plan
 
 Row = dict[str, Any]
 Episodes = Sequence[dict[str, Any]]  # as study.field.outcome makes them
@@ -17,8 +17,8 @@ Episodes = Sequence[dict[str, Any]]  # as study.field.outcome makes them
 
 def rows(plan: Plan, cells: Cells) -> list[Row]:
     """One row per arm over all tasks and seeds, one per arm and task, one per pair of arms. Needs every cell."""
-    found = {arm: _episodes(plan, cells, arm) for arm in (START, *plan.methods)}
-    tasks = list(dict.fromkeys(each["task"] for each in found[START]))
+    found = {arm: _episodes(plan, cells, arm) for arm in (each.name for each in plan.arms)}
+    tasks = list(dict.fromkeys(each["task"] for each in found[plan.arms[0].name]))
     table = [{"name": f"{arm}, all tasks"} | score(episodes) | _by_seed(episodes) for arm, episodes in found.items()]
     for task in tasks:
         for arm, episodes in found.items():
@@ -35,6 +35,7 @@ def score(episodes: Episodes) -> Row:
         "success": f"{len(won)}/{len(episodes)} ({100 * low:.1f} to {100 * high:.1f} %)",
         "seconds_to_success": round(sum(each["seconds"] for each in won) / len(won), 2) if won else "-",
         "successes_per_hour": round(len(won) / hours) if hours else 0,
+        "ms_per_decision": round(1e3 * sum(each["decision_s"] for each in episodes) / len(episodes), 1),
     }
 
 
@@ -48,10 +49,9 @@ def _by_seed(episodes: Episodes) -> Row:
 
 
 def _comparisons(plan: Plan, found: dict[str, list[dict[str, Any]]]) -> list[Row]:
-    """RAMP, or else the plan's last method, against each other arm on the same starts (McNemar)."""
-    best = "ramp" if "ramp" in plan.methods else plan.methods[-1]
-    table = []
-    for arm in (START, *plan.methods):
+    """One arm against each other one on the same starts (McNemar)."""
+    best, table = plan.against, []
+    for arm in found:
         if arm == best:
             continue
         test = mcnemar(_by_start(found[best]), _by_start(found[arm]))
@@ -59,8 +59,8 @@ def _comparisons(plan: Plan, found: dict[str, list[dict[str, Any]]]) -> list[Row
             {
                 "name": f"{best} against {arm}, same starts",
                 "difference": f"{100 * test.difference:+.1f} points",
-                f"only_{best}": test.first_only,
-                f"only_{arm}": test.second_only,
+                "won_alone": test.first_only,
+                "lost_alone": test.second_only,
                 "p": float(f"{test.p_value:.2g}"),
             }
         )

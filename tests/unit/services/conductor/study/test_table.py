@@ -7,18 +7,27 @@ from typing import Any
 
 import pytest
 
+from services.conductor.study.arms import cell
 from services.conductor.study.cells import Cells
-from services.conductor.study.methods import cell
-from services.conductor.study.plan import Plan
+from services.conductor.study.plan import START, Arm, Plan
 from services.conductor.study.table import rows, score
 
-PLAN = Plan(seeds=(0, 1), methods=("bc", "ramp"), episodes=2)
+PLAN = Plan(
+    arms=(Arm(name=START, of=START), Arm(name="bc"), Arm(name="ramp")), against="ramp", seeds=(0, 1), episodes=2
+)
 
 
 def episodes(wins: int, count: int = 4) -> list[dict[str, Any]]:
     """Two tasks in turn; the first `wins` of them succeed, after 0.5 s; the others take 2.5 s."""
     return [
-        {"task": f"task-{i % 2}", "seed": i // 2, "success": i < wins, "steps": 40, "seconds": 0.5 if i < wins else 2.5}
+        {
+            "task": f"task-{i % 2}",
+            "seed": i // 2,
+            "success": i < wins,
+            "steps": 40,
+            "seconds": 0.5 if i < wins else 2.5,
+            "decision_s": 0.01,
+        }
         for i in range(count)
     ]
 
@@ -43,13 +52,14 @@ def test_successes_of_all_seeds_are_pooled_and_shown_apart(cells: Cells) -> None
     assert bc["success"].startswith("2/8 (")
     assert bc["by_seed"] == "25.0 % 25.0 %"
     assert bc["seconds_to_success"] == 0.5
+    assert bc["ms_per_decision"] == 10.0
     assert bc["successes_per_hour"] == round(2 / ((2 * 0.5 + 6 * 2.5) / 3600))
 
 
 def test_methods_are_compared_on_the_same_starts(cells: Cells) -> None:
     found = {row["name"]: row for row in rows(PLAN, cells) if "p" in row}
     against = found["ramp against bc, same starts"]
-    assert (against["difference"], against["only_ramp"], against["only_bc"]) == ("+75.0 points", 6, 0)
+    assert (against["difference"], against["won_alone"], against["lost_alone"]) == ("+75.0 points", 6, 0)
     assert against["p"] == pytest.approx(2 * 0.5**6, rel=0.05)
 
 

@@ -1,0 +1,112 @@
+"""The arms of a plan: from the same start, on the same data, for as many updates.
+
+    per seed:  `ramp run study`  ->  data, world model, cloned policy  ->  each arm: train, try on held-out starts
+
+Each seed's work runs in a process of its own, because Ray starts once in a process.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from ramp.errors import NotFound, RampError
+from services.common.settings import child_environment
+from services.conductor.journal import read
+from services.conductor.ledger import fold
+from services.conductor.rundir import Lock, RunDir
+from services.conductor.study.cells import Cells
+from services.conductor.study.field import Field, opened, outcome
+from services.conductor.study.plan import START, Arm, Plan
+
+
+def measure(plan: Plan, folder: Path, name: str) -> Cells:
+    """Whatever of the plan is not measured yet. Raises RampError; started again, it goes on with the missing cells.
+    Comparisons of other names may share the folder, and the data in it."""
+    cells = Cells(cells_of(folder, name), plan.plain())
+    for seed in plan.seeds:
+        todo = [arm for arm in plan.arms if cells.get(cell(seed, arm.name)) is None]
+        if todo:
+            collect(plan, folder, seed)
+            _in_own_process(plan, data(folder, seed), cells_of(folder, name), seed, todo)
+    return cells
+
+
+def cells_of(folder: Path, name: str) -> Path:
+    """Where the cells of a comparison lie."""
+    return folder / "cells" / name
+
+
+def cell(seed: int, arm: str) -> str:
+    """A cell's name."""
+    return f"seed-{seed}/{arm}"
+
+
+def data(folder: Path, seed: int) -> RunDir:
+    """Where the data of a seed lie."""
+    return RunDir((folder / f"seed-{seed}").resolve())
+
+
+def collect(plan: Plan, folder: Path, seed: int) -> None:
+    """Make the data of a seed, or go on with it, as `ramp run study` does. Raises RampError."""
+    rundir = data(folder, seed)
+    started = rundir.settings.exists()
+    if started and fold(read(rundir.journal)).finished:
+        return
+    words = ["--resume"] if started else [plan.recipe, *plan.collect, f"seed={seed}"]
+    command = [sys.executable, "-m", "services.cli.main", "run", "--dir", str(rundir.path), *words]
+    if subprocess.run(command, env=child_environment(), check=False).returncode:
+        raise RampError(f"the data of seed {seed} were not finished; start again to go on with {rundir.path}")
+
+
+def _in_own_process(plan: Plan, rundir: RunDir, cells: Path, seed: int, todo: list[Arm]) -> None:
+    child = multiprocessing.get_context("spawn").Process(target=_measure_arms, args=(plan, rundir, cells, seed, todo))
+    child.start()
+    child.join()
+    if child.exitcode:
+        raise RampError(f"seed {seed} was not finished (exit code {child.exitcode}); start again to go on")
+
+
+def _measure_arms(plan: Plan, rundir: RunDir, folder: Path, seed: int, todo: list[Arm]) -> None:
+    cells, lock, console = Cells(folder, plan.plain()), Lock(rundir), Console(stderr=True)
+    try:
+        with opened(rundir, lambda message: console.print(message, style="dim")) as field:
+            for arm in todo:
+                cells.put(cell(seed, arm.name), _measure_arm(plan, field, cells, seed, arm, console))
+    finally:
+        lock.release()
+
+
+def _measure_arm(plan: Plan, field: Field, cells: Cells, seed: int, arm: Arm, console: Console) -> dict[str, object]:
+    began, label = time.monotonic(), f"seed {seed} {arm.name}"
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console) as bars:
+        version = _earlier(field, cells, seed, arm) if arm.of else _train(plan, field, label, arm, bars)
+        bar = bars.add_task(f"{label}: trying", total=plan.episodes * len(field.settings.tasks))
+        episodes = []
+        for summary in field.evaluate(version, plan.episodes, plan.first_seed, efficient=arm.efficient):
+            episodes.append(outcome(summary))
+            bars.advance(bar)
+    return {"version": version, "seconds": time.monotonic() - began, "episodes": episodes}
+
+
+def _earlier(field: Field, cells: Cells, seed: int, arm: Arm) -> int:
+    """The policy of the arm that this one tries in another way. Raises NotFound where that stands behind it."""
+    if arm.of == START:
+        return field.start
+    found = cells.get(cell(seed, arm.of))
+    if found is None:
+        raise NotFound(f"arm {arm.name} tries the policy of {arm.of}, which is not measured; put that one before it")
+    return int(found["version"])
+
+
+def _train(plan: Plan, field: Field, label: str, arm: Arm, bars: Progress) -> int:
+    bar = bars.add_task(f"{label}: training", total=plan.updates)
+    overrides = [*arm.settings, f"stages.policy_updates={plan.updates}"]
+    return field.train(overrides, lambda update, _: bars.update(bar, completed=update))

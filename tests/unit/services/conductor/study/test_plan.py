@@ -1,0 +1,42 @@
+"""Plans: what the papers compare, in an order in which it can be measured."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from ramp.recipes.recipe import METHODS
+from services.common.settings import compose
+from services.conductor.study import plan as plans
+from services.conductor.study.plan import START, Plan
+
+PLANS = {"methods": plans.methods(), "conditioning": plans.conditioning()}
+
+
+@pytest.mark.parametrize("plan", PLANS.values(), ids=PLANS)
+def test_an_arm_tries_only_what_stands_before_it(plan: Plan) -> None:
+    known = {START}
+    for arm in plan.arms:
+        assert not arm.of or arm.of in known
+        known.add(arm.name)
+    assert plan.against in known
+    assert len(known) == len(plan.arms)
+
+
+@pytest.mark.parametrize("quick", [False, True])
+@pytest.mark.parametrize("plan", PLANS.values(), ids=PLANS)
+def test_every_arm_and_its_data_have_settings_that_exist(plan: Plan, quick: bool) -> None:
+    plan = plans.quick(plan) if quick else plan
+    for arm in plan.arms:
+        compose(plan.recipe, None, [*plan.collect, *arm.settings])
+
+
+def test_every_method_is_compared() -> None:
+    assert {arm.name for arm in PLANS["methods"].arms} == {START, *METHODS}
+
+
+def test_a_plan_is_json_and_one_more_seed_changes_nothing_of_it() -> None:
+    plan = PLANS["methods"]
+    assert json.loads(json.dumps(plan.plain()))["updates"] == plan.updates
+    assert "seeds" not in plan.plain()
