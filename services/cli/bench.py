@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from services.conductor.record import Row
     from services.conductor.study.plan import Plan
 
 Quick = Annotated[bool, typer.Option("--quick", help="Show in ten minutes that it works; too short to conclude from.")]
@@ -55,19 +57,45 @@ def conditioning(quick: Quick = False, seeds: Seeds = None, dir_: Where = None, 
     return _compare("conditioning", plan.conditioning(), quick, seeds, dir_, out)
 
 
+def iterations(quick: Quick = False, seeds: Seeds = None, dir_: Where = None, out: Out = None) -> int:
+    """Success over rounds of collecting and training, with and without a person who corrects.
+
+    Whole runs of the default recipe, a pair per seed. Round 0 is the Stage-2 policy; the last one is the final policy.
+
+    \b
+    Examples:
+      ramp bench iterations --quick
+      ramp bench iterations --seeds 1
+    """
+    from services.conductor.study import iterations as study
+
+    rounds = study.quick(study.Rounds()) if quick else study.Rounds()
+    rounds = replace(rounds, seeds=tuple(range(seeds))) if seeds else rounds
+    home, began = _home(dir_, quick) / "iterations", time.monotonic()
+    rows = study.measure(rounds, home)
+    return _finish("iterations", quick, rounds.seeds, rows, time.monotonic() - began, out)
+
+
 def _compare(name: str, plan: Plan, quick: bool, seeds: int | None, folder: Path | None, out: Path | None) -> int:
     from services.conductor.study import arms, table
     from services.conductor.study import plan as plans
-    from services.conductor.study.published import publish
 
     plan = plans.quick(plan) if quick else plan
     plan = replace(plan, seeds=tuple(range(seeds))) if seeds else plan
-    home = folder or Path("runs") / ("bench-quick" if quick else "bench")
-    rows = table.rows(plan, arms.measure(plan, home, name))
+    cells = arms.measure(plan, _home(folder, quick), name)
+    return _finish(name, quick, plan.seeds, table.rows(plan, cells), table.seconds(plan, cells), out)
+
+
+def _home(folder: Path | None, quick: bool) -> Path:
+    return folder or Path("runs") / ("bench-quick" if quick else "bench")
+
+
+def _finish(name: str, quick: bool, seeds: Sequence[int], rows: list[Row], seconds: float, out: Path | None) -> int:
     _print(rows)
     if out:
-        command = f"ramp bench {name}" + (" --quick" if quick else "")
-        print(publish(name, command, plan.seeds, rows, arms.cells_of(home, name), out))
+        from services.conductor.study.published import publish
+
+        print(publish(name, f"ramp bench {name}" + (" --quick" if quick else ""), seeds, rows, seconds, out))
     return 0
 
 

@@ -11,13 +11,15 @@ import multiprocessing
 import subprocess
 import sys
 import time
+from dataclasses import fields
 from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from ramp.errors import NotFound, RampError
-from services.common.settings import child_environment
+from ramp.errors import Invalid, NotFound, RampError
+from ramp.recipes.recipe import Recipe
+from services.common.settings import child_environment, compose, load_settings
 from services.conductor.journal import read
 from services.conductor.ledger import fold
 from services.conductor.rundir import Lock, RunDir
@@ -57,12 +59,22 @@ def collect(plan: Plan, folder: Path, seed: int) -> None:
     """Make the data of a seed, or go on with it, as `ramp run study` does. Raises RampError."""
     rundir = data(folder, seed)
     started = rundir.settings.exists()
-    if started and fold(read(rundir.journal)).finished:
-        return
+    if started:
+        _check_data(plan, seed, rundir)
+        if fold(read(rundir.journal)).finished:
+            return
     words = ["--resume"] if started else [plan.recipe, *plan.collect, f"seed={seed}"]
     command = [sys.executable, "-m", "services.cli.main", "run", "--dir", str(rundir.path), *words]
     if subprocess.run(command, env=child_environment(), check=False).returncode:
         raise RampError(f"the data of seed {seed} were not finished; start again to go on with {rundir.path}")
+
+
+def _check_data(plan: Plan, seed: int, rundir: RunDir) -> None:
+    """Data that another plan has collected are not this one's. Raises Invalid."""
+    wanted, found = compose(plan.recipe, None, [*plan.collect, f"seed={seed}"]), load_settings(rundir.settings)
+    for each in fields(Recipe):
+        if each.name != "sampling" and getattr(found, each.name) != getattr(wanted, each.name):
+            raise Invalid(f"{each.name} of {rundir.path}", getattr(found, each.name), "choose another --dir")
 
 
 def _in_own_process(plan: Plan, rundir: RunDir, cells: Path, seed: int, todo: list[Arm]) -> None:

@@ -26,6 +26,12 @@ def rows(plan: Plan, cells: Cells) -> list[Row]:
     return table + _comparisons(plan, found)
 
 
+def seconds(plan: Plan, cells: Cells) -> float:
+    """That training and trying took, without the collecting of the data."""
+    names = [cell(seed, arm.name) for seed in plan.seeds for arm in plan.arms]
+    return sum(found["seconds"] for found in map(cells.get, names) if found is not None)
+
+
 def score(episodes: Episodes) -> Row:
     """Successes with a 95 % Wilson interval; seconds are the robot's own, failures included in the hours."""
     won = [each for each in episodes if each["success"]]
