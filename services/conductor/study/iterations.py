@@ -42,7 +42,10 @@ def quick(rounds: Rounds) -> Rounds:
 
 
 def measure(rounds: Rounds, folder: Path) -> list[Row]:
-    """A row per arm and round, over all seeds; a run that was stopped goes on, a finished one is read. Raises RampError."""
+    """A row per arm and round, over all seeds. A run that was stopped goes on, a finished one is read.
+
+    Raises RampError where a run ends otherwise.
+    """
     rows = []
     for name, settings in rounds.arms:
         runs = [run(rounds, folder, seed, name, settings) for seed in rounds.seeds]
