@@ -10,12 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from ramp.data.thoughts import BEGIN, END, PAD, SPECIAL
+from ramp.data.track import POINTS
 from ramp.errors import Invalid
 from ramp.models.blocks import Block
 from ramp.models.vla.config import PolicyConfig
-
-POINTS = 10
-"""Points of a track, and learnable tokens that they come from (t_1 to t_10 of Eq. 1)."""
 
 
 class Thought(nn.Module):
@@ -69,7 +67,8 @@ class Writer(nn.Module):
 
 
 class Tracker(nn.Module):
-    """The gripper's way through the picture: learnable tokens that see each other and the backbone's, then a GRU."""
+    """The gripper's way through the picture (ramp/data/track.py): a learnable token for each point, which sees the
+    others and the backbone's, then a GRU."""
 
     def __init__(self, config: PolicyConfig) -> None:
         super().__init__()
@@ -80,7 +79,7 @@ class Tracker(nn.Module):
         self.out = nn.Linear(width, 2)
 
     def forward(self, tokens: Tensor, summary: Tensor) -> Tensor:
-        """Points float32 [B, 10, 2] in the picture's units (ramp/data/track.py); arguments as in Writer."""
+        """Points float32 [B, 10, 2] in the picture's units; arguments as in Writer."""
         points = self.points.expand(len(tokens), -1, -1)
         mixed = self.block(points, summary, self.block.recall(tokens))
         return self.out(self.gru(mixed)[0])
