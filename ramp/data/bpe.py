@@ -73,7 +73,7 @@ class BytePairs:
 
     @cached_property
     def _spelled(self) -> list[tuple[int, ...]]:
-        spelled = [(symbol,) for symbol in range(self.symbols)]
+        spelled: list[tuple[int, ...]] = [(symbol,) for symbol in range(self.symbols)]
         for left, right in self.merges:
             spelled.append(spelled[left] + spelled[right])
         return spelled

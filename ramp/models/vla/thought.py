@@ -6,6 +6,8 @@ tokens. They shape the backbone in training; acting does not wait for them.
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 
@@ -51,7 +53,7 @@ class Writer(nn.Module):
             raise Invalid("thought_tokens", f"{length} tokens", f"policy.thought_length is {len(self.place)}")
         x = self.embed(written) + self.place[:length]
         for block in self.blocks:
-            x = block(x, summary, block.recall(tokens))
+            x = block(x, summary, cast(Block, block).recall(tokens))
         return self.out(self.norm(x))
 
     @torch.no_grad()
