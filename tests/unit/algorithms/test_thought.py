@@ -17,6 +17,7 @@ from ramp.models.vla import VLAPolicy
 from tests.unit.models.samples import generator, policy
 from tests.unit.models.thinking import THINKING, labelled, thinker
 
+SIZE = SPECIAL + THINKING.text_vocabulary + THINKING.action_vocabulary
 LABELS = ("thought_tokens", "thought_mask", "track", "track_valid")
 METHODS = ("ramp", "recap", "awr", "bc")
 
@@ -62,8 +63,7 @@ def test_a_writer_that_knows_nothing_is_surprised_by_the_logarithm_of_the_vocabu
     model = thinker()
     for parameter in model.thought.writer.out.parameters():  # type: ignore[union-attr]
         torch.nn.init.zeros_(parameter)
-    size = SPECIAL + THINKING.text_vocabulary + THINKING.action_vocabulary
-    assert float(terms_of(model, labelled())["words"].detach()) == pytest.approx(math.log(size))
+    assert float(terms_of(model, labelled())["words"].detach()) == pytest.approx(math.log(SIZE))
 
 
 def test_a_writer_that_foretells_every_label_is_not_surprised() -> None:
@@ -72,7 +72,7 @@ def test_a_writer_that_foretells_every_label_is_not_surprised() -> None:
         lambda written, *_: (
             100.0
             * torch.nn.functional.one_hot(  # type: ignore
-                batch["thought_tokens"][:, 1:], 444
+                batch["thought_tokens"][:, 1:], SIZE
             )
         )
     )
