@@ -8,6 +8,7 @@ import torch
 from torch import Generator, Tensor
 
 from ramp.algorithms.ramp import flow_matching
+from ramp.algorithms.thought import joint_loss
 from ramp.models.vla.config import Told
 from ramp.models.vla.policy import VLAPolicy
 from ramp.types import UNLABELLED
@@ -35,8 +36,9 @@ class AwrAlgorithm:
         """Needs images, proprio, words, action, chunk_valid, and advantage float32 [B], nan where there is none."""
         hidden = torch.full_like(tensors["indicator"], UNLABELLED)
         weight = advantage_weights(tensors["advantage"], self.temperature, self.weight_clip)
-        loss = flow_matching(model, tensors, hidden, None, generator=generator, weight=weight)
-        return loss, {"flow": float(loss.detach()), "weight_max": float(weight.max())}
+        flow, context = flow_matching(model, tensors, hidden, None, generator=generator, weight=weight)
+        loss, report = joint_loss(model, tensors, context, flow)
+        return loss, {**report, "weight_max": float(weight.max())}
 
 
 def advantage_weights(advantage: Tensor, temperature: float, clip: float) -> Tensor:

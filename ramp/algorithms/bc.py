@@ -8,6 +8,7 @@ import torch
 from torch import Generator, Tensor
 
 from ramp.algorithms.ramp import flow_matching
+from ramp.algorithms.thought import joint_loss
 from ramp.models.vla.config import Told
 from ramp.models.vla.policy import VLAPolicy
 from ramp.types import UNLABELLED
@@ -23,5 +24,5 @@ class BehaviourCloningAlgorithm:
     ) -> tuple[Tensor, dict[str, float]]:
         """Needs images, proprio, words, action, chunk_valid."""
         hidden = torch.full((len(tensors["action"]),), UNLABELLED, dtype=torch.int64, device=tensors["action"].device)
-        loss = flow_matching(model, tensors, hidden, None, generator=generator)
-        return loss, {"flow": float(loss.detach())}
+        flow, context = flow_matching(model, tensors, hidden, None, generator=generator)
+        return joint_loss(model, tensors, context, flow)

@@ -7,11 +7,12 @@ from collections.abc import Mapping
 import torch
 from torch import Generator, Tensor
 
+from ramp.algorithms.thought import joint_loss
 from ramp.errors import Invalid
 from ramp.models.flow import draw_tau, interpolate, noise_like, velocity
 from ramp.models.frames import random_shift
 from ramp.models.vla.config import Told
-from ramp.models.vla.policy import VLAPolicy
+from ramp.models.vla.policy import Context, VLAPolicy
 from ramp.types import UNLABELLED
 
 
@@ -36,8 +37,9 @@ class RampAlgorithm:
         hidden = draw_mask(len(tensors["indicator"]), config.mask_indicator, generator)
         shown = ~draw_mask(len(tensors["indicator"]), config.mask_world, generator)
         indicator = tensors["indicator"].masked_fill(hidden, UNLABELLED)
-        loss = flow_matching(model, tensors, indicator, shown, generator=generator)
-        return loss, {"flow": float(loss.detach()), **indicator_report(tensors)}
+        flow, context = flow_matching(model, tensors, indicator, shown, generator=generator)
+        loss, report = joint_loss(model, tensors, context, flow)
+        return loss, {**report, **indicator_report(tensors)}
 
 
 def flow_matching(
@@ -48,8 +50,10 @@ def flow_matching(
     *,
     generator: Generator,
     weight: Tensor | None = None,
-) -> Tensor:
+) -> tuple[Tensor, Context]:
     """Mean over valid steps of w || f(a^tau) - (a - eps) ||^2 with a^tau = tau a + (1 - tau) eps (RAMP Eq. 1).
+
+    Also the context it was computed in, which the other terms of Eq. 1 share.
 
     `indicator` int64 [B], UNLABELLED where hidden; `world_visible` bool [B] shows the tokens z to single samples, None
     to none of them; `weight` float32 [B], 1 where it is None. The mean divides by the number of valid steps, whatever
@@ -67,7 +71,7 @@ def flow_matching(
     error = (predicted - velocity(action, noise)).square().mean(dim=-1)
     valid = tensors["chunk_valid"].to(error.dtype)
     weighted = error if weight is None else error * weight[:, None]
-    return (weighted * valid).sum() / valid.sum().clamp(min=1.0)
+    return (weighted * valid).sum() / valid.sum().clamp(min=1.0), context
 
 
 def indicator_report(tensors: Mapping[str, Tensor]) -> dict[str, float]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from torch import Generator, Tensor
 
 from ramp.algorithms.ramp import draw_mask, flow_matching, indicator_report
+from ramp.algorithms.thought import joint_loss
 from ramp.models.vla.config import Told
 from ramp.models.vla.policy import VLAPolicy
 from ramp.types import UNLABELLED
@@ -27,5 +28,6 @@ class RecapAlgorithm:
         hidden = draw_mask(len(tensors["indicator"]), model.config.mask_indicator, generator)
         draw_mask(len(tensors["indicator"]), 1.0, generator)  # RAMP's second draw: both papers see the same noise
         indicator = tensors["indicator"].masked_fill(hidden, UNLABELLED)
-        loss = flow_matching(model, tensors, indicator, None, generator=generator)
-        return loss, {"flow": float(loss.detach()), **indicator_report(tensors)}
+        flow, context = flow_matching(model, tensors, indicator, None, generator=generator)
+        loss, report = joint_loss(model, tensors, context, flow)
+        return loss, {**report, **indicator_report(tensors)}

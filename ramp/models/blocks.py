@@ -40,10 +40,12 @@ class Attention(nn.Module):
         key, value = self.key_value(memory).chunk(2, dim=-1)
         return self._split(key), self._split(value)
 
-    def forward(self, x: Tensor, key_value: tuple[Tensor, Tensor], visible: Tensor | None = None) -> Tensor:
-        """x [B, N, width]; `visible` bool [B, M], False where a key must not be seen."""
+    def forward(
+        self, x: Tensor, key_value: tuple[Tensor, Tensor], visible: Tensor | None = None, *, causal: bool = False
+    ) -> Tensor:
+        """x [B, N, width]; `visible` bool [B, M], False where a key must not be seen; `causal`: none further on is."""
         mask = None if visible is None else visible[:, None, None, :]
-        mixed = F.scaled_dot_product_attention(self._split(self.query(x)), *key_value, attn_mask=mask)
+        mixed = F.scaled_dot_product_attention(self._split(self.query(x)), *key_value, attn_mask=mask, is_causal=causal)
         return self.out(mixed.transpose(1, 2).flatten(2))
 
     def _split(self, x: Tensor) -> Tensor:
@@ -51,10 +53,12 @@ class Attention(nn.Module):
 
 
 class Block(nn.Module):
-    """Self-attention, cross-attention to a memory if any, and an MLP, all modulated by a condition (adaLN-zero)."""
+    """Self-attention (`causal`: to nothing further on), cross-attention to a memory if any, and an MLP, all modulated
+    by a condition (adaLN-zero)."""
 
-    def __init__(self, width: int, heads: int, *, cross: bool) -> None:
+    def __init__(self, width: int, heads: int, *, cross: bool, causal: bool = False) -> None:
         super().__init__()
+        self.causal = causal
         self.parts = 3 if cross else 2
         self.norm = nn.LayerNorm(width, elementwise_affine=False)
         self.attention = Attention(width, heads)
@@ -74,7 +78,7 @@ class Block(nn.Module):
         """x [B, N, width], condition [B, width], memory as keys and values of `self.cross`, visible [B, M]."""
         chunks = self.modulation(F.silu(condition))[:, None].chunk(3 * self.parts, dim=-1)
         h = self._modulate(x, chunks[0], chunks[1])
-        x = x + chunks[2] * self.attention(h, self.attention.remember(h))
+        x = x + chunks[2] * self.attention(h, self.attention.remember(h), causal=self.causal)
         if self.cross is not None and memory is not None:
             x = x + chunks[5] * self.cross(self._modulate(x, chunks[3], chunks[4]), memory, visible)
         return x + chunks[-1] * self.mlp(self._modulate(x, chunks[-3], chunks[-2]))

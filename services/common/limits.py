@@ -33,6 +33,11 @@ RANGES: Mapping[str, tuple[float, float]] = {
     "policy.mask_indicator": (0, 1),
     "policy.mask_world": (0, 1),
     "policy.guidance": (0, 100),
+    "policy.thought_layers": (1, INFINITE),
+    "policy.thought_length": (3, INFINITE),
+    "policy.text_vocabulary": (256, INFINITE),
+    "policy.action_vocabulary": (1, INFINITE),
+    "policy.insulation": (0, 1),
     "advantage.temperature": (1e-6, INFINITE),
     "advantage.weight_clip": (1e-6, INFINITE),
     "advantage.n_steps": (1, INFINITE),
@@ -89,6 +94,7 @@ def check_rules(settings: Settings) -> None:
     _check_horizons(settings)
     _check_widths(settings)
     _check_rhythm(settings)
+    _check_thought(settings)
     _check_limiter(settings)
 
 
@@ -128,6 +134,14 @@ def _check_rhythm(settings: Settings) -> None:
     first = settings.evaluation.first_seed
     if first < SEED_BLOCK:
         raise Invalid("evaluation.first_seed", first, f"keep {SEED_BLOCK} or more: training seeds lie below")
+
+
+def _check_thought(settings: Settings) -> None:
+    if settings.policy.insulation < 1 and not settings.policy.thought:
+        remedy = "keep 1 without policy.thought: the flow's gradient is the only one that trains the backbone"
+        raise Invalid("policy.insulation", settings.policy.insulation, remedy)
+    if settings.policy.thought:
+        raise Invalid("policy.thought", True, "keep false in a run: its batches do not carry a thought's labels")
 
 
 def _check_limiter(settings: Settings) -> None:

@@ -28,3 +28,10 @@ class PolicyConfig:
     shift: int = 2  # pixels by which training frames are moved at random
     start_scale: float = 1.0  # of the noise that inference starts from; below 1 the chunk is closer to the mode
     guidance: float = 1.0  # beta of classifier-free guidance towards I = 1 (RECAP: 1.5 to 2.5 is moderate); 1: none
+    thought: bool = False  # embodied chain of thought: heads for subgoal text, action tokens and the gripper's track
+    thought_layers: int = 2  # of the decoder that writes text and action tokens
+    thought_length: int = 64  # tokens of a thought at most; what is longer is cut
+    text_vocabulary: int = 512  # ids for subgoal text: 256 bytes, the rest merges learnt from the data
+    action_vocabulary: int = 512  # ids for action tokens: the quantiser's values, the rest merges learnt from the data
+    track_weight: float = 1.0  # lambda of Eq. 1, before the track's error (GigaBrain-0: 1)
+    insulation: float = 1.0  # alpha: share of the flow loss's gradient that reaches the backbone; 0 hard, 1 none

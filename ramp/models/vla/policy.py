@@ -11,9 +11,11 @@ from torch import Tensor, nn
 from ramp.errors import Invalid
 from ramp.models.flow import integrate
 from ramp.models.frames import frame_side, to_float
+from ramp.models.insulation import insulate
 from ramp.models.vla.backbone import Backbone
 from ramp.models.vla.config import PolicyConfig
 from ramp.models.vla.expert import ActionExpert
+from ramp.models.vla.thought import Thought
 from ramp.types import UNLABELLED, StepSchema
 
 
@@ -24,6 +26,8 @@ class Context:
     condition: Tensor  # [B, width]
     memory: list[tuple[Tensor, Tensor]]  # keys and values of the expert's layers
     visible: Tensor  # bool [B, M], False for hidden world-model tokens
+    tokens: Tensor  # [B, V + 2, width], the backbone's own, uninsulated: what the thought reads
+    summary: Tensor  # [B, width], likewise
 
 
 class VLAPolicy(nn.Module):
@@ -44,6 +48,7 @@ class VLAPolicy(nn.Module):
         self.place = nn.Parameter(0.02 * torch.randn(token_shape[0], width))
         self.indicator = nn.Embedding(3, width)  # 0 negative, 1 positive, 2 hidden
         self.expert = ActionExpert(config, schema.action_width)
+        self.thought = Thought(config) if config.thought else None
 
     def observe(
         self,
@@ -57,17 +62,20 @@ class VLAPolicy(nn.Module):
 
         `indicator` int64 [B]: 1, 0, or UNLABELLED for hidden. `world_tokens` [B, N, D], or None in efficient mode;
         `world_visible` bool [B] hides them for single samples: an attention mask, so nothing of them gets through.
+        What the expert reads of the backbone is insulated by config.insulation.
         Raises Invalid where the tokens have another shape than the policy was built for.
         """
         images = tensors["images"]
         frames = to_float(images).unflatten(0, images.shape[:2])
-        tokens, summary = self.backbone(frames, tensors["proprio"], tensors["words"])
+        seen, summary = self.backbone(frames, tensors["proprio"], tensors["words"])
+        tokens = insulate(seen, self.config.insulation)
         visible = torch.ones(tokens.shape[:2], dtype=torch.bool, device=tokens.device)
         if world_tokens is not None:
             tokens, visible = self._with_future(tokens, visible, world_tokens, world_visible)
         row = torch.where(indicator == UNLABELLED, 2, indicator)
-        condition = summary + self.indicator(row)
-        return Context(condition=condition, memory=self.expert.remember(tokens), visible=visible)
+        condition = insulate(summary, self.config.insulation) + self.indicator(row)
+        memory = self.expert.remember(tokens)
+        return Context(condition=condition, memory=memory, visible=visible, tokens=seen, summary=summary)
 
     def forward(self, x: Tensor, tau: Tensor, context: Context) -> Tensor:
         """Velocity [B, H, A] of the normalised chunk x at flow time tau [B]."""
