@@ -10,7 +10,7 @@ from torch.nn.functional import one_hot
 
 from ramp.data.transforms import FOLDS
 from ramp.models.flow import draw_tau, expand, interpolate, masked_mean, noise_like, velocity
-from ramp.models.world.model import WorldModel
+from ramp.models.world.joint import JointModel
 
 NEAREST = 0.25
 """1 - tau is bounded from below by it: closer to the data, the velocity only enlarges the network's rounding."""
@@ -25,7 +25,7 @@ class WorldModelAlgorithm:
     """
 
     def loss(
-        self, model: WorldModel, tensors: Mapping[str, Tensor], *, generator: torch.Generator
+        self, model: JointModel, tensors: Mapping[str, Tensor], *, generator: torch.Generator
     ) -> tuple[Tensor, dict[str, float]]:
         """Needs all keys of ramp/data/transforms.py except action, chunk_valid and indicator."""
         layout, config = model.layout, model.config

@@ -17,7 +17,7 @@ from ramp.errors import Invalid
 from ramp.models.manifest import load_normalizer, load_policy, load_told, load_world
 from ramp.models.vla.config import Told
 from ramp.models.vla.policy import VLAPolicy
-from ramp.models.world.model import WorldModel
+from ramp.models.world.joint import JointModel
 from ramp.types import UNLABELLED, Observation, StepSchema
 
 POSITIVE = 1
@@ -43,7 +43,7 @@ class Agent:
     def __init__(
         self,
         policy: VLAPolicy,
-        world: WorldModel,
+        world: JointModel,
         normalizer: Normalizer,
         *,
         version: int = 0,

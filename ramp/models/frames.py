@@ -10,24 +10,25 @@ from ramp.errors import Invalid
 from ramp.types import StepSchema
 
 STRIDE = 16
-"""Both image encoders halve a side four times; frames are padded to multiples of it."""
+"""The small image encoders halve a side four times; frames are padded to multiples of it."""
 
 
-def frame_side(schema: StepSchema) -> tuple[int, int]:
-    """Height and width of every camera, padded up to multiples of STRIDE. Raises Invalid where cameras differ."""
+def frame_side(schema: StepSchema, stride: int = STRIDE) -> tuple[int, int]:
+    """Height and width of every camera, padded up to multiples of `stride`. Raises Invalid where cameras differ."""
     shapes = set(schema.cameras.values())
     if len(shapes) != 1:
         raise Invalid("schema.cameras", dict(schema.cameras), "give at least one camera, all of the same size")
     height, width, channels = shapes.pop()
     if channels != 3:
         raise Invalid("schema.cameras", f"{channels} channels", "send RGB frames")
-    return -(-height // STRIDE) * STRIDE, -(-width // STRIDE) * STRIDE
+    return -(-height // stride) * stride, -(-width // stride) * stride
 
 
-def to_float(frames: Tensor) -> Tensor:
-    """uint8 [..., height, width, 3] to float32 [N, 3, height', width'] in [-1, 1], all leading dimensions flattened."""
+def to_float(frames: Tensor, stride: int = STRIDE) -> Tensor:
+    """uint8 [..., height, width, 3] to float32 [N, 3, height', width'] in [-1, 1], all leading dimensions flattened;
+    grey below and to the right up to multiples of `stride`."""
     flat = frames.flatten(0, -4).permute(0, 3, 1, 2).to(torch.float32).div_(127.5).sub_(1.0)
-    bottom, right = -flat.shape[-2] % STRIDE, -flat.shape[-1] % STRIDE
+    bottom, right = -flat.shape[-2] % stride, -flat.shape[-1] % stride
     return F.pad(flat, (0, right, 0, bottom)) if bottom or right else flat.contiguous()
 
 

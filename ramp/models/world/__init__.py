@@ -4,14 +4,23 @@ import importlib
 from typing import TYPE_CHECKING
 
 from ramp.models.world.config import WorldConfig
+from ramp.models.world.wan_config import WanConfig
 
 if TYPE_CHECKING:
+    from ramp.models.world.joint import JointModel, Prediction
     from ramp.models.world.latents import out_of_fold
-    from ramp.models.world.model import Prediction, WorldModel
+    from ramp.models.world.model import WorldModel
+    from ramp.models.world.wan import WanWorldModel
 
-__all__ = ["Prediction", "WorldConfig", "WorldModel", "out_of_fold"]
+__all__ = ["JointModel", "Prediction", "WanConfig", "WanWorldModel", "WorldConfig", "WorldModel", "out_of_fold"]
 
-_HOMES = {"Prediction": "model", "WorldModel": "model", "out_of_fold": "latents"}
+_HOMES = {
+    "JointModel": "joint",
+    "Prediction": "joint",
+    "WanWorldModel": "wan",
+    "WorldModel": "model",
+    "out_of_fold": "latents",
+}
 
 
 def __getattr__(name: str) -> object:
