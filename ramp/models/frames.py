@@ -32,6 +32,17 @@ def to_float(frames: Tensor, stride: int = STRIDE) -> Tensor:
     return F.pad(flat, (0, right, 0, bottom)) if bottom or right else flat.contiguous()
 
 
+def letterbox(frames: Tensor, side: int) -> Tensor:
+    """uint8 [..., height, width, 3] to float32 [N, 3, side, side] in [-1, 1]: the longer edge scaled, black around."""
+    flat = frames.flatten(0, -4).permute(0, 3, 1, 2).to(torch.float32) / 127.5 - 1.0
+    scale = side / max(flat.shape[-2:])
+    height, width = (max(1, round(edge * scale)) for edge in flat.shape[-2:])
+    if (height, width) != tuple(flat.shape[-2:]):
+        flat = F.interpolate(flat, (height, width), mode="bilinear", antialias=True)
+    top, left = (side - height) // 2, (side - width) // 2
+    return F.pad(flat, (left, side - width - left, top, side - height - top), value=-1.0)
+
+
 def random_shift(frames: Tensor, reach: int, generator: torch.Generator) -> Tensor:
     """Each uint8 frame [B, V, height, width, 3] moved by up to `reach` pixels, its edge repeated (DrQ, 2004.13649)."""
     if reach == 0:

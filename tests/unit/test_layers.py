@@ -57,6 +57,7 @@ HOMES = {
     "gymnasium": ("ramp.envs",),
     "typer": ("services.cli",),
     "diffusers": ("ramp.models.world.wan_parts",),
+    "transformers": ("ramp.models.vla.paligemma_parts",),
 }
 SCIENCE = {"numpy", "torch", "pyarrow"}  # what ramp may import beside the standard library and what HOMES gives it
 
@@ -131,6 +132,7 @@ def test_imports_point_down_and_heavy_libraries_stay_at_home() -> None:
         ("ramp/envs/metaworld.py", "from services.common import metrics", "ramp never imports services"),
         ("ramp/data/images.py", "import grpc", "grpc lives in services only"),
         ("ramp/models/flow.py", "import timm", "ramp imports"),
+        ("ramp/models/flow.py", "import transformers", "transformers lives in ramp.models.vla.paligemma_parts only"),
         ("ramp/models/world/wan.py", "def f():\n    import diffusers", "diffusers lives in"),
         ("ramp/models/flow.py", "def f():\n    import mujoco", "mujoco lives in ramp.envs only"),
         ("services/actor/loop.py", "from services.replay.server import Server", "reached by wire"),

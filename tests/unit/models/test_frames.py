@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from ramp.errors import Invalid
-from ramp.models.frames import frame_side, random_shift, to_float
+from ramp.models.frames import frame_side, letterbox, random_shift, to_float
 from ramp.types import StepSchema
 
 
@@ -44,3 +44,17 @@ def test_frames_without_colour_are_refused() -> None:
     schema = StepSchema(cameras={"a": (16, 16, 1)}, proprio_width=1, action_low=(-1.0,), action_high=(1.0,))
     with pytest.raises(Invalid, match="RGB"):
         frame_side(schema)
+
+
+def test_a_letterbox_keeps_the_shape_of_things_and_adds_black() -> None:
+    frame = torch.full((1, 10, 20, 3), 255, dtype=torch.uint8)
+    boxed = letterbox(frame, 8)
+    assert boxed.shape == (1, 3, 8, 8)
+    torch.testing.assert_close(boxed[:, :, 2:6], torch.ones(1, 3, 4, 8))
+    assert (boxed[:, :, :2] == -1.0).all()
+    assert (boxed[:, :, 6:] == -1.0).all()
+
+
+def test_a_square_frame_of_the_right_side_passes_the_letterbox_as_it_is() -> None:
+    frame = torch.randint(0, 256, (2, 4, 4, 3), dtype=torch.uint8)
+    torch.testing.assert_close(letterbox(frame, 4), frame.permute(0, 3, 1, 2) / 127.5 - 1.0)

@@ -93,6 +93,7 @@ def test_one_step_from_pure_noise_subtracts_what_wan_answers(tiny: WanWorldModel
     """Wan answers eps - x. At tau = 0, x = s - (eps - x); nearer to the data a smaller share of it."""
     known = 1 + 2  # proprioception and two cameras
     constant = torch.full((1, 48, known + tiny.layout.frames, *tiny.predictor.grid), 0.5)
+    constant[:, :, :known] = 9.0  # what it says of known frames is nobody's business
     present = torch.zeros(1, 2, tiny.layout.tokens, tiny.layout.width)
     s = torch.randn(1, tiny.layout.frames, tiny.layout.tokens, tiny.layout.width)
     answer = Answer(constant)
@@ -147,6 +148,12 @@ def test_instruction_proprioception_and_pictures_reach_the_prediction(tiny: WanW
         changed = {**items, name: items[name].flip(-1) + 1}
         other = tiny.predict(changed, generator=generator())
         assert not torch.equal(other.tokens, base.tokens), name
+
+
+def test_where_there_is_no_word_there_is_no_vector(tiny: WanWorldModel) -> None:
+    vectors = tiny.predictor.read(torch.tensor([[3, 0]]))
+    assert bool(vectors[0, 0].any())
+    assert not bool(vectors[0, 1].any())
 
 
 def test_latents_are_standardised_by_the_published_statistics(tiny: WanWorldModel) -> None:
