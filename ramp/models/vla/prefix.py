@@ -77,8 +77,9 @@ class Prefix(nn.Module):
         language = self.backbone.model.language_model
         turns = language.rotary_emb(tokens, positions)
         mask = torch.zeros_like(seen, dtype=tokens.dtype).masked_fill(~seen, torch.finfo(tokens.dtype).min)
+        pasts: Sequence[Sequence[Tensor]] = memory or [()] * len(language.layers)
         hidden, kept = tokens, []
-        for layer, past in zip(language.layers, memory or [()] * len(language.layers), strict=True):
+        for layer, past in zip(language.layers, pasts, strict=True):
             if self.checkpointing and torch.is_grad_enabled():
                 hidden, *own = checkpoint(_through, layer, hidden, mask, turns, past, use_reentrant=False)
             else:

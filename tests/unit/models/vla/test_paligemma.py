@@ -320,6 +320,19 @@ def test_a_folder_of_weights_gives_the_same_backbone(tiny: PaliGemmaPolicy, fold
     assert all(torch.equal(own[name], other[name]) for name in own)
 
 
+@pytest.mark.parametrize("whole", [False, True], ids=["the backbone", "all of it"])
+def test_in_bfloat16_it_trains_and_answers_in_float32(folder: Path, items: dict[str, Tensor], whole: bool) -> None:
+    model = PaliGemmaPolicy.from_folder(folder, TINY, SCHEMA, TOKENS)
+    model = model.to(torch.bfloat16) if whole else model
+    assert model.prefix.dtype == torch.bfloat16
+    loss = flow_matching(model, items, items["indicator"], torch.ones(3, dtype=torch.bool), generator=generator())
+    loss.backward()
+    assert torch.isfinite(loss)
+    chunk = model.eval().act(items, items["world_tokens"], items["indicator"], generator=generator())
+    assert chunk.dtype == torch.float32
+    assert torch.isfinite(chunk).all()
+
+
 def test_without_a_folder_the_weights_are_random() -> None:
     one, two = (PaliGemmaPolicy.from_folder(None, TINY, SCHEMA, TOKENS) for _ in range(2))
     assert not torch.equal(one.prefix.backbone.lm_head.weight, two.prefix.backbone.lm_head.weight)

@@ -190,6 +190,15 @@ def test_a_folder_of_weights_gives_the_same_model(tiny: WanWorldModel, folder: P
         assert all(torch.equal(own[name], other[name]) for name in own)
 
 
+def test_published_weights_in_bfloat16_train_and_answer_in_float32(folder: Path) -> None:
+    loaded = WanWorldModel.from_folder(folder, TINY, SCHEMA).train()
+    assert loaded.predictor.dtype == loaded.tokenizer.autoencoder.dtype == torch.bfloat16
+    loss, _ = WorldModelAlgorithm().loss(loaded, tensors(2), generator=generator())
+    loss.backward()
+    assert torch.isfinite(loss)
+    assert loaded.predict(tensors(2), generator=generator()).tokens.dtype == torch.float32
+
+
 def test_without_a_folder_the_weights_are_random() -> None:
     one, two = (WanWorldModel.from_folder(None, TINY, SCHEMA) for _ in range(2))
     weight = "predictor.transformer.proj_out.weight"
