@@ -58,6 +58,7 @@ HOMES = {
     "typer": ("services.cli",),
     "diffusers": ("ramp.models.world.wan_parts",),
     "transformers": ("ramp.models.vla.paligemma_parts",),
+    "tokenizers": ("ramp.models.vla.instructions",),
 }
 SCIENCE = {"numpy", "torch", "pyarrow"}  # what ramp may import beside the standard library and what HOMES gives it
 

@@ -11,7 +11,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ramp.data.words import LONGEST
 from ramp.errors import Invalid
 from ramp.models.flow import integrate
 from ramp.models.frames import letterbox
@@ -45,7 +44,8 @@ class PaliGemmaPolicy(nn.Module):
     """Trained and asked exactly like the small `VLAPolicy`; random weights unless a backbone is given.
 
     The prefix is pictures, instruction and world-model tokens; the expert's tokens are the state and the noisy chunk.
-    `words` of a batch are ids of the backbone's vocabulary, 0 for none (hashed words will do for random weights).
+    `words` of a batch are ids of the backbone's vocabulary, 0 for none: those of `Instructions` where it has published
+    weights; hashed words will do for random ones.
     `embodiment` int64 [B] is needed where the configuration has several. Build it under `torch.device("meta")` to count
     its parameters. Raises Invalid where the schema does not fit into the slots or the prefix into Gemma's window.
     """
@@ -181,6 +181,6 @@ def check_fit(config: PaliGemmaConfig, schema: StepSchema, token_shape: tuple[in
             raise Invalid(field, f"width {width}", f"policy.slots is {config.slots}; give it that many or more")
     if config.heads % config.key_value_heads:
         raise Invalid("policy.heads", config.heads, f"take a multiple of key_value_heads, {config.key_value_heads}")
-    length = len(schema.cameras) * (config.image_side // config.image_patch) ** 2 + LONGEST + token_shape[0]
+    length = len(schema.cameras) * (config.image_side // config.image_patch) ** 2 + config.prompt + token_shape[0]
     if length > WINDOW:
         raise Invalid("policy", f"a prefix of {length} tokens", f"Gemma 2 sees {WINDOW}; take fewer cameras or tokens")

@@ -26,6 +26,7 @@ class PaliGemmaConfig(PolicyConfig):
     vision_ffn: int = 4304  # width inside the vision tower's feed-forward layers
     vision_layers: int = 27  # of the vision tower
     vision_heads: int = 16  # of its attention
+    prompt: int = 48  # tokens of an instruction at most, with its beginning and end
     image_side: int = 224  # pixels that every frame is scaled to
     image_patch: int = 14  # pixels per patch and side
     embodiments: int = 1  # robots that have projections of their own for state and action

@@ -12,8 +12,8 @@ CODE = """
 import sys
 import services.cli.main, services.learner.trainer
 import ramp.models.agent, ramp.models.vla, ramp.models.world
-import ramp.models.vla.paligemma, ramp.models.world.wan
-print({"diffusers", "transformers", "accelerate"} & set(sys.modules))
+import ramp.models.vla.instructions, ramp.models.vla.paligemma, ramp.models.world.wan
+print({"diffusers", "transformers", "tokenizers", "accelerate"} & set(sys.modules))
 """
 
 

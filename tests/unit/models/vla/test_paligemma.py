@@ -109,7 +109,7 @@ def test_the_expert_has_the_numbers_of_gigabrain(full: PaliGemmaPolicy) -> None:
     attention = 2 * 1024 * 8 * 256 + 2 * 1024 * 4 * 256
     norm = (1024 + 1) * 3 * 1024
     time = 2 * (1024 + 1) * 1024
-    assert count(full.expert) == 26 * (attention + 3 * 1024 * 2048 + 2 * norm) + norm + time
+    assert count(full.expert) == 26 * (attention + 3 * 1024 * 2048 + 2 * norm) + norm + time == 496_141_312
 
 
 def test_at_the_numbers_of_pi0_the_expert_has_its_published_size() -> None:
@@ -293,7 +293,7 @@ def test_each_robot_has_projections_of_its_own(items: dict[str, Tensor]) -> None
     [
         (replace(TINY, slots=2), TOKENS, "proprio: width 3"),
         (replace(TINY, key_value_heads=3), TOKENS, "policy.heads"),
-        (TINY, (5000, 10), "a prefix of 5024 tokens"),
+        (TINY, (5000, 10), "a prefix of 5056 tokens"),
     ],
 )
 def test_what_does_not_fit_together_is_refused(config: PaliGemmaConfig, tokens: tuple[int, int], why: str) -> None:
