@@ -50,6 +50,8 @@ class PaliGemmaPolicy(nn.Module):
     its parameters. Raises Invalid where the schema does not fit into the slots or the prefix into Gemma's window.
     """
 
+    thought = None  # no heads of its own: the language model itself writes, see `write`
+
     def __init__(
         self,
         config: PaliGemmaConfig,

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ramp.algorithms.ramp import flow_matching
+from ramp.algorithms.ramp import RampAlgorithm
 from ramp.errors import Invalid, NotFound
 from ramp.models.frames import letterbox
 from ramp.models.vla import PaliGemmaConfig, PaliGemmaPolicy
@@ -201,8 +201,8 @@ def test_guidance_goes_past_the_conditioned_velocity(items: dict[str, Tensor]) -
 
 
 def gradients(alpha: float, items: dict[str, Tensor]) -> dict[str, Tensor | None]:
-    model = policy(replace(TINY, insulation=alpha, shift=0)).train()
-    loss = flow_matching(model, items, items["indicator"], torch.ones(3, dtype=torch.bool), generator=generator(4))
+    model = policy(replace(TINY, insulation=alpha, shift=0, mask_world=0.0)).train()
+    loss, _ = RampAlgorithm().loss(model, items, generator=generator(4))
     loss.backward()
     return {name: parameter.grad for name, parameter in model.named_parameters()}
 
@@ -325,7 +325,7 @@ def test_in_bfloat16_it_trains_and_answers_in_float32(folder: Path, items: dict[
     model = PaliGemmaPolicy.from_folder(folder, TINY, SCHEMA, TOKENS)
     model = model.to(torch.bfloat16) if whole else model
     assert model.prefix.dtype == torch.bfloat16
-    loss = flow_matching(model, items, items["indicator"], torch.ones(3, dtype=torch.bool), generator=generator())
+    loss, _ = RampAlgorithm().loss(model, items, generator=generator())
     loss.backward()
     assert torch.isfinite(loss)
     chunk = model.eval().act(items, items["world_tokens"], items["indicator"], generator=generator())
