@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from services.conductor.record import Row
     from services.conductor.study.plan import Plan
 
 Quick = Annotated[bool, typer.Option("--quick", help="Show in ten minutes that it works; too short to conclude from.")]
@@ -55,19 +56,56 @@ def conditioning(quick: Quick = False, seeds: Seeds = None, dir_: Where = None, 
     return _compare("conditioning", plan.conditioning(), quick, seeds, dir_, out)
 
 
+def value(quick: Quick = False, seeds: Seeds = None, dir_: Where = None, out: Out = None) -> int:
+    """Value models on held-out episodes: seconds per frame, MAE, MSE, RMSE, Kendall's tau (RAMP, Table 1).
+
+    Per seed, on the data that the other comparisons use (--dir): a fifth of each task's episodes is held out, and four
+    models train on the others for the same number of updates: a vision-language one with 201 bins (RECAP) and with one
+    (RAMP's baseline), the world model with the value alone and with state and value together. Errors are of the remaining
+    time over the task's limit, averaged over tasks; intervals are 95 %, over episodes; seconds are of one frame on one
+    core.
+
+    Stopped or killed, the same command goes on with what is missing.
+
+    \b
+    Examples:
+      ramp bench value --quick
+      ramp bench value
+      ramp bench value --seeds 1 --out benchmarks/results
+    """
+    from services.conductor.study import value_plan, value_table, values
+
+    plan = value_plan.quick() if quick else value_plan.ValuePlan()
+    plan = replace(plan, seeds=tuple(range(seeds))) if seeds else plan
+    home = _home(dir_, quick)
+    rows = value_table.rows(plan, values.measure(plan, home, "value"))
+    return _show("value", rows, quick, plan.seeds, home, out)
+
+
 def _compare(name: str, plan: Plan, quick: bool, seeds: int | None, folder: Path | None, out: Path | None) -> int:
     from services.conductor.study import arms, table
     from services.conductor.study import plan as plans
-    from services.conductor.study.published import publish
 
     plan = plans.quick(plan) if quick else plan
     plan = replace(plan, seeds=tuple(range(seeds))) if seeds else plan
-    home = folder or Path("runs") / ("bench-quick" if quick else "bench")
+    home = _home(folder, quick)
     rows = table.rows(plan, arms.measure(plan, home, name))
+    return _show(name, rows, quick, plan.seeds, home, out)
+
+
+def _home(chosen: Path | None, quick: bool) -> Path:
+    """Where nothing is chosen, all comparisons share their data."""
+    return chosen or Path("runs") / ("bench-quick" if quick else "bench")
+
+
+def _show(name: str, rows: list[Row], quick: bool, seeds: Sequence[int], home: Path, out: Path | None) -> int:
+    from services.conductor.study.data import cells_of
+    from services.conductor.study.published import publish
+
     _print(rows)
     if out:
         command = f"ramp bench {name}" + (" --quick" if quick else "")
-        print(publish(name, command, plan.seeds, rows, arms.cells_of(home, name), out))
+        print(publish(name, command, seeds, rows, cells_of(home, name), out))
     return 0
 
 

@@ -39,7 +39,7 @@ def ramp(
       ramp status            what the latest run does now
       ramp eval              success of its final policy on held-out starts
       ramp report            write its report.html again
-      ramp bench             the comparisons of the papers: methods, conditioning
+      ramp bench             the comparisons of the papers: methods, conditioning, value
     """
 
 
@@ -61,6 +61,7 @@ app.command("doctor")(verb(doctor.doctor))
 benches = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The comparisons of the papers.")
 benches.command("methods")(verb(bench.methods))
 benches.command("conditioning")(verb(bench.conditioning))
+benches.command("value")(verb(bench.value))
 app.add_typer(benches, name="bench")
 
 

@@ -31,7 +31,7 @@ class Prediction:
 
 
 class WorldModel(nn.Module):
-    """p(future latents, value | observation, instruction) of RAMP stage 1.
+    """p(future latents, value | observation, instruction) of RAMP stage 1; of the value alone by `config.predicts`.
 
     Raises Invalid where the cameras of the schema differ in size or have other than three channels.
     """
@@ -45,7 +45,7 @@ class WorldModel(nn.Module):
         self.config, self.schema = config, schema
         self.patch = config.latent_patch if rows % config.latent_patch == 0 == columns % config.latent_patch else 1
         self.layout = Layout(
-            horizons=len(config.horizons),
+            horizons=len(config.foreseen),
             views=len(schema.cameras),
             tokens=rows * columns // self.patch**2,
             width=config.latent_channels * self.patch**2,
@@ -56,7 +56,7 @@ class WorldModel(nn.Module):
 
     @property
     def token_shape(self) -> tuple[int, int]:
-        """(N, D) of Prediction.tokens."""
+        """(N, D) of Prediction.tokens; N is 0 where the value is predicted alone."""
         return self.layout.visual_frames * self.layout.tokens, self.layout.width
 
     def train_only(self, part: str) -> None:
