@@ -61,9 +61,9 @@ def value(quick: Quick = False, seeds: Seeds = None, dir_: Where = None, out: Ou
 
     Per seed, on the data that the other comparisons use (--dir): a fifth of each task's episodes is held out, and four
     models train on the others for the same number of updates: a vision-language one with 201 bins (RECAP) and with one
-    (RAMP's baseline), the world model with the value alone and with state and value together. Errors are of the remaining
-    time over the task's limit, averaged over tasks; intervals are 95 %, over episodes; seconds are of one frame on one
-    core.
+    (RAMP's baseline), the world model with the value alone and with state and value together. Errors are of the
+    remaining time over the task's limit, averaged over tasks; intervals are 95 %, over episodes; seconds are of one
+    frame on one core.
 
     Stopped or killed, the same command goes on with what is missing.
 

@@ -55,7 +55,7 @@ def test_value_models_are_compared_on_the_data_of_a_run_and_a_second_start_measu
     plan = ValuePlan(recipe="counting", seeds=(0,), held_out=0.3, updates=6, collect=PLAN.collect)
     cells = values.measure(plan, tmp_path, "test")
     table = {row["name"]: row for row in value_table.rows(plan, cells)}
-    for arm in plan.arms:
+    for arm in [each.name for each in plan.arms]:
         whole, tasks = table[f"{arm}, all tasks"], [table[f"{arm}, {task}"] for task in ("count-up", "count-down")]
         assert whole["frames"] == sum(row["frames"] for row in tasks) > 0
         assert whole["mae"] == pytest.approx(sum(row["mae"] for row in tasks) / 2, abs=1e-4)

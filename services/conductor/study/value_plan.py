@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from services.conductor.study.plan import QUICK_DATA
 
-ARMS: Mapping[str, tuple[str, tuple[str, ...]]] = {
-    "vlm-distributional": ("vlm", ("value.bins=201",)),
-    "vlm-scalar": ("vlm", ("value.bins=1",)),
-    "wm-value-only": ("world", ("world.predicts=value", "training.algorithm=recap")),
-    "wm-state+value": ("world", ("world.predicts=state",)),
-}
-"""The value models of RAMP's Table 1, and RECAP's: kind of model, and settings laid over the run's."""
+JOINT = "wm-state+value"  # the arm with which the others are compared
+
+
+@dataclass(frozen=True, kw_only=True)
+class ValueArm:
+    """One line of the table."""
+
+    name: str
+    model: str  # vlm or world, see services/learner/contestants.py
+    settings: tuple[str, ...]  # of its training, laid over the run's
+
+
+ARMS = (
+    ValueArm(name="vlm-distributional", model="vlm", settings=("value.bins=201",)),
+    ValueArm(name="vlm-scalar", model="vlm", settings=("value.bins=1",)),
+    ValueArm(name="wm-value-only", model="world", settings=("world.predicts=value", "training.algorithm=recap")),
+    ValueArm(name=JOINT, model="world", settings=("world.predicts=state",)),
+)
+"""The value models of RAMP's Table 1, and RECAP's."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,15 +34,14 @@ class ValuePlan:
 
     recipe: str = "study"  # by which the data are made
     seeds: tuple[int, ...] = (0, 1, 2)
-    arms: tuple[str, ...] = tuple(ARMS)
+    arms: tuple[ValueArm, ...] = ARMS
     held_out: float = 0.2  # share of each task's episodes, to be tried on
     updates: int = 1500  # of every value model; the world model's tokenizer has its own, as in stage 1
     collect: tuple[str, ...] = ()  # settings laid over the recipe
 
     def plain(self) -> dict[str, Any]:
-        """As JSON has it, without the seeds: one more of them changes nothing of the others."""
-        values = {name: value for name, value in asdict(self).items() if name != "seeds"}
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+        """As a dict, without the seeds: one more of them changes nothing of the others."""
+        return {name: value for name, value in asdict(self).items() if name != "seeds"}
 
 
 def quick() -> ValuePlan:

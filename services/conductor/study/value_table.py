@@ -16,12 +16,11 @@ import numpy as np
 from ramp.errors import Conflict
 from ramp.evaluation import ValueErrors, average, bootstrap_interval, frame_average, value_errors_by_task
 from services.conductor.study.cells import Cells
-from services.conductor.study.value_plan import ValuePlan
+from services.conductor.study.value_plan import JOINT, ValuePlan
 from services.conductor.study.values import value_cell
 
 Row = dict[str, Any]
 Cell = dict[str, Any]  # what services/learner/values.py has found
-JOINT = "wm-state+value"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,14 +36,14 @@ class _Errors:
 def rows(plan: ValuePlan, cells: Cells) -> list[Row]:
     """One row per arm over all tasks, one per arm and task, and joint prediction against each other arm on the same
     episodes. Needs every cell. Raises Conflict where the arms were tried on different episodes."""
-    found = {arm: [_measured(cells, seed, arm) for seed in plan.seeds] for arm in plan.arms}
+    found = {arm.name: [_measured(cells, seed, arm.name) for seed in plan.seeds] for arm in plan.arms}
     errors = {arm: _errors(plan, measured) for arm, measured in found.items()}
     figures = {arm: [_figures(each) for each in measured] for arm, measured in found.items()}
-    table = [_whole(arm, found[arm], [mean for _, mean in figures[arm]], errors[arm]) for arm in plan.arms]
-    for task in sorted(figures[plan.arms[0]][0][0]):
-        for arm in plan.arms:
+    table = [_whole(arm, found[arm], [mean for _, mean in figures[arm]], errors[arm]) for arm in found]
+    for task in sorted({task for by_task, _ in figures[plan.arms[0].name] for task in by_task}):
+        for arm in found:
             table.append({"name": f"{arm}, {task}"} | _shown(average([by_task[task] for by_task, _ in figures[arm]])))
-    return table + [_against(arm, errors) for arm in plan.arms if JOINT in plan.arms and arm != JOINT]
+    return table + [_against(arm, errors) for arm in found if JOINT in found and arm != JOINT]
 
 
 def _whole(arm: str, measured: list[Cell], by_seed: list[ValueErrors], errors: _Errors) -> Row:

@@ -17,7 +17,7 @@ from services.conductor.rundir import Lock, RunDir
 from services.conductor.study.cells import Cells
 from services.conductor.study.child import Said, ask
 from services.conductor.study.data import cells_of, collect, data
-from services.conductor.study.value_plan import ARMS, ValuePlan
+from services.conductor.study.value_plan import ValueArm, ValuePlan
 
 
 def measure(plan: ValuePlan, folder: Path, name: str) -> Cells:
@@ -25,7 +25,7 @@ def measure(plan: ValuePlan, folder: Path, name: str) -> Cells:
     Comparisons of other names may share the folder, and the data in it."""
     cells = Cells(cells_of(folder, name), plan.plain())
     for seed in plan.seeds:
-        todo = [arm for arm in plan.arms if cells.get(value_cell(seed, arm)) is None]
+        todo = [arm for arm in plan.arms if cells.get(value_cell(seed, arm.name)) is None]
         if todo:
             collect(plan.recipe, plan.collect, folder, seed)
             _measure_arms(plan, data(folder, seed), seed, todo, cells)
@@ -37,24 +37,23 @@ def value_cell(seed: int, arm: str) -> str:
     return f"seed-{seed}/{arm}"
 
 
-def _measure_arms(plan: ValuePlan, rundir: RunDir, seed: int, todo: list[str], cells: Cells) -> None:
+def _measure_arms(plan: ValuePlan, rundir: RunDir, seed: int, todo: list[ValueArm], cells: Cells) -> None:
     lock = Lock(rundir)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     try:
         with Progress(*columns, console=Console(stderr=True)) as bars:
             for arm in todo:
                 began = time.monotonic()
-                found = _measure_arm(plan, rundir, arm, _Bars(bars, f"seed {seed} {arm}"))
-                cells.put(value_cell(seed, arm), {"seconds": time.monotonic() - began} | found)
+                found = _measure_arm(plan, rundir, arm, _Bars(bars, f"seed {seed} {arm.name}"))
+                cells.put(value_cell(seed, arm.name), {"seconds": time.monotonic() - began} | found)
     finally:
         lock.release()
 
 
-def _measure_arm(plan: ValuePlan, rundir: RunDir, arm: str, bars: _Bars) -> Said:
+def _measure_arm(plan: ValuePlan, rundir: RunDir, arm: ValueArm, bars: _Bars) -> Said:
     """See services/learner/values.py."""
-    model, overrides = ARMS[arm]
-    words = ["--settings", str(rundir.settings), "--model", model, "--held-out", str(plan.held_out)]
-    words += [*overrides, f"stages.world_updates={plan.updates}"]
+    words = ["--settings", str(rundir.settings), "--model", arm.model, "--held-out", str(plan.held_out)]
+    words += [*arm.settings, f"stages.world_updates={plan.updates}"]
     return ask("services.learner.values", words, rundir.log("values"), bars.tell)
 
 

@@ -35,8 +35,8 @@ def run_dir(tmp_path: Path) -> Path:
 
 
 def told(run_dir: Path, arm: str, *overrides: str) -> list[dict[str, Any]]:
-    model, chosen = ARMS[arm]
-    return list(values.measure(settings_of(*chosen, *overrides), run_dir, model, 0.25))
+    (chosen,) = (each for each in ARMS if each.name == arm)
+    return list(values.measure(settings_of(*chosen.settings, *overrides), run_dir, chosen.model, 0.25))
 
 
 def settings_of(*overrides: str) -> Settings:
@@ -45,7 +45,7 @@ def settings_of(*overrides: str) -> Settings:
 
 def test_every_arm_answers_for_the_same_frames(run_dir: Path) -> None:
     truth, found = set(), {}
-    for arm in ARMS:
+    for arm in [each.name for each in ARMS]:
         *progress, found[arm] = told(run_dir, arm)
         assert (progress[-1]["update"], progress[-1]["of"]) == (4, 4)
         assert found[arm]["seconds_per_frame"] > 0

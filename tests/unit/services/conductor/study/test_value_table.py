@@ -9,11 +9,11 @@ import pytest
 
 from ramp.errors import Conflict
 from services.conductor.study.cells import Cells
-from services.conductor.study.value_plan import ValuePlan
+from services.conductor.study.value_plan import ARMS, ValuePlan
 from services.conductor.study.value_table import rows
 from services.conductor.study.values import value_cell
 
-PLAN = ValuePlan(seeds=(0, 1), arms=("vlm-scalar", "wm-state+value"))
+PLAN = ValuePlan(seeds=(0, 1), arms=(ARMS[1], ARMS[3]))
 TRUTH = {"near": [0.2, 0.1], "far": [0.8, 0.6, 0.4]}
 
 
@@ -71,7 +71,7 @@ def test_arms_that_were_tried_on_different_episodes_are_not_compared(cells: Cell
 
 
 def test_values_without_an_order_have_no_tau_that_json_could_not_hold(tmp_path: Path) -> None:
-    plan, constant = ValuePlan(seeds=(0,), arms=("vlm-scalar",)), said(near=0.0, far=0.0)
+    plan, constant = ValuePlan(seeds=(0,), arms=ARMS[1:2]), said(near=0.0, far=0.0)
     for episode in constant["episodes"]:
         episode["predicted"] = [0.5] * len(episode["predicted"])
     found = Cells(tmp_path, plan.plain())
