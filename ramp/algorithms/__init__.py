@@ -6,6 +6,7 @@ from ramp.algorithms.bc import BehaviourCloningAlgorithm
 from ramp.algorithms.ramp import RampAlgorithm
 from ramp.algorithms.recap import RecapAlgorithm
 from ramp.algorithms.tokenizer import TokenizerAlgorithm
+from ramp.algorithms.value import ValueAlgorithm
 from ramp.algorithms.world_model import WorldModelAlgorithm
 from ramp.errors import Invalid
 
@@ -15,6 +16,7 @@ __all__ = [
     "RampAlgorithm",
     "RecapAlgorithm",
     "TokenizerAlgorithm",
+    "ValueAlgorithm",
     "WorldModelAlgorithm",
     "policy_algorithm",
 ]

@@ -21,18 +21,17 @@ class WorldModelAlgorithm:
 
     The predictor answers with the clean latent x, so W(s^tau) = (x - s^tau) / (1 - tau). tau is uniform, and 0 for a
     share of the samples. The value frame of head k takes no loss from episodes of fold k: it labels those
-    (see docs/recipe.md). Futures that are not `future_valid` take no loss.
+    (see docs/recipe.md). Futures that are not `future_valid` take no loss. Where the model predicts the value alone,
+    s = Psi(v) ("WM, value only" of Table 1).
     """
 
     def loss(
         self, model: JointModel, tensors: Mapping[str, Tensor], *, generator: torch.Generator
     ) -> tuple[Tensor, dict[str, float]]:
-        """Needs all keys of ramp/data/transforms.py except action, chunk_valid and indicator."""
+        """Needs all keys of ramp/data/transforms.py except action, chunk_valid and indicator; those of the future only
+        where the model predicts it."""
         layout, config = model.layout, model.config
-        present = model.tokenize(tensors["images"])
-        future = model.tokenize(tensors["future_images"])
-        remaining = tensors["remaining"][:, None].expand(-1, FOLDS)
-        s = layout.join(future, tensors["future_proprio"], remaining)
+        present, s = model.tokenize(tensors["images"]), joint_latent(model, tensors)
         noise = noise_like(s, generator)
         tau = draw_tau(len(s), generator, share_zero=config.share_zero)
         noisy = interpolate(s, noise, tau)
@@ -40,16 +39,21 @@ class WorldModelAlgorithm:
         predicted = (clean - noisy) / expand(1.0 - tau, clean).clamp(min=NEAREST)
         target = velocity(s, noise) * expand((1.0 - tau) / (1.0 - tau).clamp(min=NEAREST), s)
         visual, proprio, value = layout.split((predicted - target).square())
-        known = tensors["future_valid"][:, :, None, None]
         in_loss = 1 - one_hot(tensors["fold"], FOLDS)
-        parts = {
-            "visual": masked_mean(visual, known.repeat_interleave(layout.views, dim=1)),
-            "proprio": masked_mean(proprio, known),
-            "value": masked_mean(value, in_loss[:, :, None, None]),
-        }
-        loss = (
-            config.visual_weight * parts["visual"]
-            + config.proprio_weight * parts["proprio"]
-            + config.value_weight * parts["value"]
-        )
+        parts = {"value": masked_mean(value, in_loss[:, :, None, None])}
+        loss = config.value_weight * parts["value"]
+        if layout.horizons:
+            known = tensors["future_valid"][:, :, None, None]
+            parts["visual"] = masked_mean(visual, known.repeat_interleave(layout.views, dim=1))
+            parts["proprio"] = masked_mean(proprio, known)
+            loss = config.visual_weight * parts["visual"] + config.proprio_weight * parts["proprio"] + loss
         return loss, {name: float(part.detach()) for name, part in parts.items()}
+
+
+def joint_latent(model: JointModel, tensors: Mapping[str, Tensor]) -> Tensor:
+    """s [B, frames, n, d] of the data: [z; Psi(p); Psi(v)], or Psi(v) where the model predicts the value alone."""
+    remaining = tensors["remaining"][:, None].expand(-1, FOLDS)
+    if not model.layout.horizons:
+        return model.layout.value_frames(remaining)
+    future = model.tokenize(tensors["future_images"])
+    return model.layout.join(future, tensors["future_proprio"], remaining)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ramp.envs.config import EnvConfig
+from ramp.models.value.config import ValueConfig
 from ramp.models.vla.config import PolicyConfig
 from ramp.models.world.config import WorldConfig
 from ramp.recipes.recipe import DemosConfig, EvaluationConfig, Recipe, ReplayConfig, StagesConfig, TrainingConfig
@@ -59,6 +60,7 @@ def counting() -> Recipe:
         env=EnvConfig(suite="counting", max_steps=40),
         world=WorldConfig(horizons=(4, 8), latent_channels=4, width=32, layers=1, heads=2),
         policy=PolicyConfig(chunk=4, ode_steps=2, width=32, layers=1, heads=2, channels=8, shift=0),
+        value=ValueConfig(width=32, channels=8),
         demos=DemosConfig(episodes_per_task=3),
         stages=StagesConfig(tokenizer_updates=3, world_updates=4, policy_updates=5, joint_updates=20),
         training=TrainingConfig(

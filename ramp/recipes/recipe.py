@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from ramp.advantage.config import AdvantageConfig, BoundaryConfig
 from ramp.envs.config import EnvConfig
 from ramp.errors import Invalid
+from ramp.models.value.config import ValueConfig
 from ramp.models.vla.config import PolicyConfig
 from ramp.models.world.config import WorldConfig
 
@@ -113,6 +114,7 @@ class Recipe:
     env: EnvConfig = field(default_factory=EnvConfig)
     world: WorldConfig = field(default_factory=WorldConfig)
     policy: PolicyConfig = field(default_factory=PolicyConfig)
+    value: ValueConfig = field(default_factory=ValueConfig)
     advantage: AdvantageConfig = field(default_factory=AdvantageConfig)
     demos: DemosConfig = field(default_factory=DemosConfig)
     takeover: TakeoverConfig = field(default_factory=TakeoverConfig)

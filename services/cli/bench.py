@@ -76,6 +76,32 @@ def iterations(quick: Quick = False, seeds: Seeds = None, dir_: Where = None, ou
     return _finish("iterations", quick, rounds.seeds, rows, time.monotonic() - began, out)
 
 
+def value(quick: Quick = False, seeds: Seeds = None, dir_: Where = None, out: Out = None) -> int:
+    """Value models on held-out episodes: seconds per frame, MAE, MSE, RMSE, Kendall's tau (RAMP, Table 1).
+
+    Per seed, on the data that the other comparisons use (--dir): a fifth of each task's episodes is held out, and four
+    models train on the others for the same number of updates: a vision-language one with 201 bins (RECAP) and with one
+    (RAMP's baseline), the world model with the value alone and with state and value together. Errors are of the
+    remaining time over the task's limit, averaged over tasks; intervals are 95 %, over episodes; seconds are of one
+    frame on one core.
+
+    Stopped or killed, the same command goes on with what is missing.
+
+    \b
+    Examples:
+      ramp bench value --quick
+      ramp bench value
+      ramp bench value --seeds 1 --out benchmarks/results
+    """
+    from services.conductor.study import value_plan, value_table, values
+
+    plan = value_plan.quick() if quick else value_plan.ValuePlan()
+    plan = replace(plan, seeds=tuple(range(seeds))) if seeds else plan
+    home, began = _home(dir_, quick), time.monotonic()
+    rows = value_table.rows(plan, values.measure(plan, home, "value"))
+    return _finish("value", quick, plan.seeds, rows, time.monotonic() - began, out)
+
+
 def _compare(name: str, plan: Plan, quick: bool, seeds: int | None, folder: Path | None, out: Path | None) -> int:
     from services.conductor.study import arms, table
     from services.conductor.study import plan as plans

@@ -39,7 +39,7 @@ def ramp(
       ramp status            what the latest run does now
       ramp eval              success of its final policy on held-out starts
       ramp report            write its report.html again
-      ramp bench             the comparisons of the papers: methods, conditioning, iterations
+      ramp bench             the comparisons of the papers: methods, conditioning, iterations, value
     """
 
 
@@ -62,6 +62,7 @@ benches = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The com
 benches.command("methods")(verb(bench.methods))
 benches.command("conditioning")(verb(bench.conditioning))
 benches.command("iterations")(verb(bench.iterations))
+benches.command("value")(verb(bench.value))
 app.add_typer(benches, name="bench")
 
 

@@ -25,6 +25,9 @@ RANGES: Mapping[str, tuple[float, float]] = {
     "world.width": (8, INFINITE),
     "world.layers": (1, INFINITE),
     "world.heads": (1, INFINITE),
+    "value.bins": (1, 100_001),
+    "value.width": (8, INFINITE),
+    "value.channels": (1, INFINITE),
     "policy.chunk": (1, INFINITE),
     "policy.ode_steps": (1, 1000),
     "policy.width": (8, INFINITE),
@@ -92,6 +95,7 @@ def check_rules(settings: Settings) -> None:
     """Invalid where two settings contradict each other."""
     _check_tasks(settings)
     _check_horizons(settings)
+    _check_conditioning(settings)
     _check_widths(settings)
     _check_rhythm(settings)
     _check_thought(settings)
@@ -117,6 +121,13 @@ def _check_horizons(settings: Settings) -> None:
             raise Invalid("world.horizons", horizons, f"use multiples of env.frame_stride={stride}")
     if horizons[-1] >= settings.env.max_steps:
         raise Invalid("world.horizons", horizons, f"stay below env.max_steps={settings.env.max_steps}")
+
+
+def _check_conditioning(settings: Settings) -> None:
+    """RAMP's policy is told of future frames; the others are not."""
+    if settings.world.predicts == "value" and settings.training.algorithm == "ramp":
+        remedy = "RAMP is conditioned on the predicted state: use state, or training.algorithm=recap"
+        raise Invalid("world.predicts", settings.world.predicts, remedy)
 
 
 def _check_widths(settings: Settings) -> None:

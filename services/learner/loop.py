@@ -347,7 +347,7 @@ class Learner:
     def _windows(self, *, online: float) -> Mixture:
         """For the world model: uniformly, with the frames at its horizons."""
         return self._batches(
-            self._settings.training.world_batch, online=online, horizons=tuple(self._settings.world.horizons)
+            self._settings.training.world_batch, online=online, horizons=tuple(self._settings.world.foreseen)
         )
 
     def _batches(

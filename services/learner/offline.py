@@ -68,7 +68,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
 def train(settings: Settings, run_dir: Path, replay_address: str, start: str) -> Iterator[dict[str, Any]]:
     """What is said, as it happens. Raises RampError: an unknown start, no world model, a replay server that is away."""
     torch.set_num_threads(settings.learner.threads)
-    registry, basis = DirectoryRegistry(run_dir / "registry"), _basis(run_dir)
+    registry, basis = DirectoryRegistry(run_dir / "registry"), Basis.of_run(run_dir)
     with closing(ReplayClient(replay_address, name="offline", token=replay_token(settings))) as replay:
         world = PublishedWorld.from_registry(registry, _version(registry, Kind.WORLD, "final"), torch.device("cpu"))
         _label(replay, basis, world)
@@ -117,14 +117,6 @@ def _batches(settings: Settings, basis: Basis, replay: ReplayClient) -> Mixture:
     spec = SampleSpec(table="", batch_size=training.policy_batch, chunk=settings.policy.chunk, prioritized=True)
     converter = partial(convert, normalizer=basis.normalizer, failure_penalty=settings.advantage.failure_penalty)
     return open_mixture(replay, shares(training.policy_batch, training.online_share, 1), spec, converter)
-
-
-def _basis(run_dir: Path) -> Basis:
-    path = run_dir / "checkpoints" / "basis.json"
-    basis = Basis.read(path)
-    if basis is None:
-        raise NotFound(f"{path}: the run has not looked at its demonstrations; let it finish first")
-    return basis
 
 
 def _version(registry: DirectoryRegistry, kind: Kind, name: str) -> int:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ramp.data.normalize import Normalizer
+from ramp.errors import NotFound
 from ramp.models.manifest import schema_dict, schema_from
 from ramp.recipes.recipe import Recipe
 from ramp.types import StepSchema
@@ -72,3 +73,12 @@ class Basis:
             return None
         plain = json.loads(path.read_text(encoding="utf-8"))
         return cls(schema=schema_from(plain["schema"]), normalizer=Normalizer.from_dict(plain["normalizer"]))
+
+    @classmethod
+    def of_run(cls, run_dir: Path) -> Basis:
+        """Of a run that has looked at its demonstrations. Raises NotFound for another."""
+        path = run_dir / "checkpoints" / "basis.json"
+        basis = cls.read(path)
+        if basis is None:
+            raise NotFound(f"{path}: the run has not looked at its demonstrations; let it finish first")
+        return basis

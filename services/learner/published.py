@@ -53,8 +53,8 @@ class PublishedWorld:
     def remaining(self, episode: Episode, rows: slice, normalizer: Normalizer, seed: int) -> np.ndarray:
         """float32 [F'] in [0, 1]: remaining time at some of the episode's frames, by the output that took no loss from
         this episode. Both outputs are of one network and share its weights (docs/recipe.md)."""
-        observations = _observations(episode, rows)
-        tensors = {k: v.to(self._device) for k, v in observation_tensors(observations, normalizer).items()}
+        seen = observation_tensors(observations(episode, rows), normalizer)
+        tensors = {name: tensor.to(self._device) for name, tensor in seen.items()}
         generator = torch.Generator(device=self._device).manual_seed(seed)
         both = self._model.predict(tensors, generator=generator).remaining
         fold = torch.full((len(both),), fold_of(episode.header.episode_id), device=both.device)
@@ -65,7 +65,8 @@ class PublishedWorld:
             del self._tokens[next(iter(self._tokens))]
 
 
-def _observations(episode: Episode, rows: slice) -> list[Observation]:
+def observations(episode: Episode, rows: slice) -> list[Observation]:
+    """What was seen at some of an episode's frames."""
     steps, instruction = episode.steps, episode.header.instruction
     frames = range(len(steps.frame_row))[rows]
     return [

@@ -1,4 +1,4 @@
-"""A comparison of methods on the test world: every process is real."""
+"""Comparisons on the test world: every process is real."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ import pytest
 
 from ramp.types import Kind
 from services.clients.registry import DirectoryRegistry
-from services.conductor.study import arms
+from services.conductor.study import arms, value_table, values
+from services.conductor.study.data import cells_of, data
 from services.conductor.study.field import START as STAGE2
 from services.conductor.study.plan import START, Arm, Plan
 from services.conductor.study.table import rows
+from services.conductor.study.value_plan import ValuePlan
 
 pytestmark = [pytest.mark.loop, pytest.mark.timeout(600)]
 
@@ -35,7 +37,7 @@ def test_a_comparison_goes_through_and_a_second_start_measures_nothing_again(tmp
     cells = arms.measure(PLAN, tmp_path, "test")
     names = {row["name"] for row in rows(PLAN, cells)}
     assert {"start, all tasks", "awr, all tasks", "ramp against efficient, same starts"} <= names
-    registry = DirectoryRegistry(arms.data(tmp_path, 0).registry)
+    registry = DirectoryRegistry(data(tmp_path, 0).registry)
     versions = {arm.name: cells.get(arms.cell(0, arm.name))["version"] for arm in PLAN.arms}  # type: ignore[index]
     assert versions[START] == registry.resolve(Kind.POLICY, STAGE2)
     assert versions["efficient"] == versions["ramp"]
@@ -45,3 +47,21 @@ def test_a_comparison_goes_through_and_a_second_start_measures_nothing_again(tmp
     published = registry.versions(Kind.POLICY)
     arms.measure(PLAN, tmp_path, "test")
     assert registry.versions(Kind.POLICY) == published
+
+
+def test_value_models_are_compared_on_the_data_of_a_run_and_a_second_start_measures_nothing_again(
+    tmp_path: Path,
+) -> None:
+    plan = ValuePlan(recipe="counting", seeds=(0,), held_out=0.3, updates=6, collect=PLAN.collect)
+    cells = values.measure(plan, tmp_path, "test")
+    table = {row["name"]: row for row in value_table.rows(plan, cells)}
+    for arm in [each.name for each in plan.arms]:
+        whole, tasks = table[f"{arm}, all tasks"], [table[f"{arm}, {task}"] for task in ("count-up", "count-down")]
+        assert whole["frames"] == sum(row["frames"] for row in tasks) > 0
+        assert whole["mae"] == pytest.approx(sum(row["mae"] for row in tasks) / 2, abs=1e-4)
+        assert 0.0 <= whole["mae"] <= 1.0
+        assert whole["seconds_per_frame"] > 0
+    assert "wm-state+value against wm-value-only, same episodes" in table
+    written = {path: path.stat().st_mtime_ns for path in cells_of(tmp_path, "test").rglob("*.json")}
+    values.measure(plan, tmp_path, "test")
+    assert written == {path: path.stat().st_mtime_ns for path in cells_of(tmp_path, "test").rglob("*.json")}

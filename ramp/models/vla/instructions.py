@@ -24,9 +24,10 @@ class Instructions:
 
     def __init__(self, tokenizer: Tokenizer, length: int) -> None:
         self._tokenizer, self._length = tokenizer, length
-        self._begin = self._tokenizer.token_to_id(BEGIN)
-        if self._begin is None:
+        begin = self._tokenizer.token_to_id(BEGIN)
+        if begin is None:
             raise Invalid("weights", f"a tokenizer without {BEGIN}", "use the tokenizer.json beside the weights")
+        self._begin = int(begin)
 
     @classmethod
     def from_folder(cls, folder: Path, length: int) -> Instructions:

@@ -112,6 +112,9 @@ class VLAPolicy(nn.Module):
     def _with_future(
         self, tokens: Tensor, visible: Tensor, world_tokens: Tensor, world_visible: Tensor | None
     ) -> tuple[Tensor, Tensor]:
+        if not self.token_shape[0]:
+            remedy = "a world model that predicts the value alone says nothing of the future; hide its tokens"
+            raise Invalid("world_tokens", "none", remedy)
         if tuple(world_tokens.shape[1:]) != self.token_shape:
             raise Invalid("world_tokens", tuple(world_tokens.shape[1:]), f"this policy takes {self.token_shape}")
         shown = torch.ones_like(visible[:, :1]) if world_visible is None else world_visible[:, None]

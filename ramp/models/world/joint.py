@@ -79,7 +79,7 @@ def joint_layout(config: WorldConfig, schema: StepSchema, *, grid: tuple[int, in
     if not config.horizons:
         raise Invalid("world.horizons", "()", "name at least one horizon in steps, for instance 12")
     return Layout(
-        horizons=len(config.horizons),
+        horizons=len(config.foreseen),
         views=len(schema.cameras),
         tokens=grid[0] * grid[1] // patch**2,
         width=config.latent_channels * patch**2,

@@ -18,7 +18,7 @@ from ramp.data.transforms import FOLDS
 class Layout:
     """Sizes of the joint latent. n tokens of width d make one latent frame."""
 
-    horizons: int  # K
+    horizons: int  # K; 0 where the value is predicted alone
     views: int  # V
     tokens: int  # n
     width: int  # d
@@ -34,9 +34,12 @@ class Layout:
 
     def join(self, visual: Tensor, proprio: Tensor, remaining: Tensor) -> Tensor:
         """visual [B, K, V, n, d], proprio [B, K, P], remaining [B, 2] in [0, 1] to s [B, frames, n, d]."""
+        return torch.cat((visual.flatten(1, 2), self.tile(proprio), self.value_frames(remaining)), dim=1)
+
+    def value_frames(self, remaining: Tensor) -> Tensor:
+        """Psi(v) of remaining [B, 2]: [B, 2, n, d], which is all of s where K is 0."""
         value = 2.0 * remaining - 1.0
-        parts = (visual.flatten(1, 2), self.tile(proprio), self.tile(value[..., None]))
-        return torch.cat(parts, dim=1)
+        return self.tile(value[..., None])
 
     def split(self, s: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The three parts of s as frames: [B, K V, n, d], [B, K, n, d], [B, 2, n, d]."""

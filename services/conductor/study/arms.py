@@ -8,22 +8,16 @@ Each seed's work runs in a process of its own, because Ray starts once in a proc
 from __future__ import annotations
 
 import multiprocessing
-import subprocess
-import sys
 import time
-from dataclasses import fields
 from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from ramp.errors import Invalid, NotFound, RampError
-from ramp.recipes.recipe import Recipe
-from services.common.settings import child_environment, compose, load_settings
-from services.conductor.journal import read
-from services.conductor.ledger import fold
+from ramp.errors import NotFound, RampError
 from services.conductor.rundir import Lock, RunDir
 from services.conductor.study.cells import Cells
+from services.conductor.study.data import cells_of, collect, data
 from services.conductor.study.field import Field, opened, outcome
 from services.conductor.study.plan import START, Arm, Plan
 
@@ -35,46 +29,14 @@ def measure(plan: Plan, folder: Path, name: str) -> Cells:
     for seed in plan.seeds:
         todo = [arm for arm in plan.arms if cells.get(cell(seed, arm.name)) is None]
         if todo:
-            collect(plan, folder, seed)
+            collect(plan.recipe, plan.collect, folder, seed)
             _in_own_process(plan, data(folder, seed), cells_of(folder, name), seed, todo)
     return cells
-
-
-def cells_of(folder: Path, name: str) -> Path:
-    """Where the cells of a comparison lie."""
-    return folder / "cells" / name
 
 
 def cell(seed: int, arm: str) -> str:
     """A cell's name."""
     return f"seed-{seed}/{arm}"
-
-
-def data(folder: Path, seed: int) -> RunDir:
-    """Where the data of a seed lie."""
-    return RunDir((folder / f"seed-{seed}").resolve())
-
-
-def collect(plan: Plan, folder: Path, seed: int) -> None:
-    """Make the data of a seed, or go on with it, as `ramp run study` does. Raises RampError."""
-    rundir = data(folder, seed)
-    started = rundir.settings.exists()
-    if started:
-        _check_data(plan, seed, rundir)
-        if fold(read(rundir.journal)).finished:
-            return
-    words = ["--resume"] if started else [plan.recipe, *plan.collect, f"seed={seed}"]
-    command = [sys.executable, "-m", "services.cli.main", "run", "--dir", str(rundir.path), *words]
-    if subprocess.run(command, env=child_environment(), check=False).returncode:
-        raise RampError(f"the data of seed {seed} were not finished; start again to go on with {rundir.path}")
-
-
-def _check_data(plan: Plan, seed: int, rundir: RunDir) -> None:
-    """Data that another plan has collected are not this one's. Raises Invalid."""
-    wanted, found = compose(plan.recipe, None, [*plan.collect, f"seed={seed}"]), load_settings(rundir.settings)
-    for each in fields(Recipe):
-        if each.name != "sampling" and getattr(found, each.name) != getattr(wanted, each.name):
-            raise Invalid(f"{each.name} of {rundir.path}", getattr(found, each.name), "choose another --dir")
 
 
 def _in_own_process(plan: Plan, rundir: RunDir, cells: Path, seed: int, todo: list[Arm]) -> None:

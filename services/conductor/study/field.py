@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import json
-import subprocess
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ramp.errors import RampError
 from ramp.types import EpisodeSummary, Outcome
-from services.common.settings import Settings, child_environment, load_settings, save
+from services.common.settings import Settings, load_settings, save
 from services.conductor.evaluation import assignments, drain, find_version, staffed
 from services.conductor.fleet import Fleet
 from services.conductor.rundir import RunDir
+from services.conductor.study.child import ask
 
 Tell = Callable[[str], None]
 Trained = Callable[[int, float], None]  # update, loss
@@ -43,19 +40,10 @@ class Field:
 
     def train(self, overrides: Sequence[str], tell: Trained) -> int:
         """The version that a learner process publishes; see services/learner/offline.py. Raises RampError."""
-        command = [sys.executable, "-m", "services.learner.offline", "--settings", str(self._rundir.settings)]
-        command += ["--replay", self._fleet.replay_address, "--start", START, *overrides]
-        with (
-            self._rundir.log("offline").open("a", encoding="utf-8") as log,
-            subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, env=child_environment(), text=True) as child,
-        ):
-            try:
-                version = _listen(child, tell)
-            finally:
-                child.kill()
-        if version is None:
-            raise RampError(f"training failed ({' '.join(overrides)}): see {self._rundir.log('offline')}")
-        return version
+        words = ["--settings", str(self._rundir.settings), "--replay", self._fleet.replay_address, "--start", START]
+        log = self._rundir.log("offline")
+        said = ask("services.learner.offline", [*words, *overrides], log, lambda at: tell(at["update"], at["loss"]))
+        return int(said["version"])
 
     def evaluate(
         self, version: int, episodes_per_task: int, first_seed: int, *, efficient: bool
@@ -77,20 +65,6 @@ def outcome(episode: EpisodeSummary) -> dict[str, Any]:
         "seconds": episode.extra["robot_s"],
         "decision_s": episode.inference_seconds / max(len(episode.values), 1),
     }
-
-
-def _listen(child: subprocess.Popen[str], tell: Trained) -> int | None:
-    assert child.stdout is not None
-    version: int | None = None
-    for line in child.stdout:
-        if not line.startswith("{"):  # DeepSpeed greets on standard output
-            continue
-        said = json.loads(line)
-        if "version" in said:
-            version = int(said["version"])
-        else:
-            tell(said["update"], said["loss"])
-    return version if child.wait() == 0 else None
 
 
 def _without_limit(rundir: RunDir) -> Settings:

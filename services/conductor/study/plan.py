@@ -10,6 +10,16 @@ from ramp.recipes.recipe import METHODS
 START = "start"  # the policy that every arm starts from, as it is
 
 
+QUICK_DATA = (
+    "tasks=drawer-open-v3,button-press-topdown-v3,reach-v3",
+    "stages.tokenizer_updates=120",
+    "stages.world_updates=250",
+    "stages.policy_updates=250",
+    "stages.joint_updates=120",
+)
+"""Settings by which the data of a quick comparison are made, whatever is compared."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Arm:
     """One line of the table. Example: Arm(name="awr", settings=("training.algorithm=awr",))"""
@@ -66,11 +76,5 @@ def quick(plan: Plan) -> Plan:
         seeds=(0,),
         episodes=6,
         updates=150,
-        collect=(
-            "tasks=drawer-open-v3,button-press-topdown-v3,reach-v3",
-            "stages.tokenizer_updates=120",
-            "stages.world_updates=250",
-            "stages.policy_updates=250",
-            "stages.joint_updates=120",
-        ),
+        collect=QUICK_DATA,
     )

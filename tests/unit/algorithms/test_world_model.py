@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from ramp.algorithms import TokenizerAlgorithm, WorldModelAlgorithm
-from tests.unit.models.samples import generator, tensors, world
+from ramp.models.world import WorldModel
+from tests.unit.models.samples import SCHEMA, WORLD, generator, tensors, world
 
 
 def test_a_tiny_batch_is_reconstructed_better_and_better() -> None:
@@ -89,6 +92,23 @@ def test_a_tiny_batch_is_learnt_and_its_values_read_out_in_one_step() -> None:
     optimizer = torch.optim.Adam(model.predictor.parameters(), lr=3e-3)
     for update in range(200):
         loss, _ = WorldModelAlgorithm().loss(model, items, generator=generator(update))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    values = model.predict(items, generator=generator(999)).remaining
+    learnt = values.gather(1, 1 - items["fold"][:, None])[:, 0]
+    assert float((learnt - items["remaining"]).abs().max()) < 0.15
+
+
+def test_the_value_alone_is_learnt_without_any_future() -> None:
+    torch.manual_seed(0)
+    model, items = WorldModel(replace(WORLD, predicts="value"), SCHEMA), tensors(4, horizons=0)
+    items["fold"] = torch.tensor([0, 1, 0, 1])
+    model.train_only("predictor")
+    optimizer = torch.optim.Adam(model.predictor.parameters(), lr=3e-3)
+    for update in range(200):
+        loss, report = WorldModelAlgorithm().loss(model, items, generator=generator(update))
+        assert set(report) == {"value"}
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

@@ -98,3 +98,11 @@ def test_guidance_of_one_is_none_and_more_goes_further_the_same_way() -> None:
         acted[beta] = model.act(tensors(SIZE), None, torch.ones(SIZE, dtype=torch.int64), generator=generator())
     torch.testing.assert_close(acted[2.0] - acted[1.0], acted[1.0] - acted[0.0])
     assert float((acted[1.0] - acted[0.0]).abs().max()) > 1e-4
+
+
+def test_a_policy_beside_a_value_only_world_model_acts_unless_it_is_told_of_the_future() -> None:
+    torch.manual_seed(0)
+    model, ones = VLAPolicy(POLICY, SCHEMA, (0, 16)), torch.ones(SIZE, dtype=torch.int64)
+    assert model.act(tensors(SIZE), None, ones, generator=generator()).shape == (SIZE, POLICY.chunk, 2)
+    with pytest.raises(Invalid, match="predicts the value alone"):
+        model.act(tensors(SIZE), futures(model), ones, generator=generator())

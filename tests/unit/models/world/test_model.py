@@ -13,6 +13,7 @@ from ramp.models.world.latents import Layout
 from ramp.models.world.tokenizer import group, ungroup
 from tests.unit.models.samples import SCHEMA, WORLD, generator, tensors, world
 
+VALUE_ONLY = replace(WORLD, predicts="value")
 LAYOUT = Layout(horizons=2, views=3, tokens=4, width=5, proprio=7)
 
 
@@ -120,3 +121,23 @@ def test_standardised_latents_are_decoded_to_the_same_picture_as_raw_ones() -> N
     frames = torch.rand(2, 3, 32, 32)
     raw, _ = tokenizer.posterior(frames)
     torch.testing.assert_close(tokenizer.reconstruct(tokenizer.encode(frames)), tokenizer.decode(raw))
+
+
+def test_the_value_alone_is_read_out_without_a_future() -> None:
+    model = WorldModel(VALUE_ONLY, SCHEMA)
+    prediction = model.predict(tensors(3, horizons=0), generator=generator())
+    assert model.layout.frames == 2
+    assert prediction.remaining.shape == (3, 2)
+    assert prediction.tokens.shape == (3, *model.token_shape)
+    assert model.token_shape[0] == 0
+
+
+def test_the_value_alone_starts_from_fewer_tokens() -> None:
+    both, alone = (sum(p.numel() for p in WorldModel(config, SCHEMA).parameters()) for config in (WORLD, VALUE_ONLY))
+    layout = WorldModel(WORLD, SCHEMA).layout
+    assert both - alone == (layout.visual_frames + layout.horizons) * layout.tokens * WORLD.width
+
+
+def test_a_world_model_predicts_the_state_or_the_value() -> None:
+    with pytest.raises(Invalid, match=r"world\.predicts.*state, value"):
+        replace(WORLD, predicts="futures")

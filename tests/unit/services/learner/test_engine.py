@@ -69,6 +69,26 @@ def test_a_part_that_no_loss_uses_is_kept_as_it_is() -> None:
     assert float(state["exp_avg.spare.weight"].abs().sum()) == 0.0
 
 
+class Placeless(nn.Module):
+    """Has a parameter without a number in it, as a policy has beside a world model that predicts the value alone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.used, self.place = nn.Linear(3, 2), nn.Parameter(torch.zeros(0, 4))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.used(x)
+
+
+def test_a_parameter_without_a_number_is_no_hindrance() -> None:
+    engine = Engine(Placeless(), PLAN)
+    train(engine, 0, 3)
+    again = Engine(Placeless(), PLAN)
+    again.load(engine.state())
+    train(again, 3, 5)
+    assert again.weights(averaged=True)["place"].shape == (0, 4)
+
+
 def plainly(model: nn.Module, updates: int) -> None:
     """The same by hand."""
     from services.learner.schedule import lr_factor

@@ -9,13 +9,14 @@ import pytest
 import torch
 
 from ramp.models.agent import Agent
-from ramp.types import Kind
+from ramp.types import Kind, Observation
 from services.clients.registry import DirectoryRegistry
 from services.common.settings import Settings
 from services.learner import relabel
 from services.learner.checkpoint import Checkpoints
 from services.learner.loop import Learner
 from services.learner.progress import DONE
+from services.learner.published import observations
 from services.learner.trainer import Trainer
 from tests.unit.services.learner.near import NearReplay, context, counting_settings, filled_replay
 
@@ -39,6 +40,12 @@ def replay(settings: Settings) -> Iterator[NearReplay]:
     found = filled_replay(settings)
     yield found
     found.close()
+
+
+def seen_by(replay: NearReplay) -> Observation:
+    """What the first frame of some episode shows."""
+    episode = replay.fetch(replay.query()[0].episode_id)
+    return observations(episode, slice(0, 1))[0]
 
 
 def registry(settings: Settings) -> DirectoryRegistry:
@@ -77,6 +84,21 @@ def test_all_stages_end_with_versions_that_an_agent_can_act_with(settings: Setti
     assert Agent.from_registry_parts(policy, manifest, world, world_manifest).policy.token_shape
     assert manifest["watermark"]["demos"] > 0
     assert "policy.flow" in manifest["metrics"]
+
+
+def test_a_world_model_of_the_value_alone_serves_a_policy_that_is_not_told_of_the_future(tmp_path: Path) -> None:
+    settings = counting_settings(tmp_path, "world.predicts=value", "training.algorithm=recap")
+    replay = filled_replay(settings)
+    Learner(context(settings, replay)).run()
+
+    assert_complete(settings)
+    assert all(table.labelled == 1.0 for table in replay.info().tables)
+    policy, manifest = registry(settings).load(Kind.POLICY, "final")
+    world, world_manifest = registry(settings).load(Kind.WORLD, manifest["world_version"])
+    agent = Agent.from_registry_parts(policy, manifest, world, world_manifest)
+    decision = agent.decide(seen_by(replay), generator=torch.Generator())
+    assert 0.0 <= decision.remaining <= 1.0
+    replay.close()
 
 
 def test_everything_is_labelled_by_the_published_world_model(settings: Settings, replay: NearReplay) -> None:

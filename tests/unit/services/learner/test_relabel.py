@@ -206,19 +206,19 @@ def test_labels_come_from_the_output_that_took_no_loss_from_the_episode(
 
 def _both(model: PublishedWorld, replay: NearReplay, episode_id: str, normalizer: Normalizer) -> np.ndarray:
     from ramp.data.transforms import observation_tensors
-    from services.learner.published import _observations
+    from services.learner.published import observations
 
-    tensors = observation_tensors(_observations(replay.fetch(episode_id), slice(0, 2)), normalizer)
+    tensors = observation_tensors(observations(replay.fetch(episode_id), slice(0, 2)), normalizer)
     generator = torch.Generator().manual_seed(0)
     return model._model.predict(tensors, generator=generator).remaining.clamp(0, 1).numpy()
 
 
 def test_tokens_of_a_frame_are_predicted_once(settings: Settings, replay: NearReplay, normalizer: Normalizer) -> None:
     from ramp.data.transforms import observation_tensors
-    from services.learner.published import _observations
+    from services.learner.published import observations
 
     model = world(settings, replay, 1)
-    tensors = observation_tensors(_observations(replay.fetch("count-up-0-demos"), slice(0, 2)), normalizer)
+    tensors = observation_tensors(observations(replay.fetch("count-up-0-demos"), slice(0, 2)), normalizer)
     keys = [("count-up-0-demos", 0), ("count-up-0-demos", 4)]
     first = model.tokens(keys, tensors, torch.Generator().manual_seed(1))
     again = model.tokens(keys[::-1], tensors, torch.Generator().manual_seed(2))

@@ -28,3 +28,8 @@ def test_a_half_written_cell_is_none(tmp_path: Path) -> None:
     (tmp_path / "seed-0").mkdir()
     (tmp_path / "seed-0" / "awr.json.partial").write_text("{")
     assert cells.get("seed-0/awr") is None
+
+
+def test_a_plan_is_compared_as_json_has_it(tmp_path: Path) -> None:
+    for _ in range(2):
+        Cells(tmp_path, {"arms": [{"settings": ("value.bins=1",)}], "seeds": (0, 1)})

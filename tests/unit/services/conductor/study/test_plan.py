@@ -9,7 +9,9 @@ import pytest
 from ramp.recipes.recipe import METHODS
 from services.common.settings import compose
 from services.conductor.study import plan as plans
+from services.conductor.study import value_plan
 from services.conductor.study.plan import START, Plan
+from services.conductor.study.value_plan import JOINT, ValuePlan
 
 PLANS = {"methods": plans.methods(), "conditioning": plans.conditioning()}
 
@@ -40,3 +42,15 @@ def test_a_plan_is_json_and_one_more_seed_changes_nothing_of_it() -> None:
     plan = PLANS["methods"]
     assert json.loads(json.dumps(plan.plain()))["updates"] == plan.updates
     assert "seeds" not in plan.plain()
+
+
+@pytest.mark.parametrize("plan", [ValuePlan(), value_plan.quick()], ids=["full", "quick"])
+def test_every_value_model_and_its_data_have_settings_that_exist(plan: ValuePlan) -> None:
+    for arm in plan.arms:
+        compose(plan.recipe, None, [*plan.collect, *arm.settings])
+    assert JOINT in {arm.name for arm in plan.arms}
+
+
+def test_quick_comparisons_share_their_data() -> None:
+    assert value_plan.quick().collect == plans.quick(PLANS["methods"]).collect
+    assert value_plan.quick().recipe == PLANS["methods"].recipe

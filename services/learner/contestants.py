@@ -1,0 +1,82 @@
+"""The value models of RAMP's Table 1 behind one face: what they are taught, in which order, and how they are read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ramp.algorithms import TokenizerAlgorithm, ValueAlgorithm, WorldModelAlgorithm
+from ramp.errors import Invalid
+from ramp.models.value.model import ValueModel
+from ramp.models.world.model import WorldModel
+from ramp.types import StepSchema
+from services.common.settings import Settings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lesson:
+    """So many updates of one objective."""
+
+    name: str
+    algorithm: Any  # a ramp.interfaces.Algorithm of the contestant's own kind of model
+    updates: int
+    begin: Callable[[], object]  # lets the part that is taught take gradients, and no other
+    horizons: tuple[int, ...] = ()  # steps ahead whose frames it needs
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contestant:
+    """A model to be trained and then asked for remaining times."""
+
+    model: nn.Module
+    lessons: tuple[Lesson, ...]
+    remaining: Callable[[Mapping[str, Tensor], torch.Generator], Tensor]  # float32 [B] in [0, 1]
+
+
+def contestant(name: str, settings: Settings, schema: StepSchema) -> Contestant:
+    """`vlm` (bins by `value.bins`) or `world` (with or without the state by `world.predicts`), weights as the seed has
+    them. The lesson on values takes `stages.world_updates`. Raises Invalid for another name."""
+    torch.manual_seed(settings.seed)
+    if name == "vlm":
+        return _vlm(settings, schema)
+    if name == "world":
+        return _world(settings, schema)
+    raise Invalid("model", name, "choose vlm or world")
+
+
+def _vlm(settings: Settings, schema: StepSchema) -> Contestant:
+    model = ValueModel(settings.value, schema)
+    lesson = Lesson(
+        name="value",
+        algorithm=ValueAlgorithm(),
+        updates=settings.stages.world_updates,
+        begin=lambda: model.requires_grad_(True),
+    )
+    return Contestant(model=model, lessons=(lesson,), remaining=lambda tensors, _: model.predict(tensors))
+
+
+def _world(settings: Settings, schema: StepSchema) -> Contestant:
+    """The tokenizer first, as in stage 1; the paper's is pre-trained, so its updates do not count as the model's."""
+    model = WorldModel(settings.world, schema)
+    tokenizer = Lesson(
+        name="tokenizer",
+        algorithm=TokenizerAlgorithm(),
+        updates=settings.stages.tokenizer_updates,
+        begin=lambda: model.train_only("tokenizer"),
+    )
+    predictor = Lesson(
+        name="predictor",
+        algorithm=WorldModelAlgorithm(),
+        updates=settings.stages.world_updates,
+        begin=lambda: model.train_only("predictor"),
+        horizons=settings.world.foreseen,
+    )
+    return Contestant(
+        model=model,
+        lessons=(tokenizer, predictor),
+        remaining=lambda tensors, generator: model.predict(tensors, generator=generator).value,
+    )

@@ -1,0 +1,95 @@
+"""A finished run's experience in two parts: episodes that a value model learns from, and those it is tried on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ramp.data.normalize import Normalizer
+from ramp.data.transforms import observation_tensors, remaining_time, to_tensors
+from ramp.errors import NotFound
+from ramp.evaluation.holdout import held_out
+from ramp.replay.shard import Shard
+from ramp.types import Batch, Episode, Outcome, SampleSpec
+from services.learner.published import observations
+
+TABLES = ("demos", "online")
+AT_ONCE = 64  # frames of an episode that are looked at together
+
+Tensors = dict[str, Tensor]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tried:
+    """A held-out episode as a value model sees it: parts of at most AT_ONCE frames, and what is true of all F."""
+
+    episode_id: str
+    task: str
+    parts: list[Tensors]  # images, proprio and words of ramp/data/transforms.py
+    remaining: np.ndarray  # float32 [F] in [0, 1]
+
+
+class Division:
+    """Both parts of one shard, which nobody else has open. The same for whoever asks for the same share."""
+
+    def __init__(self, shard: Shard, normalizer: Normalizer, *, share: float, failure_penalty: float) -> None:
+        """Raises NotFound where there are no episodes, Invalid where a task has only one."""
+        self._shard, self._normalizer, self._penalty = shard, normalizer, failure_penalty
+        task_of = {info.episode_id: info.task for info in shard.query() if info.frames}
+        if not task_of:
+            raise NotFound("there are no episodes: let the run finish first")
+        self.tried_on = held_out(task_of, share)
+        self.learnt_from = frozenset(task_of) - self.tried_on
+
+    def batches(self, rows: int, horizons: tuple[int, ...], generator: np.random.Generator) -> Iterator[Tensors]:
+        """Endless, `rows` items each, uniform over the items that are learnt from. Raises Corrupt.
+
+        Which items come, and in which order, depends on the generator alone, not on the horizons: every model that is
+        trained on so many rows sees the same ones.
+        """
+        waiting: list[Tensors] = []
+        while True:
+            while sum(map(_rows, waiting)) < rows:
+                waiting += [self._learnt(batch) for batch in self._drawn(rows, horizons, generator)]
+            joined = {name: torch.cat([each[name] for each in waiting]) for name in waiting[0]}
+            yield {name: tensor[:rows] for name, tensor in joined.items()}
+            waiting = [{name: tensor[rows:] for name, tensor in joined.items()}]
+
+    def episodes(self) -> Iterator[Tried]:
+        """The held-out ones, by id. Raises Corrupt."""
+        for episode_id in sorted(self.tried_on):
+            episode = self._shard.fetch(episode_id)
+            frames = len(episode.steps.frame_row)
+            parts = [observations(episode, slice(start, start + AT_ONCE)) for start in range(0, frames, AT_ONCE)]
+            yield Tried(
+                episode_id=episode_id,
+                task=episode.header.task,
+                parts=[observation_tensors(part, self._normalizer) for part in parts],
+                remaining=self._remaining(episode),
+            )
+
+    def _drawn(self, rows: int, horizons: tuple[int, ...], generator: np.random.Generator) -> Iterator[Batch]:
+        items = {table.name: table.items for table in self._shard.info().tables}
+        counts = np.array([items[name] for name in TABLES], np.float64)
+        for name, count in zip(TABLES, generator.multinomial(rows, counts / counts.sum()).tolist(), strict=True):
+            if count:
+                spec = SampleSpec(table=name, batch_size=count, chunk=1, horizons=horizons)
+                yield self._shard.sample(spec, generator)[0]
+
+    def _learnt(self, batch: Batch) -> Tensors:
+        keep = torch.tensor([episode in self.learnt_from for episode in batch.episode_id])
+        tensors = to_tensors(batch, self._normalizer, failure_penalty=self._penalty)
+        return {name: tensor[keep] for name, tensor in tensors.items()}
+
+    def _remaining(self, episode: Episode) -> np.ndarray:
+        steps, success = episode.steps, np.array(episode.outcome is Outcome.SUCCESS)
+        step, limit = steps.step[steps.frame_row], np.array(episode.header.max_steps)
+        return remaining_time(step, np.array(len(steps)), limit, success, self._penalty)
+
+
+def _rows(tensors: Tensors) -> int:
+    return len(tensors["remaining"])

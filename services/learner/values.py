@@ -1,0 +1,164 @@
+"""One value model, trained on a finished run's experience and tried on episodes that were held out: an arm of Table 1.
+
+    python -m services.learner.values --settings S --model vlm --held-out 0.2 value.bins=1
+
+Reads the run's replay directory, which nobody else may have open, and writes nothing but what is said on standard
+output: JSON, a line a second, {"lesson": "value", "update": 120, "of": 1500, "loss": 0.21}, and at the end
+{"seconds_per_frame": ..., "parameters": ..., "learnt_from": ..., "episodes": [...]}, an episode being
+{"episode", "task", "predicted": [F], "remaining": [F]}. A training that is killed begins anew.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import sys
+import time
+import zlib
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from ramp.errors import RampError
+from ramp.evaluation.latency import median_seconds
+from ramp.replay.shard import Shard, ShardConfig
+from services.common.settings import Settings, compose
+from services.learner.contestants import Contestant, Lesson, contestant
+from services.learner.division import Division, Tensors
+from services.learner.engine import DivergedError, Engine, Plan, training_device
+from services.learner.progress import Basis
+from services.learner.trainer import BAD_IN_A_ROW
+
+LOG = logging.getLogger("services.learner")
+
+SAY_S = 1.0
+DIGITS = 6  # of what is said of values
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """0 when the figures are said, 1 with one line of what is wrong."""
+    options = _parse(arguments)
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    try:
+        settings = compose("", options.settings, options.overrides)
+        for said in measure(settings, options.settings.resolve().parent, options.model, options.held_out):
+            print(json.dumps(said, allow_nan=False), flush=True)
+    except RampError as error:
+        LOG.error("%s", error)
+        return 1
+    return 0
+
+
+def _parse(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m services.learner.values", description=__doc__)
+    parser.add_argument("--settings", type=Path, required=True, help="the run's settings.yaml")
+    parser.add_argument("--model", required=True, help="vlm or world")
+    parser.add_argument("--held-out", type=float, default=0.2, help="share of each task's episodes to be tried on")
+    parser.add_argument("overrides", nargs="*", help="settings laid over the run's, a.b=c")
+    return parser.parse_args(arguments)
+
+
+def measure(settings: Settings, run_dir: Path, model: str, share: float) -> Iterator[dict[str, Any]]:
+    """What is said, as it happens. Raises RampError: no finished run, replay open elsewhere, divergence."""
+    torch.set_num_threads(settings.learner.threads)
+    basis, penalty = Basis.of_run(run_dir), settings.advantage.failure_penalty
+    with closing(Shard(run_dir / "replay", ShardConfig())) as shard:
+        division = Division(shard, basis.normalizer, share=share, failure_penalty=penalty)
+        subject = contestant(model, settings, basis.schema)
+        subject.model.to(training_device())
+        for lesson in subject.lessons:
+            yield from _teach(subject, lesson, division, settings)
+        yield _tried(subject, division, settings.seed)
+
+
+def _teach(subject: Contestant, lesson: Lesson, division: Division, settings: Settings) -> Iterator[dict[str, Any]]:
+    lesson.begin()
+    engine, said = Engine(subject.model, _plan(lesson, settings)), 0.0
+    draws = np.random.default_rng([settings.seed, zlib.crc32(lesson.name.encode())])
+    batches = division.batches(settings.training.world_batch, lesson.horizons, draws)
+    while engine.updates < lesson.updates:
+        loss = _update(engine, lesson, batches, settings.seed)
+        if time.monotonic() - said > SAY_S or engine.updates == lesson.updates:
+            said = time.monotonic()
+            yield {"lesson": lesson.name, "update": engine.updates, "of": lesson.updates, "loss": loss}
+    engine.close()
+
+
+def _update(engine: Engine, lesson: Lesson, batches: Iterator[Tensors], seed: int) -> float:
+    """One applied update's loss; those that are not finite are left out. Raises DivergedError."""
+    for attempt in range(BAD_IN_A_ROW):
+        tensors = {name: tensor.to(engine.device) for name, tensor in next(batches).items()}
+        generator = _generator(f"{seed}/{lesson.name}/{engine.updates}/{attempt}", engine.device)
+        loss, _ = engine.loss(lesson.algorithm, tensors, generator=generator)
+        if engine.step(loss):
+            return float(loss.detach())
+    raise DivergedError(f"{BAD_IN_A_ROW} updates of the {lesson.name} in a row were not finite")
+
+
+def _tried(subject: Contestant, division: Division, seed: int) -> dict[str, Any]:
+    model, device = subject.model.eval(), training_device()
+    episodes = []
+    for episode in division.episodes():
+        generator = _generator(f"{seed}/tried/{episode.episode_id}", device)
+        parts = [subject.remaining(_on(part, device), generator).cpu() for part in episode.parts]
+        episodes.append(
+            {
+                "episode": episode.episode_id,
+                "task": episode.task,
+                "predicted": _rounded(torch.cat(parts).numpy()),
+                "remaining": _rounded(episode.remaining),
+            }
+        )
+    return {
+        "seconds_per_frame": _seconds_per_frame(subject, division),
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "learnt_from": len(division.learnt_from),
+        "episodes": episodes,
+    }
+
+
+def _seconds_per_frame(subject: Contestant, division: Division) -> float:
+    """Of one observation at a time, on one core where there is no GPU: as a robot asks."""
+    device = training_device()
+    part = next(division.episodes()).parts[0]
+    one = _on({name: tensor[:1] for name, tensor in part.items()}, device)
+    generator, threads = _generator("latency", device), torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        return median_seconds(lambda: float(subject.remaining(one, generator)))
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _plan(lesson: Lesson, settings: Settings) -> Plan:
+    """For every model the world model's optimiser, one span long."""
+    training = settings.training
+    return Plan(
+        lr=training.world_lr,
+        weight_decay=training.weight_decay,
+        grad_clip=training.grad_clip,
+        spans=(lesson.updates,),
+        warmup=training.warmup,
+        final_lr=training.final_lr,
+    )
+
+
+def _generator(place: str, device: torch.device) -> torch.Generator:
+    return torch.Generator(device=device).manual_seed(zlib.crc32(place.encode()))
+
+
+def _on(tensors: Tensors, device: torch.device) -> Tensors:
+    return {name: tensor.to(device) for name, tensor in tensors.items()}
+
+
+def _rounded(values: np.ndarray) -> list[float]:
+    return [round(float(value), DIGITS) for value in values]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
