@@ -17,7 +17,7 @@ class Cells:
 
     def __init__(self, folder: Path, plan: dict[str, Any]) -> None:
         """`plan` is JSON: all that the numbers depend on. Raises Conflict where the folder belongs to another plan."""
-        self._folder = folder
+        self._folder, plan = folder, json.loads(json.dumps(plan))  # tuples become lists, as in what was written
         known = folder / "plan.json"
         if known.exists():
             self._compare(json.loads(known.read_text(encoding="utf-8")), plan)
