@@ -23,6 +23,12 @@ def test_another_plan_is_refused_with_what_differs(tmp_path: Path) -> None:
         Cells(tmp_path, {"updates": 5, "seeds": [0]})
 
 
+def test_a_plan_with_tuples_is_the_same_plan_to_the_next_process(tmp_path: Path) -> None:
+    plan = {"arms": [{"settings": ("a=1",)}]}
+    Cells(tmp_path, plan)
+    Cells(tmp_path, plan)
+
+
 def test_a_half_written_cell_is_none(tmp_path: Path) -> None:
     cells = Cells(tmp_path, {})
     (tmp_path / "seed-0").mkdir()
