@@ -11,6 +11,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+Field = Callable[[Tensor, Tensor], Tensor]
+"""Velocity [B, ...] at x [B, ...] and tau [B]."""
+
 
 def noise_like(x: Tensor, generator: torch.Generator) -> Tensor:
     """Standard normal noise of x's shape, dtype and device."""
@@ -42,13 +45,23 @@ def velocity(clean: Tensor, noise: Tensor) -> Tensor:
     return clean - noise
 
 
-def integrate(field: Callable[[Tensor, Tensor], Tensor], start: Tensor, steps: int) -> Tensor:
+def integrate(field: Field, start: Tensor, steps: int) -> Tensor:
     """Euler's method from tau = 0 to 1: `field(x [B, ...], tau [B])` is the velocity; `start` is noise."""
     x = start
     for index in range(steps):
         tau = torch.full((len(x),), index / steps, dtype=x.dtype, device=x.device)
         x = x + field(x, tau) / steps
     return x
+
+
+def guide(shown: Field, hidden: Field, beta: float) -> Field:
+    """f(.) + beta (f(I) - f(.)): classifier-free guidance (Ho & Salimans 2022; RECAP). Asks both fields each time."""
+
+    def guided(x: Tensor, tau: Tensor) -> Tensor:
+        without = hidden(x, tau)
+        return without + beta * (shown(x, tau) - without)
+
+    return guided
 
 
 def masked_mean(values: Tensor, mask: Tensor) -> Tensor:

@@ -11,8 +11,6 @@ nothing and begins anew.
 from __future__ import annotations
 
 import argparse
-import json
-import logging
 import sys
 import time
 from collections.abc import Iterator
@@ -23,19 +21,18 @@ from typing import Any
 
 import torch
 
-from ramp.errors import NotFound, RampError, Unavailable
+from ramp.errors import NotFound, Unavailable
 from ramp.models.manifest import load_weights, policy_manifest
 from ramp.types import Kind, SampleSpec
 from services.clients.registry import DirectoryRegistry
 from services.clients.replay import ReplayClient
-from services.common.settings import Settings, compose, replay_token
+from services.common.settings import Settings, replay_token
 from services.learner.batches import Mixture, convert, open_mixture, shares
 from services.learner.progress import Basis
 from services.learner.published import PublishedWorld
 from services.learner.relabel import Relabeller
+from services.learner.speaking import speak
 from services.learner.trainer import POLICY, Trainer
-
-LOG = logging.getLogger("services.learner")
 
 POLL_S = 60.0  # longest wait for one batch: nobody else uses this replay server
 LABEL_S = 600.0  # for all episodes
@@ -45,15 +42,8 @@ SAY_S = 1.0
 def main(arguments: list[str] | None = None) -> int:
     """0 when the version is published, 1 with one line of what is wrong."""
     options = _parse(arguments)
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    try:
-        settings = compose("", options.settings, options.overrides)
-        for said in train(settings, options.settings.resolve().parent, options.replay, options.start):
-            print(json.dumps(said), flush=True)
-    except RampError as error:
-        LOG.error("%s", error)
-        return 1
-    return 0
+    home = options.settings.resolve().parent
+    return speak(options, lambda settings: train(settings, home, options.replay, options.start))
 
 
 def _parse(arguments: list[str] | None) -> argparse.Namespace:

@@ -11,8 +11,6 @@ output: JSON, a line a second, {"lesson": "value", "update": 120, "of": 1500, "l
 from __future__ import annotations
 
 import argparse
-import json
-import logging
 import sys
 import time
 import zlib
@@ -24,17 +22,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from ramp.errors import RampError
 from ramp.evaluation.latency import median_seconds
 from ramp.replay.shard import Shard, ShardConfig
-from services.common.settings import Settings, compose
+from services.common.settings import Settings
 from services.learner.contestants import Contestant, Lesson, contestant
 from services.learner.division import Division, Tensors
 from services.learner.engine import DivergedError, Engine, Plan, training_device
 from services.learner.progress import Basis
+from services.learner.speaking import speak
 from services.learner.trainer import BAD_IN_A_ROW
-
-LOG = logging.getLogger("services.learner")
 
 SAY_S = 1.0
 DIGITS = 6  # of what is said of values
@@ -43,15 +39,8 @@ DIGITS = 6  # of what is said of values
 def main(arguments: list[str] | None = None) -> int:
     """0 when the figures are said, 1 with one line of what is wrong."""
     options = _parse(arguments)
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    try:
-        settings = compose("", options.settings, options.overrides)
-        for said in measure(settings, options.settings.resolve().parent, options.model, options.held_out):
-            print(json.dumps(said, allow_nan=False), flush=True)
-    except RampError as error:
-        LOG.error("%s", error)
-        return 1
-    return 0
+    home = options.settings.resolve().parent
+    return speak(options, lambda settings: measure(settings, home, options.model, options.held_out))
 
 
 def _parse(arguments: list[str] | None) -> argparse.Namespace:

@@ -60,10 +60,9 @@ def test_a_killed_service_is_started_again_and_the_run_goes_on(run: LaunchedRun,
     assert_it_got_there(run)
 
 
-@pytest.mark.parametrize("role", ["replay", "actor"])
-def test_a_service_that_hangs_is_killed_and_started_again(run: LaunchedRun, role: str) -> None:
-    """Stopped, it lives, keeps its ports and its locks, and answers nobody."""
-    victim = run.pids(role)[0]
+def test_a_replay_service_that_hangs_is_killed_and_started_again(run: LaunchedRun) -> None:
+    """Stopped, it lives, keeps its ports and its locks, and answers nobody: all of the run waits for it."""
+    victim = run.pids("replay")[0]
 
     os.kill(victim, signal.SIGSTOP)
 
@@ -74,16 +73,21 @@ def test_a_service_that_hangs_is_killed_and_started_again(run: LaunchedRun, role
     assert_it_got_there(run)
 
 
-def test_a_redis_that_hangs_is_killed_and_started_again(tmp_path: Path) -> None:
-    """A run does not need it to get on, and a short one would be over before; so this one is stopped afterwards."""
-    run = LaunchedRun(tmp_path / "run", "counting", "stages.joint_updates=100000")
+@pytest.mark.parametrize("role", ["actor", "redis"])
+def test_a_service_whose_work_others_do_is_killed_where_it_hangs_and_started_again(tmp_path: Path, role: str) -> None:
+    """The run gets on without it, and a short one would be over before anybody noticed; this one ends when told."""
+    run = LaunchedRun(tmp_path / "run", "counting", "actors.episode_s=40", "stages.joint_updates=1000000")
     try:
         run.until(run.is_in_joint_stage)
-        os.kill(run.pids("redis")[0], signal.SIGSTOP)
+        victim = run.pids(role)[0]
+        os.kill(victim, signal.SIGSTOP)
         run.until(lambda: any(event.what == "restarted" for event in run.news(journal.Process)))
-        assert [event.name for event in run.news(journal.Process) if event.what == "died"] == ["redis"]
+        died = [event for event in run.news(journal.Process) if event.what == "died"]
+        assert [(event.name.split("-")[0], event.pid) for event in died] == [(role, victim)]
+        assert died[0].detail.startswith("hung")
         run.process.send_signal(signal.SIGINT)
         assert run.finish() == 130, run.last_words()
+        assert_books_agree(run.folder)
     finally:
         run.kill()
 

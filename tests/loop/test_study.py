@@ -9,6 +9,7 @@ import pytest
 from ramp.types import Kind
 from services.clients.registry import DirectoryRegistry
 from services.conductor.study import arms, value_table, values
+from services.conductor.study.cells import cell
 from services.conductor.study.data import cells_of, data
 from services.conductor.study.field import START as STAGE2
 from services.conductor.study.plan import START, Arm, Plan
@@ -38,7 +39,7 @@ def test_a_comparison_goes_through_and_a_second_start_measures_nothing_again(tmp
     names = {row["name"] for row in rows(PLAN, cells)}
     assert {"start, all tasks", "awr, all tasks", "ramp against efficient, same starts"} <= names
     registry = DirectoryRegistry(data(tmp_path, 0).registry)
-    versions = {arm.name: cells.get(arms.cell(0, arm.name))["version"] for arm in PLAN.arms}  # type: ignore[index]
+    versions = {arm.name: cells.get(cell(0, arm.name))["version"] for arm in PLAN.arms}  # type: ignore[index]
     assert versions[START] == registry.resolve(Kind.POLICY, STAGE2)
     assert versions["efficient"] == versions["ramp"]
     for method in ("awr", "ramp"):

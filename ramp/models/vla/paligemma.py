@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ramp.errors import Invalid
-from ramp.models.flow import integrate
+from ramp.models.flow import guide, integrate
 from ramp.models.frames import letterbox
 from ramp.models.insulation import insulate
 from ramp.models.vla.embodiment import EmbodimentLinear
@@ -152,12 +152,8 @@ class PaliGemmaPolicy(nn.Module):
         if beta == 1.0 or bool((indicator == UNLABELLED).all()):
             return integrate(lambda x, tau: self(x, tau, context), start, self.config.ode_steps)
         blind = replace(context, condition=self._condition(torch.full_like(indicator, UNLABELLED)))
-
-        def guided(x: Tensor, tau: Tensor) -> Tensor:
-            without = self(x, tau, blind)
-            return without + beta * (self(x, tau, context) - without)
-
-        return integrate(guided, start, self.config.ode_steps)
+        field = guide(lambda x, tau: self(x, tau, context), lambda x, tau: self(x, tau, blind), beta)
+        return integrate(field, start, self.config.ode_steps)
 
     def _condition(self, indicator: Tensor) -> Tensor:
         return self.indicator(torch.where(indicator == UNLABELLED, 2, indicator))

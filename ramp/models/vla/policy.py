@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ramp.errors import Invalid
-from ramp.models.flow import integrate
+from ramp.models.flow import guide, integrate
 from ramp.models.frames import frame_side, to_float
 from ramp.models.insulation import insulate
 from ramp.models.vla.backbone import Backbone
@@ -102,12 +102,8 @@ class VLAPolicy(nn.Module):
         if beta == 1.0 or bool((indicator == UNLABELLED).all()):
             return integrate(lambda x, tau: self(x, tau, context), start, self.config.ode_steps)
         blind = self.observe(tensors, world_tokens, torch.full_like(indicator, UNLABELLED))
-
-        def guided(x: Tensor, tau: Tensor) -> Tensor:
-            without = self(x, tau, blind)
-            return without + beta * (self(x, tau, context) - without)
-
-        return integrate(guided, start, self.config.ode_steps)
+        field = guide(lambda x, tau: self(x, tau, context), lambda x, tau: self(x, tau, blind), beta)
+        return integrate(field, start, self.config.ode_steps)
 
     def _with_future(
         self, tokens: Tensor, visible: Tensor, world_tokens: Tensor, world_visible: Tensor | None

@@ -16,7 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from ramp.errors import NotFound, RampError
 from services.conductor.rundir import Lock, RunDir
-from services.conductor.study.cells import Cells
+from services.conductor.study.cells import Cells, cell
 from services.conductor.study.data import cells_of, collect, data
 from services.conductor.study.field import Field, opened, outcome
 from services.conductor.study.plan import START, Arm, Plan
@@ -32,11 +32,6 @@ def measure(plan: Plan, folder: Path, name: str) -> Cells:
             collect(plan.recipe, plan.collect, folder, seed)
             _in_own_process(plan, data(folder, seed), cells_of(folder, name), seed, todo)
     return cells
-
-
-def cell(seed: int, arm: str) -> str:
-    """A cell's name."""
-    return f"seed-{seed}/{arm}"
 
 
 def _in_own_process(plan: Plan, rundir: RunDir, cells: Path, seed: int, todo: list[Arm]) -> None:

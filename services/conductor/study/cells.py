@@ -9,6 +9,11 @@ from typing import Any
 from ramp.errors import Conflict
 
 
+def cell(seed: int, arm: str) -> str:
+    """A cell's name."""
+    return f"seed-{seed}/{arm}"
+
+
 class Cells:
     """A folder of results. Whoever starts a study again with other settings is refused, not given old numbers.
 

@@ -6,19 +6,14 @@ held-out starts while collecting and training go on. A round is what lies betwee
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ramp.errors import RampError
 from ramp.evaluation.success import wilson
-from services.common.settings import child_environment
 from services.conductor import journal
-from services.conductor.ledger import fold
-from services.conductor.rundir import RunDir
+from services.conductor.study.data import collect, data
 
 Row = dict[str, Any]
 
@@ -54,15 +49,10 @@ def measure(rounds: Rounds, folder: Path) -> list[Row]:
 
 
 def run(rounds: Rounds, folder: Path, seed: int, arm: str, settings: Sequence[str]) -> list[journal.Event]:
-    """The journal of a finished run."""
-    rundir = RunDir((folder / f"{arm.replace(' ', '-')}-seed-{seed}").resolve())
-    started = rundir.settings.exists()
-    if not (started and fold(journal.read(rundir.journal)).finished):
-        words = ["--resume"] if started else [rounds.recipe, *rounds.settings, *settings, f"seed={seed}"]
-        command = [sys.executable, "-m", "services.cli.main", "run", "--dir", str(rundir.path), *words]
-        if subprocess.run(command, env=child_environment(), check=False).returncode:
-            raise RampError(f"{arm}, seed {seed}, was not finished; start again to go on with {rundir.path}")
-    return list(journal.read(rundir.journal))
+    """The journal of a finished run. Raises RampError; Invalid where other settings have made what lies there."""
+    home = folder / arm.replace(" ", "-")
+    collect(rounds.recipe, [*rounds.settings, *settings], home, seed)
+    return list(journal.read(data(home, seed).journal))
 
 
 def trials(arm: str, runs: Sequence[Sequence[journal.Evaluation]]) -> list[Row]:

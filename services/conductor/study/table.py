@@ -7,8 +7,7 @@ from typing import Any
 
 from ramp.evaluation.paired import mcnemar
 from ramp.evaluation.success import wilson
-from services.conductor.study.arms import cell
-from services.conductor.study.cells import Cells
+from services.conductor.study.cells import Cells, cell
 from services.conductor.study.plan import Plan
 
 Row = dict[str, Any]

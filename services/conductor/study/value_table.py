@@ -15,9 +15,8 @@ import numpy as np
 
 from ramp.errors import Conflict
 from ramp.evaluation import ValueErrors, average, bootstrap_interval, frame_average, value_errors_by_task
-from services.conductor.study.cells import Cells
+from services.conductor.study.cells import Cells, cell
 from services.conductor.study.value_plan import JOINT, ValuePlan
-from services.conductor.study.values import value_cell
 
 Row = dict[str, Any]
 Cell = dict[str, Any]  # what services/learner/values.py has found
@@ -100,9 +99,9 @@ def _errors(plan: ValuePlan, measured: list[Cell]) -> _Errors:
 
 
 def _measured(cells: Cells, seed: int, arm: str) -> Cell:
-    found = cells.get(value_cell(seed, arm))
+    found = cells.get(cell(seed, arm))
     if found is None:
-        raise LookupError(f"{value_cell(seed, arm)} is not measured yet")
+        raise LookupError(f"{cell(seed, arm)} is not measured yet")
     return found
 
 

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from services.conductor.rundir import Lock, RunDir
-from services.conductor.study.cells import Cells
+from services.conductor.study.cells import Cells, cell
 from services.conductor.study.child import Said, ask
 from services.conductor.study.data import cells_of, collect, data
 from services.conductor.study.value_plan import ValueArm, ValuePlan
@@ -25,16 +25,11 @@ def measure(plan: ValuePlan, folder: Path, name: str) -> Cells:
     Comparisons of other names may share the folder, and the data in it."""
     cells = Cells(cells_of(folder, name), plan.plain())
     for seed in plan.seeds:
-        todo = [arm for arm in plan.arms if cells.get(value_cell(seed, arm.name)) is None]
+        todo = [arm for arm in plan.arms if cells.get(cell(seed, arm.name)) is None]
         if todo:
             collect(plan.recipe, plan.collect, folder, seed)
             _measure_arms(plan, data(folder, seed), seed, todo, cells)
     return cells
-
-
-def value_cell(seed: int, arm: str) -> str:
-    """A cell's name."""
-    return f"seed-{seed}/{arm}"
 
 
 def _measure_arms(plan: ValuePlan, rundir: RunDir, seed: int, todo: list[ValueArm], cells: Cells) -> None:
@@ -45,7 +40,7 @@ def _measure_arms(plan: ValuePlan, rundir: RunDir, seed: int, todo: list[ValueAr
             for arm in todo:
                 began = time.monotonic()
                 found = _measure_arm(plan, rundir, arm, _Bars(bars, f"seed {seed} {arm.name}"))
-                cells.put(value_cell(seed, arm.name), {"seconds": time.monotonic() - began} | found)
+                cells.put(cell(seed, arm.name), {"seconds": time.monotonic() - began} | found)
     finally:
         lock.release()
 

@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from services.conductor.study.arms import cell
-from services.conductor.study.cells import Cells
+from services.conductor.study.cells import Cells, cell
 from services.conductor.study.plan import START, Arm, Plan
 from services.conductor.study.table import rows, score
 

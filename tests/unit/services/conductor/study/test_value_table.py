@@ -8,10 +8,9 @@ from typing import Any
 import pytest
 
 from ramp.errors import Conflict
-from services.conductor.study.cells import Cells
+from services.conductor.study.cells import Cells, cell
 from services.conductor.study.value_plan import ARMS, ValuePlan
 from services.conductor.study.value_table import rows
-from services.conductor.study.values import value_cell
 
 PLAN = ValuePlan(seeds=(0, 1), arms=(ARMS[1], ARMS[3]))
 TRUTH = {"near": [0.2, 0.1], "far": [0.8, 0.6, 0.4]}
@@ -31,10 +30,10 @@ def said(*, near: float, far: float, seconds: float = 0.01) -> dict[str, Any]:
 @pytest.fixture
 def cells(tmp_path: Path) -> Cells:
     found = Cells(tmp_path, PLAN.plain())
-    found.put(value_cell(0, "vlm-scalar"), said(near=0.1, far=0.3))
-    found.put(value_cell(1, "vlm-scalar"), said(near=0.1, far=0.5, seconds=0.03))
+    found.put(cell(0, "vlm-scalar"), said(near=0.1, far=0.3))
+    found.put(cell(1, "vlm-scalar"), said(near=0.1, far=0.5, seconds=0.03))
     for seed in PLAN.seeds:
-        found.put(value_cell(seed, "wm-state+value"), said(near=0.1, far=0.1))
+        found.put(cell(seed, "wm-state+value"), said(near=0.1, far=0.1))
     return found
 
 
@@ -65,7 +64,7 @@ def test_joint_prediction_is_compared_on_the_same_episodes(cells: Cells) -> None
 def test_arms_that_were_tried_on_different_episodes_are_not_compared(cells: Cells) -> None:
     other = said(near=0.1, far=0.1)
     other["episodes"][0]["episode"] = "near-9"
-    cells.put(value_cell(1, "wm-state+value"), other)
+    cells.put(cell(1, "wm-state+value"), other)
     with pytest.raises(Conflict, match="different ones"):
         rows(PLAN, cells)
 
@@ -75,7 +74,7 @@ def test_values_without_an_order_have_no_tau_that_json_could_not_hold(tmp_path: 
     for episode in constant["episodes"]:
         episode["predicted"] = [0.5] * len(episode["predicted"])
     found = Cells(tmp_path, plan.plain())
-    found.put(value_cell(0, "vlm-scalar"), constant)
+    found.put(cell(0, "vlm-scalar"), constant)
     assert rows(plan, found)[0]["kendall"] == "-"
 
 
