@@ -95,6 +95,7 @@ class EpisodeHeader:
     max_steps: int
     tables: tuple[str, ...]
     schema: StepSchema
+    thoughts: bool = False  # whether its steps carry what a policy's thought is learnt from
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -103,6 +104,7 @@ class StepBatch:
 
     `step[t]` counts from 0 within the episode. Row t holds the observation *before* `action[t]` was executed.
     Images exist only at some steps: `frame_row` lists the rows (0..T-1 of this batch) that carry them.
+    `subgoal` and `hand` are there, both of them, exactly where the episode's header says `thoughts`.
     """
 
     step: np.ndarray  # int32 [T], consecutive
@@ -115,6 +117,8 @@ class StepBatch:
     policy_version: np.ndarray  # int32 [T], version that acted or would have acted; 0 where there was none
     frame_row: np.ndarray  # int32 [F], strictly increasing
     images: Mapping[str, np.ndarray]  # camera -> uint8 [F, height, width, 3]
+    subgoal: np.ndarray | None = None  # object [T] of str, what the step was about; "" where nobody knows
+    hand: np.ndarray | None = None  # float32 [T, 2], the hand in a camera's picture (ramp/data/track.py); nan: unknown
 
     def __len__(self) -> int:
         return len(self.step)
@@ -138,6 +142,7 @@ class SampleSpec:
     chunk: int  # H: actions per item
     horizons: tuple[int, ...] = ()  # steps ahead whose frames are wanted as well, e.g. (12, 24, 36, 48)
     prioritized: bool = False  # by the items' priorities; otherwise uniform
+    track_stride: int = 0  # steps between the points of a track; 0: no labels of thought are wanted
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -147,6 +152,8 @@ class Batch:
     `future_*` rows beyond the end of the episode repeat its last frame and have `future_valid` False.
     `chunk_valid[b, h]` is False beyond the end, at untrainable steps, and from the first change of who acts on
     (an action chunk never spans a boundary of an intervention).
+    `subgoal`, `track` and `track_valid` are there where the request had a `track_stride`. A track ends with the episode
+    and where the one who acts changes, as a chunk does.
     """
 
     episode_id: Sequence[str]  # [B]
@@ -170,6 +177,9 @@ class Batch:
     advantage: np.ndarray  # float32 [B]; nan where there is none
     indicator: np.ndarray  # int8 [B], 1, 0 or UNLABELLED
     annotation_version: np.ndarray  # int32 [B], world-model version of the labels; 0 where there is none
+    subgoal: Sequence[str] | None = None  # [B], "" where nobody knows
+    track: np.ndarray | None = None  # float32 [B, 10, 2], where the hand will be in a camera's picture
+    track_valid: np.ndarray | None = None  # bool [B, 10]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

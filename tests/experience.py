@@ -19,6 +19,7 @@ def make_header(
     schema: StepSchema = SCHEMA,
     max_steps: int = 200,
     seed: int = 7,
+    thoughts: bool = False,
 ) -> EpisodeHeader:
     return EpisodeHeader(
         episode_id=episode_id,
@@ -29,6 +30,7 @@ def make_header(
         max_steps=max_steps,
         tables=tables,
         schema=schema,
+        thoughts=thoughts,
     )
 
 
@@ -40,8 +42,11 @@ def make_steps(
     source: Source = Source.POLICY,
     stride: int = STRIDE,
     mark: int = 0,
+    thoughts: bool = False,
 ) -> StepBatch:
-    """Steps `begin` to `end`: proprio[:, 0] and the first pixel are the step, proprio[:, 1] is `mark`."""
+    """Steps `begin` to `end`: proprio[:, 0] and the first pixel are the step, proprio[:, 1] is `mark`.
+
+    With thoughts the text tells the mark and every eighth step, and the hand is at (step / 100, mark / 10)."""
     step = np.arange(begin, end, dtype=np.int32)
     rows = np.flatnonzero(step % stride == 0).astype(np.int32)
     proprio = np.zeros((len(step), schema.proprio_width), np.float32)
@@ -59,7 +64,13 @@ def make_steps(
         policy_version=np.full(len(step), 3, np.int32),
         frame_row=rows,
         images={camera: _frames(step[rows], shape, mark) for camera, shape in schema.cameras.items()},
+        subgoal=np.array([subgoal(each, mark) for each in step], dtype=object) if thoughts else None,
+        hand=np.stack([step / 100, np.full(len(step), mark / 10)], axis=1).astype(np.float32) if thoughts else None,
     )
+
+
+def subgoal(step: int, mark: int) -> str:
+    return f"größe {mark}, part {step // 8}"
 
 
 def _frames(step: np.ndarray, shape: tuple[int, int, int], mark: int) -> np.ndarray:
@@ -80,5 +91,5 @@ def store_episode(
     writer = replay.open(known)  # type: ignore[attr-defined]
     middle = length // 2
     for begin, end in ((0, middle), (middle, length)):
-        writer.append(make_steps(begin, end, schema=known.schema, mark=known.seed))
+        writer.append(make_steps(begin, end, schema=known.schema, mark=known.seed, thoughts=known.thoughts))
     writer.end(outcome)

@@ -1,4 +1,7 @@
-"""The gripper's way through the picture: where a demonstration's end effector will be, as the camera would see it."""
+"""The hand's way through the picture: where an episode's end effector will be, as one camera would see it.
+
+Stored is where the hand is at each step; a track is read off the steps ahead when an item is sampled.
+"""
 
 from __future__ import annotations
 
@@ -10,24 +13,32 @@ from ramp.errors import Invalid
 
 POINTS = 10
 """Of a track: t_1 to t_10 of RAMP's Eq. 1."""
+REACH = 10.0
+"""In half pictures from the middle: beyond it nobody calls a point seen, even where the camera's plane has one."""
 
 Project = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 """Points [T, 3] in metres to picture coordinates [T, 2] from -1 to 1 and depth [T]: ramp.envs.projection's Pinhole."""
 
 
-def tracks(position: np.ndarray, project: Project, *, stride: int) -> tuple[np.ndarray, np.ndarray]:
-    """Of every step of an episode: points float32 [T, 10, 2] in the picture's units, and which of them are known.
+def seen(position: np.ndarray, project: Project) -> np.ndarray:
+    """Picture coordinates float32 [T, 2] of points [T, 3] in metres; nan where a point is not before the camera.
 
-    Point k of step t is the end effector, position [T, 3] in metres, at step t + (k + 1) stride. valid bool [T, 10] is
-    False beyond the episode's end, and where the point is not before the camera; the point is 0 there. A point that
-    the picture's edge cuts off is known all the same. Raises Invalid for positions that are no finite points.
+    A point that the picture's edge cuts off is seen all the same. Raises Invalid for what is no row of finite points.
     """
     if position.ndim != 2 or position.shape[1] != 3 or not np.isfinite(position).all():
         raise Invalid("position", f"shape {position.shape}", "give finite points [T, 3]")
-    if stride < 1:
-        raise Invalid("stride", stride, "give 1 step or more")
     picture, depth = project(position)
-    ahead = np.arange(len(position))[:, None] + stride * np.arange(1, POINTS + 1)
-    at = np.minimum(ahead, len(position) - 1)
-    valid = (ahead < len(position)) & (depth > 0)[at]
-    return np.where(valid[..., None], picture[at], 0.0).astype(np.float32), valid
+    known = (depth > 0) & (np.abs(picture) <= REACH).all(axis=1)
+    return np.where(known[:, None], picture, np.nan).astype(np.float32)
+
+
+def ahead(hand: np.ndarray, row: np.ndarray, end: np.ndarray, *, stride: int) -> tuple[np.ndarray, np.ndarray]:
+    """The track from each of B rows: points float32 [B, 10, 2], and which of them are known, bool [B, 10].
+
+    `hand` float32 [N, 2] is what `seen` gives, of many episodes one after the other. Point k of row r is the hand at
+    row r + (k + 1) stride; it is not known from row `end` int [B] on, and where it was not seen. It is 0 there.
+    """
+    wanted = row[:, None] + stride * np.arange(1, POINTS + 1)
+    points = hand[np.minimum(wanted, end[:, None] - 1)]
+    valid = (wanted < end[:, None]) & ~np.isnan(points).any(axis=-1)
+    return np.where(valid[..., None], points, np.float32(0.0)), valid

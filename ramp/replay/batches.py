@@ -2,7 +2,8 @@
 
 Columns are named as the fields of ramp.types.Batch; images are fixed-size binaries of raw bytes, `images.<camera>`
 [height * width * channels] and `future_images.<camera>` [K * height * width * channels]. The schema's metadata
-`ramp.shape` says in JSON what the sizes mean. B, H, K, P, A as in ramp.types.
+`ramp.shape` says in JSON what the sizes mean, and whether there are the columns subgoal, track and track_valid.
+B, H, K, P, A as in ramp.types.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from ramp.data.track import POINTS
 from ramp.errors import Invalid
 from ramp.replay.columns import vector_rows
 from ramp.types import Batch
@@ -47,6 +49,10 @@ def batch_to_arrow(batch: Batch) -> pa.RecordBatch:
     if horizons:
         columns["future_proprio"] = _rows(batch.future_proprio, pa.float32(), horizons * batch.proprio.shape[1])
         columns["future_valid"] = _rows(batch.future_valid, pa.bool_(), horizons)
+    if batch.subgoal is not None and batch.track is not None and batch.track_valid is not None:
+        columns["subgoal"] = pa.array(list(batch.subgoal), pa.string())
+        columns["track"] = _rows(batch.track, pa.float32(), 2 * POINTS)
+        columns["track_valid"] = _rows(batch.track_valid, pa.bool_(), POINTS)
     for camera in sorted(batch.images):
         columns[f"images.{camera}"] = _pixels(batch.images[camera])
         if horizons:
@@ -56,6 +62,7 @@ def batch_to_arrow(batch: Batch) -> pa.RecordBatch:
         "horizons": horizons,
         "action": width,
         "proprio": batch.proprio.shape[1],
+        "thoughts": batch.subgoal is not None,
         "cameras": {camera: frames.shape[1:] for camera, frames in sorted(batch.images.items())},
     }
     fields = [pa.field(name, column.type, nullable=False) for name, column in columns.items()]
@@ -98,7 +105,16 @@ def _decode(record: pa.RecordBatch, shape: Mapping[str, Any]) -> Batch:
         future_valid=_list(record, "future_valid", (count, horizons), np.bool_),
         images={camera: _frames(record, f"images.{camera}", (count, *sides)) for camera, sides in cameras.items()},
         future_images={camera: _frames(record, f"future_images.{camera}", sides) for camera, sides in future.items()},
+        **(_thoughts(record) if shape["thoughts"] else {}),
     )
+
+
+def _thoughts(record: pa.RecordBatch) -> dict[str, Any]:
+    return {
+        "subgoal": record.column("subgoal").to_pylist(),
+        "track": _list(record, "track", (record.num_rows, POINTS, 2), np.float32),
+        "track_valid": _list(record, "track_valid", (record.num_rows, POINTS), np.bool_),
+    }
 
 
 def _numbers(column: pa.Array) -> np.ndarray:

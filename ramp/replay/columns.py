@@ -25,14 +25,19 @@ SCALARS: Mapping[str, tuple[str, pa.DataType]] = {
 """Field of StepBatch -> column and its type."""
 PER_STEP = (*SCALARS, "proprio", "action")
 """Fields of StepBatch with a row per step."""
+THOUGHTS = ("subgoal", "hand")
+"""Fields of StepBatch that only episodes with `thoughts` have, a row per step, and their columns."""
+SUBGOAL, HAND, HAND_WIDTH = "subgoal", "observation.hand", 2
 
 
-def step_columns(schema: StepSchema) -> pa.Schema:
+def step_columns(schema: StepSchema, *, thoughts: bool = False) -> pa.Schema:
     """The Arrow schema of steps that agree to `schema`. Image columns are null at steps without a frame."""
     fields = [pa.field(name, kind, nullable=False) for name, kind in SCALARS.values()]
     fields.insert(2, _vector("observation.state", schema.proprio_width))
     fields.insert(3, _vector("action", schema.action_width))
     fields += [pa.field(IMAGE_PREFIX + camera, pa.binary()) for camera in sorted(schema.cameras)]
+    if thoughts:
+        fields += [pa.field(SUBGOAL, pa.string(), nullable=False), _vector(HAND, HAND_WIDTH)]
     return pa.schema(fields)
 
 
@@ -42,7 +47,7 @@ def _vector(name: str, width: int) -> pa.Field:
 
 def steps_to_arrow(steps: StepBatch, schema: StepSchema) -> pa.RecordBatch:
     """Images and numbers are not copied, but for the bit-packed `trainable`."""
-    columns = step_columns(schema)
+    columns = step_columns(schema, thoughts=steps.subgoal is not None)
     arrays: dict[str, pa.Array] = {
         column: pa.array(getattr(steps, name), type=kind) for name, (column, kind) in SCALARS.items()
     }
@@ -52,6 +57,9 @@ def steps_to_arrow(steps: StepBatch, schema: StepSchema) -> pa.RecordBatch:
     present[steps.frame_row] = True
     for camera in schema.cameras:
         arrays[IMAGE_PREFIX + camera] = _image_array(steps.images[camera], present)
+    if steps.subgoal is not None and steps.hand is not None:
+        arrays[SUBGOAL] = pa.array(steps.subgoal.tolist(), pa.string())
+        arrays[HAND] = vector_array(steps.hand, columns.field(HAND).type)
     return pa.RecordBatch.from_arrays([arrays[name] for name in columns.names], schema=columns)
 
 
@@ -77,7 +85,7 @@ def steps_from_arrow(batch: pa.RecordBatch, schema: StepSchema) -> StepBatch:
     `batch` must have passed `batch.validate(full=True)` if a stranger sent it. Raises Invalid for other columns,
     nulls where there must be none, and images of another size.
     """
-    columns = step_columns(schema)
+    columns = step_columns(schema, thoughts=SUBGOAL in batch.schema.names)
     if not batch.schema.equals(columns, check_metadata=False):
         raise Invalid("arrow", f"columns {_summary(batch.schema)}", f"send {_summary(columns)}")
     for name in columns.names:
@@ -91,7 +99,16 @@ def steps_from_arrow(batch: pa.RecordBatch, schema: StepSchema) -> StepBatch:
         frame_row=np.flatnonzero(present).astype(np.int32),
         images=images,
         **scalars,
+        **_thoughts(batch),
     )
+
+
+def _thoughts(batch: pa.RecordBatch) -> dict[str, np.ndarray]:
+    """Texts as objects: numpy's own kind would give every row as much room as the longest needs."""
+    if SUBGOAL not in batch.schema.names:
+        return {}
+    texts = np.array(batch.column(SUBGOAL).to_pylist(), dtype=object)
+    return {"subgoal": texts, "hand": vector_rows(batch.column(HAND), HAND_WIDTH)}
 
 
 def vector_rows(column: pa.FixedSizeListArray, width: int) -> np.ndarray:
@@ -164,7 +181,7 @@ def join_steps(parts: list[StepBatch], *, images: bool = True) -> StepBatch:
     return StepBatch(
         frame_row=np.concatenate(rows).astype(np.int32),
         images={camera: np.concatenate([part.images[camera] for part in parts]) for camera in cameras},
-        **{name: np.concatenate([getattr(part, name) for part in parts]) for name in PER_STEP},
+        **{name: np.concatenate([getattr(part, name) for part in parts]) for name in _per_step(parts[0])},
     )
 
 
@@ -174,5 +191,9 @@ def slice_steps(steps: StepBatch, begin: int, end: int) -> StepBatch:
     return StepBatch(
         frame_row=steps.frame_row[first:last] - np.int32(begin),
         images={camera: frames[first:last] for camera, frames in steps.images.items()},
-        **{name: getattr(steps, name)[begin:end] for name in PER_STEP},
+        **{name: getattr(steps, name)[begin:end] for name in _per_step(steps)},
     )
+
+
+def _per_step(steps: StepBatch) -> tuple[str, ...]:
+    return PER_STEP if steps.subgoal is None else (*PER_STEP, *THOUGHTS)

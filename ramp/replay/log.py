@@ -23,7 +23,7 @@ import pyarrow as pa
 from ramp.errors import Corrupt, Full, Unavailable
 from ramp.replay import durable
 from ramp.replay.columns import step_columns
-from ramp.replay.notes import schema_from_note
+from ramp.replay.notes import columns_from_note
 from ramp.replay.segment import Damage, Mark, Position, Record, SegmentWriter, scan
 
 logger = logging.getLogger(__name__)
@@ -35,7 +35,7 @@ NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 class Log:
     """Segments `000001.arrows`, `000002.arrows` ... of one directory. Thread-safe.
 
-    One segment per step schema is open at a time. After a start nothing is appended to older segments.
+    One segment per set of columns is open at a time. After a start nothing is appended to older segments.
     """
 
     def __init__(self, directory: Path, segment_bytes: int = SEGMENT_BYTES) -> None:
@@ -106,8 +106,8 @@ class Log:
 
     # ------------------------------------------------------------------------------------------ writing
 
-    def append(self, schema_note: str, mark: Mark, batch: pa.RecordBatch | None = None) -> tuple[Position, int]:
-        """Write a record of an episode whose steps have that schema.
+    def append(self, columns_note: str, mark: Mark, batch: pa.RecordBatch | None = None) -> tuple[Position, int]:
+        """Write a record of an episode whose steps have those columns (ramp/replay/notes.py).
 
         Raises Full where there is no room (nothing is left of the record), Unavailable for good after a failed fsync.
         """
@@ -115,7 +115,7 @@ class Log:
             if self._failure:
                 raise Unavailable(self._failure)
             try:
-                writer = self._writer(schema_note)
+                writer = self._writer(columns_note)
                 position = writer.append(mark, batch)
             except OSError as error:
                 raise _refusal(error) from error
@@ -129,7 +129,8 @@ class Log:
             self._retire(self._open.pop(key))
             writer = None
         if writer is None:
-            columns = step_columns(schema_from_note(key)).with_metadata({"ramp.schema": key, "ramp.format": "1"})
+            schema, thoughts = columns_from_note(key)
+            columns = step_columns(schema, thoughts=thoughts).with_metadata({"ramp.schema": key, "ramp.format": "1"})
             writer = SegmentWriter(self._directory / f"{self._number + 1:06d}.arrows", columns)
             self._number += 1
             self._name(writer)

@@ -24,8 +24,17 @@ def schema_to_note(schema: StepSchema) -> str:
     return json.dumps(asdict(schema), sort_keys=True, separators=(",", ":"))
 
 
-def schema_from_note(note: str) -> StepSchema:
-    return _schema(json.loads(note))
+def columns_to_note(header: EpisodeHeader) -> str:
+    """Which columns the header's steps have: the schema, and whether there are labels of thought."""
+    return json.dumps(
+        asdict(header.schema) | ({"thoughts": True} if header.thoughts else {}), sort_keys=True, separators=(",", ":")
+    )
+
+
+def columns_from_note(note: str) -> tuple[StepSchema, bool]:
+    """Step schema, and whether there are labels of thought."""
+    fields = json.loads(note)
+    return _schema(fields), bool(fields.get("thoughts", False))
 
 
 def _schema(fields: dict[str, Any]) -> StepSchema:

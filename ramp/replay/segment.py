@@ -70,7 +70,7 @@ class Damage:
 def content_buffers(batch: pa.RecordBatch) -> Iterator[memoryview]:
     """The bytes that mean something, in a form that is the same before writing and after reading."""
     for column in batch.columns:
-        if pa.types.is_binary(column.type):
+        if pa.types.is_binary(column.type) or pa.types.is_string(column.type):
             yield np.packbits(present_rows(column), bitorder="little").data
             offsets, data = binary_offsets(column), column.buffers()[2]
             if data is not None:

@@ -12,12 +12,13 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 import numpy as np
+import pyarrow as pa
 
 from ramp.errors import Conflict, Corrupt, Full, Invalid, NotFound
 from ramp.replay.columns import step_columns, steps_from_arrow, steps_to_arrow
 from ramp.replay.info import EpisodeInfo, Limits, Progress
 from ramp.replay.log import Log
-from ramp.replay.notes import header_from_note, header_to_note, schema_to_note
+from ramp.replay.notes import columns_to_note, header_from_note, header_to_note
 from ramp.replay.segment import Mark, Position, Record, digest
 from ramp.replay.validate import check_follows, check_header, check_steps
 from ramp.types import EpisodeHeader, Outcome, Source, StepBatch
@@ -48,10 +49,14 @@ class Entry:
     order: int = 0  # of its END among all ENDs
     ticket: int = 0  # of its last record in the log
     lock: threading.Lock = field(default_factory=threading.Lock)
-    schema_note: str = field(init=False)
+    columns_note: str = field(init=False)
 
     def __post_init__(self) -> None:
-        self.schema_note = schema_to_note(self.header.schema)
+        self.columns_note = columns_to_note(self.header)
+
+    @property
+    def columns(self) -> pa.Schema:
+        return step_columns(self.header.schema, thoughts=self.header.thoughts)
 
     def progress(self) -> Progress:
         return Progress(next_batch=len(self.positions), ended=self.state is State.ENDED)
@@ -99,7 +104,8 @@ class Store:
         mark = record.mark
         entry = self._entries.get(mark.episode_id)
         if mark.kind == "open":
-            self._entries[mark.episode_id] = Entry(header_from_note(mark.note), mark.note)
+            header = header_from_note(mark.note)
+            self._entries[mark.episode_id] = Entry(header, header_to_note(header))  # an older note lacks later fields
         elif entry is None:
             logger.error("episode %s: its beginning is lost; it is not served", mark.episode_id)
         elif mark.kind == "batch":
@@ -117,8 +123,7 @@ class Store:
         if record.mark.number != len(entry.positions):
             self._damage(entry)
         if entry.state is State.OPEN:
-            columns = step_columns(entry.header.schema)
-            steps = steps_from_arrow(self._log.read(record.position, columns)[0], entry.header.schema)
+            steps = steps_from_arrow(self._log.read(record.position, entry.columns)[0], entry.header.schema)
             self._advance(entry, record.position, record.mark.digest, steps)
 
     def _damage(self, entry: Entry) -> None:
@@ -138,7 +143,7 @@ class Store:
                     raise Full(f"{self._open} episodes are open; end or abort some first")
                 entry = Entry(header, note)
                 _, entry.ticket = self._log.append(
-                    entry.schema_note, Mark(kind="open", episode_id=header.episode_id, note=note)
+                    entry.columns_note, Mark(kind="open", episode_id=header.episode_id, note=note)
                 )
                 self._entries[header.episode_id] = entry
                 self._open += 1
@@ -151,7 +156,7 @@ class Store:
         """BATCH `number`. Raises Invalid, Conflict, NotFound, Full."""
         entry = self.entry(episode_id)
         self._refuse_damaged(entry)
-        check_steps(steps, entry.header.schema, self._limits)
+        check_steps(steps, entry.header.schema, self._limits, thoughts=entry.header.thoughts)
         batch = steps_to_arrow(steps, entry.header.schema)
         content = digest(batch)
         with entry.lock:
@@ -164,7 +169,7 @@ class Store:
             else:
                 self._check_next(entry, number, steps)
                 mark = Mark(kind="batch", episode_id=episode_id, number=number, digest=content)
-                position, entry.ticket = self._log.append(entry.schema_note, mark, batch)
+                position, entry.ticket = self._log.append(entry.columns_note, mark, batch)
                 self._advance(entry, position, content, steps)
             return Written(entry.progress(), entry.ticket, new)
 
@@ -191,7 +196,7 @@ class Store:
                 with self._lock:
                     order, self._next_order = self._next_order, self._next_order + 1
                 mark = Mark(kind="end", episode_id=episode_id, number=order, note=f"{outcome} {entry.steps}")
-                _, entry.ticket = self._log.append(entry.schema_note, mark)
+                _, entry.ticket = self._log.append(entry.columns_note, mark)
                 self._log.sync(entry.ticket)
                 entry.state, entry.outcome, entry.order = State.ENDED, outcome, order
                 self._closed_one()
@@ -224,7 +229,7 @@ class Store:
             if entry.state is State.ENDED:
                 raise Conflict("abort", episode_id, "the episode has ended and may have been sampled")
             if entry.state is State.OPEN:
-                _, entry.ticket = self._log.append(entry.schema_note, Mark(kind="abort", episode_id=episode_id))
+                _, entry.ticket = self._log.append(entry.columns_note, Mark(kind="abort", episode_id=episode_id))
                 entry.state = State.ABORTED
                 self._closed_one()
             return Written(entry.progress(), entry.ticket)
@@ -252,8 +257,7 @@ class Store:
 
     def read(self, entry: Entry) -> tuple[list[StepBatch], FramePlaces]:
         """The batches, and where the frames lie. Numbers and images are views of the files. Raises Corrupt."""
-        schema = entry.header.schema
-        columns = step_columns(schema)
+        schema, columns = entry.header.schema, entry.columns
         parts, segments, places = [], [], []
         for position in entry.positions:
             batch, base = self._log.read(position, columns)

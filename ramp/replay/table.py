@@ -9,10 +9,12 @@ import itertools
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from ramp.advantage.interventions import segment_ends
+from ramp.data.track import POINTS, ahead
 from ramp.errors import Invalid, NotFound
 from ramp.replay.growing import Growing
 from ramp.replay.info import TableInfo
@@ -26,8 +28,10 @@ from ramp.types import Batch, EpisodeHeader, Outcome, SampleSpec, Source, StepBa
 MAX_BATCH = 65536
 MAX_CHUNK = 4096
 MAX_HORIZONS = 64
+MAX_STRIDE = 100_000  # steps between the points of a track
 MAX_BATCH_BYTES = 448 * 2**20  # of one batch in memory, and so of one message
 CHUNK_BYTES = 17  # to find one step of a chunk: two indices of 8 bytes and whether it is valid
+TRACK_BYTES = POINTS * (CHUNK_BYTES + 8)  # a track is found in the same way, two numbers a point
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,6 +62,8 @@ class Table:
         self.schema: StepSchema | None = None
         self._lock = threading.Lock()
         self._episodes = _Episodes()
+        self._subgoals: list[str] = []  # every text there is; steps hold its number
+        self._subgoal_index: dict[str, int] = {}
         self._segments: list[str] = []
         self._segment_index: dict[str, int] = {}
         self._tree = SumTree()
@@ -103,6 +109,8 @@ class Table:
                     "policy_version": Growing(np.int32),
                     "until": Growing(np.int64),  # first row at which someone else acts, or the episode is over
                     "frame": Growing(np.int64),  # item at this row or before it
+                    "subgoal": Growing(np.int32),  # number of its text
+                    "hand": Growing(np.float32, (2,)),
                 }
 
     def insert(
@@ -141,8 +149,20 @@ class Table:
         for name in ("proprio", "action", "source", "trainable", "policy_version"):
             self._step_columns[name].append(getattr(steps, name))
         self._step_columns["until"].append(begin + segment_ends(steps.source))
-        ahead = np.searchsorted(steps.frame_row, np.arange(len(steps)), side="right") - 1
-        self._step_columns["frame"].append(first + np.maximum(ahead, 0))
+        shown = np.searchsorted(steps.frame_row, np.arange(len(steps)), side="right") - 1
+        self._step_columns["frame"].append(first + np.maximum(shown, 0))
+        self._insert_thoughts(steps)
+
+    def _insert_thoughts(self, steps: StepBatch) -> None:
+        """Of an episode without labels: that nobody knows."""
+        texts = [""] * len(steps) if steps.subgoal is None else steps.subgoal.tolist()
+        hand = np.full((len(steps), 2), np.nan, np.float32) if steps.hand is None else steps.hand
+        for text in dict.fromkeys(texts):
+            if text not in self._subgoal_index:
+                self._subgoal_index[text] = len(self._subgoals)
+                self._subgoals.append(text)
+        self._step_columns["subgoal"].append(np.array([self._subgoal_index[text] for text in texts]))
+        self._step_columns["hand"].append(hand)
 
     def _insert_items(self, steps: StepBatch, places: FramePlaces, begin: int) -> None:
         count = len(steps.frame_row)
@@ -216,6 +236,8 @@ class Table:
             raise Invalid(
                 "horizons", horizons[:MAX_HORIZONS], f"name at most {MAX_HORIZONS} numbers of steps ahead, above 0"
             )
+        if not 0 <= spec.track_stride <= MAX_STRIDE:
+            raise Invalid("track_stride", spec.track_stride, f"give 1 to {MAX_STRIDE} steps, or 0 for no labels")
         self.limiter.check_batch(spec.batch_size)
         self._check_size(spec)
 
@@ -225,6 +247,7 @@ class Table:
             return
         pixels = sum(int(np.prod(shape)) for shape in self.schema.cameras.values())
         frames = (1 + len(spec.horizons)) * (pixels + 4 * self.schema.proprio_width)
+        frames += TRACK_BYTES if spec.track_stride else 0
         size = spec.batch_size * (frames + spec.chunk * (4 * self.schema.action_width + CHUNK_BYTES))
         if size > MAX_BATCH_BYTES:
             remedy = f"stay below {MAX_BATCH_BYTES} bytes: a smaller batch, a shorter chunk or fewer horizons"
@@ -259,7 +282,7 @@ class Table:
         begins, lengths = view.episodes["begin"][episodes], view.episodes["length"][episodes]
         ids = episodes.tolist()
         action, chunk_valid = _chunks(rows, begins + lengths, view.steps, spec.chunk)
-        ahead, future_valid = _futures(rows, begins + lengths, view, spec.horizons)
+        future, future_valid = _futures(rows, begins + lengths, view, spec.horizons)
         return Batch(
             episode_id=[self._episodes.ids[each] for each in ids],
             task=[self._episodes.tasks[each] for each in ids],
@@ -275,11 +298,17 @@ class Table:
             proprio=view.steps["proprio"][rows],
             action=action,
             chunk_valid=chunk_valid,
-            future_images={camera: self._images(ahead, number, camera, view) for number, camera in self._cameras()},
-            future_proprio=view.steps["proprio"][view.items["row"][ahead]],
+            future_images={camera: self._images(future, number, camera, view) for number, camera in self._cameras()},
+            future_proprio=view.steps["proprio"][view.items["row"][future]],
             future_valid=future_valid,
             **{name: view.items[name][items] for name in ("value", "advantage", "indicator", "annotation_version")},
+            **(self._thoughts(spec.track_stride, rows, view) if spec.track_stride else {}),
         )
+
+    def _thoughts(self, stride: int, rows: np.ndarray, view: _View) -> dict[str, Any]:
+        track, valid = ahead(view.steps["hand"], rows, view.steps["until"][rows], stride=stride)
+        subgoal = [self._subgoals[number] for number in view.steps["subgoal"][rows].tolist()]
+        return {"subgoal": subgoal, "track": track, "track_valid": valid}
 
     def _cameras(self) -> list[tuple[int, str]]:
         assert self.schema is not None

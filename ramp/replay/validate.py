@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from ramp.data.track import REACH
 from ramp.errors import Invalid
 from ramp.replay.info import Limits
 from ramp.types import EpisodeHeader, Source, StepBatch, StepSchema
@@ -17,6 +18,7 @@ MAX_TEXT = 4096  # characters of an instruction
 MAX_WIDTH = 4096  # numbers in a proprioception or an action
 MAX_CAMERAS = 16
 MAX_SIDE = 4096  # pixels
+MAX_SUBGOAL = 256  # characters of a step's subgoal
 
 DTYPES: Mapping[str, type] = {
     "step": np.int32,
@@ -72,11 +74,13 @@ def check_schema(schema: StepSchema) -> None:
         raise Invalid("schema.action_low", schema.action_low, "give finite bounds, low at or below high")
 
 
-def check_steps(steps: StepBatch, schema: StepSchema, limits: Limits) -> None:
-    """What can be said of a batch alone. Raises Invalid with the field, the first wrong value and the remedy."""
+def check_steps(steps: StepBatch, schema: StepSchema, limits: Limits, *, thoughts: bool = False) -> None:
+    """What can be said of a batch alone, and of an episode's with or without `thoughts`. Raises Invalid with the field,
+    the first wrong value and the remedy."""
     _check_shapes(steps, schema, limits)
     _check_numbers(steps, schema)
     _check_frames(steps, schema)
+    _check_thoughts(steps, thoughts)
 
 
 def check_follows(steps: StepBatch, next_step: int, last_timestamp: float, max_steps: int) -> None:
@@ -137,3 +141,20 @@ def _check_frames(steps: StepBatch, schema: StepSchema) -> None:
         frames = steps.images[camera]
         if frames.dtype != np.uint8 or frames.shape != (len(rows), *shape):
             raise Invalid(f"images.{camera}", f"{frames.dtype} {frames.shape}", f"send uint8 {(len(rows), *shape)}")
+
+
+def _check_thoughts(steps: StepBatch, thoughts: bool) -> None:
+    if not thoughts:
+        if steps.subgoal is not None or steps.hand is not None:
+            raise Invalid("subgoal, hand", "given", "say `thoughts` in the episode's header, or leave them out")
+        return
+    if steps.subgoal is None or steps.hand is None:
+        raise Invalid("subgoal, hand", "missing", "send both with every step: the episode's header says `thoughts`")
+    if steps.subgoal.shape != (len(steps),) or not all(isinstance(text, str) for text in steps.subgoal):
+        raise Invalid("subgoal", f"shape {steps.subgoal.shape}", f"send {len(steps)} texts")
+    longest = max(map(len, steps.subgoal))
+    if longest > MAX_SUBGOAL:
+        raise Invalid("subgoal", f"{longest} characters", f"use at most {MAX_SUBGOAL}")
+    if steps.hand.dtype != np.float32 or steps.hand.shape != (len(steps), 2):
+        raise Invalid("hand", f"{steps.hand.dtype} {steps.hand.shape}", f"send float32 {(len(steps), 2)}")
+    _refuse_where(np.abs(steps.hand) > REACH, steps, "hand", f"send at most {REACH:g} half pictures, nan where unknown")

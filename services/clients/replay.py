@@ -64,7 +64,7 @@ class Writer:
         """
         self._raise_refusal()
         self._refuse_ended()
-        check_steps(steps, self._header.schema, self._limits)
+        check_steps(steps, self._header.schema, self._limits, thoughts=self._header.thoughts)
         check_follows(steps, self._steps, self._last_timestamp, self._header.max_steps)
         requests = [
             codec.batch_request(self._header.episode_id, number, piece, self._header.schema)
@@ -259,7 +259,10 @@ class ReplayClient:
             lambda left: list(method(request, timeout=left, metadata=self._metadata)), timeout=CALL_TIMEOUT_S
         )
         header = codec.header_from_wire(messages[0].header)
-        parts = [codec.steps_from_ipc(message.arrow, header.schema, 2**31 - 1) for message in messages]
+        parts = [
+            codec.steps_from_ipc(message.arrow, header.schema, 2**31 - 1, thoughts=header.thoughts)
+            for message in messages
+        ]
         outcome = codec.outcome_from_wire(messages[0].outcome)
         return Episode(header=header, steps=join_steps(parts), outcome=outcome)
 

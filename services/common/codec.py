@@ -64,6 +64,7 @@ def header_to_wire(header: EpisodeHeader) -> wire.EpisodeHeader:
         max_steps=header.max_steps,
         tables=header.tables,
         schema=schema_to_wire(header.schema),
+        thoughts=header.thoughts,
     )
 
 
@@ -77,6 +78,7 @@ def header_from_wire(message: wire.EpisodeHeader) -> EpisodeHeader:
         max_steps=message.max_steps,
         tables=tuple(message.tables),
         schema=schema_from_wire(message.schema),
+        thoughts=message.thoughts,
     )
 
 
@@ -97,6 +99,7 @@ def spec_to_wire(spec: SampleSpec) -> wire.SampleSpec:
         chunk=spec.chunk,
         horizons=spec.horizons,
         prioritized=spec.prioritized,
+        track_stride=spec.track_stride,
     )
 
 
@@ -107,6 +110,7 @@ def spec_from_wire(message: wire.SampleSpec) -> SampleSpec:
         chunk=message.chunk,
         horizons=tuple(message.horizons),
         prioritized=message.prioritized,
+        track_stride=message.track_stride,
     )
 
 
@@ -225,9 +229,9 @@ def abort_request(episode_id: str) -> wire.AppendRequest:
     return wire.AppendRequest(episode_id=episode_id, abort=wire.Abort())
 
 
-def steps_from_ipc(arrow: bytes, schema: StepSchema, max_rows: int) -> StepBatch:
+def steps_from_ipc(arrow: bytes, schema: StepSchema, max_rows: int, *, thoughts: bool = False) -> StepBatch:
     """Steps that a stranger sent. Raises Invalid; the numbers themselves are not looked at here."""
-    return steps_from_arrow(record_from_ipc(arrow, step_columns(schema), max_rows), schema)
+    return steps_from_arrow(record_from_ipc(arrow, step_columns(schema, thoughts=thoughts), max_rows), schema)
 
 
 def steps_to_ipc(steps: StepBatch, schema: StepSchema) -> bytes:

@@ -41,8 +41,9 @@ class ReplayCore:
         if len(arrow) > self._limits.max_message_bytes:
             remedy = f"send at most {self._limits.max_message_bytes} bytes a batch"
             raise Invalid("arrow", f"{len(arrow)} bytes", remedy)
-        schema = self.shard.header(episode_id).schema
-        steps = codec.steps_from_ipc(arrow, schema, self._limits.max_steps_per_batch)
+        header = self.shard.header(episode_id)
+        rows = self._limits.max_steps_per_batch
+        steps = codec.steps_from_ipc(arrow, header.schema, rows, thoughts=header.thoughts)
         written = self.shard.write_batch(episode_id, number, steps)
         if written.new:
             metrics.REPLAY_APPENDED_STEPS.inc(len(steps))

@@ -149,6 +149,7 @@ MALFORMED: dict[str, tuple[bytes, str]] = {
     "time standing still": (with_values(timestamp=1.0), "timestamp"),
     "steps that do not follow": (ipc(steps_to_arrow(make_steps(12, 20), SCHEMA)), "step"),
     "no steps": (ipc(good().slice(0, 0)), "step"),
+    "thoughts that were not announced": (ipc(steps_to_arrow(make_steps(8, 16, thoughts=True), SCHEMA)), "arrow"),
 }
 
 
@@ -161,6 +162,40 @@ def test_malformed_steps_are_refused_by_name(line: Line, name: str) -> None:
     assert answer.error.field == field
     assert answer.error.value
     assert answer.error.remedy
+
+
+def thoughtful(**columns: object) -> bytes:
+    steps = make_steps(0, 8, thoughts=True)
+    for name, value in columns.items():
+        getattr(steps, name)[3] = value
+    return ipc(steps_to_arrow(steps, SCHEMA))
+
+
+THOUGHTLESS: dict[str, tuple[bytes, str]] = {
+    "no thoughts": (ipc(steps_to_arrow(make_steps(0, 8), SCHEMA)), "arrow"),
+    "a subgoal that is a book": (thoughtful(subgoal="x" * 257), "subgoal"),
+    "a hand in the next room": (thoughtful(hand=(0, 11)), "hand"),
+    "an infinite hand": (thoughtful(hand=(-np.inf, 0)), "hand"),
+    "half the columns": (
+        ipc(steps_to_arrow(make_steps(0, 8, thoughts=True), SCHEMA).drop_columns(["subgoal"])),
+        "arrow",
+    ),
+    "text that is no text": (thoughtful().replace("größe".encode(), b"gr\xff\xff\xfe\xff\xff"[:7]), "arrow"),
+}
+
+
+@pytest.mark.parametrize("name", THOUGHTLESS)
+def test_malformed_thoughts_are_refused_by_name(server: tuple[Shard, grpc.Channel], name: str) -> None:
+    arrow, field = THOUGHTLESS[name]
+    episode = f"thoughts{list(THOUGHTLESS).index(name)}"
+    line = Line(server[1], episode)
+    assert not line.say(codec.open_request(make_header(episode, thoughts=True))).HasField("error")
+    answer = line.say(wire.AppendRequest(episode_id=episode, batch=wire.StepBatch(number=0, arrow=arrow)))
+    assert (answer.error.code, answer.error.field) == ("INVALID_ARGUMENT", field)
+    good_one = codec.batch_request(episode, 0, make_steps(0, 8, thoughts=True), SCHEMA)
+    assert line.say(good_one).next_batch == 1
+    assert line.say(codec.abort_request(episode)).next_batch == 1
+    line.close()
 
 
 def test_events_out_of_order_are_refused(line: Line) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from ramp.types import Outcome, SampleSpec, Source
 from services.clients.replay import ReplayClient
 from services.replay.core import ReplayCore
 from services.replay.server import ReplayServer
-from tests.experience import CAMERAS, frame_steps, make_header, make_steps, store_episode
+from tests.experience import CAMERAS, frame_steps, make_header, make_steps, store_episode, subgoal
 
 TOKEN = "a token of the test"
 SPEC = SampleSpec(table="demos", batch_size=8, chunk=4, horizons=(4, 8))
@@ -149,6 +150,7 @@ def test_an_id_is_used_once(replay: Any) -> None:
         (SampleSpec(table="demos", batch_size=0, chunk=1), Invalid),
         (SampleSpec(table="demos", batch_size=1, chunk=0), Invalid),
         (SampleSpec(table="demos", batch_size=1, chunk=1, horizons=(0,)), Invalid),
+        (SampleSpec(table="demos", batch_size=1, chunk=1, track_stride=2**31), Invalid),
         (SampleSpec(table="online", batch_size=33, chunk=1), Invalid),
     ],
 )
@@ -231,3 +233,34 @@ def test_info_counts(replay: Any) -> None:
     assert (info.episodes, info.steps, info.items) == (2, 36, 9)
     assert dict(info.episodes_by_task) == {"count-up": 1, "pull": 1}
     assert replay.info().disk_bytes > 0
+
+
+def test_labels_of_thought_are_given_to_those_who_ask(replay: Any) -> None:
+    store_episode(replay, "e1", length=22, seed=1, thoughts=True)
+    store_episode(replay, "e2", length=22, seed=2)
+    assert next(replay.sample(SPEC, timeout=5)).subgoal is None
+    batch = next(replay.sample(replace(SPEC, batch_size=64, track_stride=2), timeout=5))
+    for row, name in enumerate(batch.episode_id):
+        step, labelled = int(batch.step[row]), name == "e1"
+        ahead = step + 2 * np.arange(1, 11)
+        assert batch.subgoal[row] == (subgoal(step, 1) if labelled else "")
+        assert batch.track_valid[row].tolist() == [labelled and each < 22 for each in ahead]
+        known = batch.track_valid[row]
+        np.testing.assert_allclose(batch.track[row, known, 0], ahead[known] / 100, rtol=1e-6)
+        np.testing.assert_allclose(batch.track[row, known, 1], 0.1, rtol=1e-6)
+        assert not batch.track[row, ~known].any()
+
+
+def test_labels_of_thought_come_back_as_they_were_sent(replay: Any) -> None:
+    store_episode(replay, "e1", length=22, seed=1, thoughts=True)
+    found, sent = replay.fetch("e1"), make_steps(0, 22, mark=1, thoughts=True)
+    assert found.header.thoughts
+    np.testing.assert_array_equal(found.steps.subgoal, sent.subgoal)
+    np.testing.assert_array_equal(found.steps.hand, sent.hand)
+
+
+@pytest.mark.parametrize("thoughts", [True, False])
+def test_steps_keep_what_the_header_says_of_thoughts(replay: Any, thoughts: bool) -> None:
+    writer = replay.open(make_header("e1", thoughts=thoughts))
+    with pytest.raises(Invalid, match="subgoal, hand"):
+        writer.append(make_steps(0, 8, thoughts=not thoughts))

@@ -127,6 +127,7 @@ class EpisodeHeader(_message.Message):
     MAX_STEPS_FIELD_NUMBER: _builtins.int
     TABLES_FIELD_NUMBER: _builtins.int
     SCHEMA_FIELD_NUMBER: _builtins.int
+    THOUGHTS_FIELD_NUMBER: _builtins.int
     episode_id: _builtins.str
     """1 to 128 characters of [A-Za-z0-9._-]"""
     task: _builtins.str
@@ -136,6 +137,8 @@ class EpisodeHeader(_message.Message):
     seed: _builtins.int
     max_steps: _builtins.int
     """the task's time limit T_max, in steps"""
+    thoughts: _builtins.bool
+    """whether its steps carry what a policy's thought is learnt from (StepBatch)"""
     @_builtins.property
     def tables(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """which receive the episode at END; at least one"""
@@ -153,10 +156,11 @@ class EpisodeHeader(_message.Message):
         max_steps: _builtins.int = ...,
         tables: _abc.Iterable[_builtins.str] | None = ...,
         schema: Global___StepSchema | None = ...,
+        thoughts: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["schema", b"schema"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["episode_id", b"episode_id", "instruction", b"instruction", "max_steps", b"max_steps", "robot", b"robot", "schema", b"schema", "seed", b"seed", "tables", b"tables", "task", b"task"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["episode_id", b"episode_id", "instruction", b"instruction", "max_steps", b"max_steps", "robot", b"robot", "schema", b"schema", "seed", b"seed", "tables", b"tables", "task", b"task", "thoughts", b"thoughts"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -213,6 +217,10 @@ class StepBatch(_message.Message):
       trainable           bool                        false: never a target of policy training
       policy_version      int32
       observation.images.<camera>  binary, null where not rendered; raw RGB bytes, height*width*channels
+    and, exactly where the episode's header says `thoughts`:
+      subgoal             string                      what the step was about, at most 256 characters; "" where nobody knows
+      observation.hand    fixed_size_list<float32>[2] the hand in a camera's picture: x from -1 at the left edge to 1, y from
+                                                      -1 at the top to 1; at most 10 beside it; nan where it is not seen
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -376,11 +384,14 @@ class SampleSpec(_message.Message):
     CHUNK_FIELD_NUMBER: _builtins.int
     HORIZONS_FIELD_NUMBER: _builtins.int
     PRIORITIZED_FIELD_NUMBER: _builtins.int
+    TRACK_STRIDE_FIELD_NUMBER: _builtins.int
     table: _builtins.str
     batch_size: _builtins.int
     chunk: _builtins.int
     """H"""
     prioritized: _builtins.bool
+    track_stride: _builtins.int
+    """steps between the points of a track; 0: subgoal, track, track_valid are not wanted"""
     @_builtins.property
     def horizons(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """steps ahead"""
@@ -393,10 +404,11 @@ class SampleSpec(_message.Message):
         chunk: _builtins.int = ...,
         horizons: _abc.Iterable[_builtins.int] | None = ...,
         prioritized: _builtins.bool = ...,
+        track_stride: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch_size", b"batch_size", "chunk", b"chunk", "horizons", b"horizons", "prioritized", b"prioritized", "table", b"table"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch_size", b"batch_size", "chunk", b"chunk", "horizons", b"horizons", "prioritized", b"prioritized", "table", b"table", "track_stride", b"track_stride"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -116,6 +116,16 @@ def test_the_digest_depends_on_content_alone() -> None:
     assert digest(batch) != digest(steps_to_arrow(make_steps(0, 8, mark=1), SCHEMA))
 
 
+@pytest.mark.parametrize("name", ["subgoal", "hand"])
+def test_the_digest_depends_on_the_labels_of_thought(name: str) -> None:
+    steps = make_steps(0, 8, thoughts=True)
+    before = steps_to_arrow(steps, SCHEMA)
+    first = digest(before)
+    assert first == digest(pa.ipc.open_stream(_stream(before)).read_next_batch())
+    getattr(steps, name)[5] = "else" if name == "subgoal" else 0.5
+    assert first != digest(steps_to_arrow(steps, SCHEMA))
+
+
 def _stream(batch: pa.RecordBatch) -> pa.Buffer:
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, batch.schema) as writer:

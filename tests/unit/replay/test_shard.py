@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 
 from ramp.errors import Conflict, Corrupt, Invalid, NotFound, Timeout, Unavailable
+from ramp.replay.columns import steps_to_arrow
 from ramp.replay.limiter import Limiter
 from ramp.replay.local import LocalReplay
 from ramp.replay.log import Log
 from ramp.replay.notes import header_to_note, schema_to_note
-from ramp.replay.segment import Mark
+from ramp.replay.segment import Mark, digest
 from ramp.replay.shard import Shard, ShardConfig
 from ramp.replay.table import Table, TableConfig
 from ramp.types import Batch, Outcome, SampleSpec, Source, StepSchema
@@ -89,6 +90,43 @@ def test_a_restart_changes_nothing_that_can_be_seen(tmp_path: Path) -> None:
     same(before, draw(shard, spec))
     assert shard.query() == query
     assert len(list((tmp_path / "segments").glob("*.arrows"))) > 3
+    shard.close()
+
+
+def test_an_episode_of_the_time_before_thoughts_goes_on(tmp_path: Path) -> None:
+    """Its header rests without the field, and its segment without the columns."""
+    log = Log(tmp_path / "segments")
+    note = header_to_note(make_header()).replace(',"thoughts":false', "")
+    assert "thoughts" not in note
+    log.append(schema_to_note(SCHEMA), Mark(kind="open", episode_id="e0", note=note))
+    batch = steps_to_arrow(make_steps(0, 8), SCHEMA)
+    log.append(schema_to_note(SCHEMA), Mark(kind="batch", episode_id="e0", digest=digest(batch)), batch)
+    log.close()
+    shard = Shard(tmp_path, ShardConfig())
+    assert shard.begin(make_header()).next_batch == 1
+    shard.append("e0", 1, make_steps(8, 16))
+    shard.end("e0", Outcome.SUCCESS, 2)
+    store_episode(LocalReplay(shard), "e1", thoughts=True)
+    spec = dataclasses.replace(SPEC, batch_size=64, track_stride=1)
+    before = draw(shard, spec)
+    shard = reopened(shard)
+    same(before, draw(shard, spec))
+    assert {name for name, text in zip(before.episode_id, before.subgoal or (), strict=True) if text} == {"e1"}
+    shard.close()
+
+
+def test_a_track_ends_where_another_takes_over(tmp_path: Path) -> None:
+    shard = Shard(tmp_path, ShardConfig())
+    steps = make_steps(0, 40, thoughts=True)
+    steps.source[20:] = Source.HUMAN
+    writer = LocalReplay(shard).open(make_header(thoughts=True))
+    writer.append(steps)
+    writer.end(Outcome.SUCCESS)
+    batch = draw(shard, dataclasses.replace(SPEC, batch_size=64, track_stride=2))
+    assert batch.track_valid is not None
+    for step, valid in zip(batch.step, batch.track_valid, strict=True):
+        end = 20 if step < 20 else 40
+        assert valid.tolist() == [step + 2 * k < end for k in range(1, 11)]
     shard.close()
 
 

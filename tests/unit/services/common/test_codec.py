@@ -44,6 +44,7 @@ def headers(draw: st.DrawFn) -> EpisodeHeader:
         max_steps=draw(st.integers(1, 2**31)),
         tables=tuple(draw(st.lists(NAMES, min_size=1, max_size=3))),
         schema=draw(schemas()),
+        thoughts=draw(st.booleans()),
     )
 
 
@@ -52,6 +53,7 @@ def step_batches(draw: st.DrawFn, schema: StepSchema) -> StepBatch:
     length = draw(st.integers(1, 9))
     generator = np.random.default_rng(draw(st.integers(0, 2**32)))
     rows = np.flatnonzero(generator.random(length) < draw(st.floats(0, 1))).astype(np.int32)
+    texts = draw(st.lists(st.text(max_size=9), min_size=length, max_size=length) | st.none())
     return StepBatch(
         step=np.arange(length, dtype=np.int32) + draw(st.integers(0, 1000)),
         timestamp=np.cumsum(generator.random(length)),
@@ -66,6 +68,8 @@ def step_batches(draw: st.DrawFn, schema: StepSchema) -> StepBatch:
             name: generator.integers(0, 256, (len(rows), *shape)).astype(np.uint8)
             for name, shape in schema.cameras.items()
         },
+        subgoal=None if texts is None else np.array(texts, dtype=object),
+        hand=None if texts is None else generator.standard_normal((length, 2)).astype(np.float32),
     )
 
 
@@ -74,6 +78,7 @@ def batches(draw: st.DrawFn) -> Batch:
     schema = draw(schemas())
     count, chunk, horizons = draw(st.integers(1, 5)), draw(st.integers(1, 4)), draw(st.integers(0, 3))
     generator = np.random.default_rng(draw(st.integers(0, 2**32)))
+    thoughts = draw(st.booleans())
 
     def ints(dtype: type, high: int = 100) -> np.ndarray:
         return generator.integers(0, high, count).astype(dtype)
@@ -109,6 +114,9 @@ def batches(draw: st.DrawFn) -> Batch:
         advantage=floats(),
         indicator=(ints(np.int8, 3) - 1).astype(np.int8),
         annotation_version=ints(np.int32),
+        subgoal=draw(st.lists(st.text(max_size=9), min_size=count, max_size=count)) if thoughts else None,
+        track=floats(10, 2) if thoughts else None,
+        track_valid=generator.random((count, 10)) < 0.5 if thoughts else None,
     )
 
 
@@ -134,9 +142,12 @@ def test_steps(data: st.DataObject) -> None:
     steps = data.draw(step_batches(schema))
     request = codec.batch_request("e", 3, steps, schema)
     assert (request.episode_id, request.batch.number) == ("e", 3)
-    assert_same(steps, codec.steps_from_ipc(request.batch.arrow, schema, len(steps)))
+    thoughts = steps.subgoal is not None
+    assert_same(steps, codec.steps_from_ipc(request.batch.arrow, schema, len(steps), thoughts=thoughts))
     with pytest.raises(Invalid, match="rows"):
-        codec.steps_from_ipc(request.batch.arrow, schema, len(steps) - 1)
+        codec.steps_from_ipc(request.batch.arrow, schema, len(steps) - 1, thoughts=thoughts)
+    with pytest.raises(Invalid, match="columns"):
+        codec.steps_from_ipc(request.batch.arrow, schema, len(steps), thoughts=not thoughts)
 
 
 @settings(max_examples=60)
@@ -151,10 +162,16 @@ def test_sampled_batches(batch: Batch, waited_s: float) -> None:
     assert_same(batch, codec.sampled_from_bytes(message.SerializeToString() + b"\x1a\x00")[0])
 
 
-@given(NAMES, st.integers(1, 2**16), st.integers(1, 99), st.lists(st.integers(1, 999), max_size=5), st.booleans())
-def test_specs(table: str, batch_size: int, chunk: int, horizons: list[int], prioritized: bool) -> None:
+@given(NAMES, st.integers(1, 2**16), st.integers(1, 99), st.lists(st.integers(1, 999), max_size=5), COUNTS)
+def test_specs(table: str, batch_size: int, chunk: int, horizons: list[int], stride: int) -> None:
+    prioritized = stride % 2 == 1
     spec = SampleSpec(
-        table=table, batch_size=batch_size, chunk=chunk, horizons=tuple(horizons), prioritized=prioritized
+        table=table,
+        batch_size=batch_size,
+        chunk=chunk,
+        horizons=tuple(horizons),
+        prioritized=prioritized,
+        track_stride=stride,
     )
     assert codec.spec_from_wire(codec.spec_to_wire(spec)) == spec
 
