@@ -11,12 +11,22 @@ from ramp.envs import counting
 from ramp.envs.checks import GL_REMEDY, unknown
 from ramp.envs.config import EnvConfig
 from ramp.envs.counting import CountingEnv, CountingExpert
+from ramp.envs.hand import Labels, label
 from ramp.envs.instructions import INSTRUCTIONS
 from ramp.envs.views import FREE, SAWYER, VIEWS
 from ramp.errors import Invalid
 from ramp.interfaces import Env, Expert
 
-__all__ = ["EnvConfig", "check_rendering", "check_tasks", "make_env", "make_expert", "task_names"]
+__all__ = [
+    "EnvConfig",
+    "Labels",
+    "check_rendering",
+    "check_tasks",
+    "label",
+    "make_env",
+    "make_expert",
+    "task_names",
+]
 
 NO_EXPERT = "only the suites metaworld and counting have a scripted expert"
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from ramp.envs.checks import check_running, checked_action, checked_seed, unknown
 from ramp.envs.config import EnvConfig
+from ramp.envs.hand import Hand
 from ramp.types import EnvStep, StepSchema
 
 TASKS: Mapping[str, tuple[str, float]] = {
@@ -21,6 +22,7 @@ TASKS: Mapping[str, tuple[str, float]] = {
 }
 SEED_BITS = 24  # float32 holds these exactly; larger seeds are shown modulo 2**24
 STEP_BITS = 12
+BAR_TOP = 4  # first row of the bar, which ends with the picture
 START = 0.2  # the needle starts within this distance of the middle
 
 
@@ -81,6 +83,17 @@ class CountingEnv:
         names = list(self.schema.cameras)
         return {name: draw(self.count, self._seed, self._needle, index, self._size) for index, name in enumerate(names)}
 
+    def hand(self, proprio: np.ndarray) -> Hand:
+        """The needle's tip, which every camera sees at the end of the bar; there is no gripper."""
+        needle = proprio[:, 2].astype(np.float64)
+        position = np.stack([needle, np.zeros_like(needle), np.zeros_like(needle)], axis=1)
+        return Hand(position=position, opening=np.zeros_like(needle), project=self._project)
+
+    def _project(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The middle of the bar's end, one metre before the camera."""
+        middle = np.full(len(points), BAR_TOP / self._size)
+        return np.stack([points[:, 0], middle], axis=1), np.ones(len(points))
+
     def close(self) -> None: ...
 
 
@@ -108,7 +121,7 @@ def draw(step: int, seed: int, needle: float, camera: int, size: int) -> np.ndar
     write_bits(picture, 0, step, STEP_BITS)
     write_bits(picture, 1, seed % 2**SEED_BITS, SEED_BITS)
     write_bits(picture, 2, camera, 4)
-    picture[4:, : round((needle + 1.0) / 2.0 * size), camera % 3] = 255
+    picture[BAR_TOP:, : round((needle + 1.0) / 2.0 * size), camera % 3] = 255
     return picture
 
 

@@ -14,8 +14,11 @@ from metaworld.sawyer_xyz_env import SawyerXYZEnv
 
 from ramp.envs.checks import check_running, checked_action, checked_seed, unknown
 from ramp.envs.config import EnvConfig
+from ramp.envs.hand import Hand
 from ramp.envs.instructions import INSTRUCTIONS
+from ramp.envs.projection import pinhole
 from ramp.envs.rendering import Cameras
+from ramp.envs.views import VIEWS
 from ramp.types import EnvStep, StepSchema
 
 PROPRIO_WIDTH = 4  # end-effector x, y, z in metres and gripper opening in [0, 1]
@@ -78,6 +81,12 @@ class MetaWorldEnv:
         for name, position in self._sim._target_site_config:  # physics moves the goal's mark back to its default
             self._sim._set_pos_site(name, position)
         return self._cameras.frames(self._sim.data)
+
+    def hand(self, proprio: np.ndarray) -> Hand:
+        """The end effector, as the first of the schema's cameras with a known view sees it (in alphabetic order)."""
+        known = [VIEWS[camera] for camera in sorted(self.schema.cameras) if camera in VIEWS]
+        project = pinhole(known[0]).project if known else None
+        return Hand(position=proprio[:, :3].astype(np.float64), opening=proprio[:, 3], project=project)
 
     def expert_state(self) -> np.ndarray:
         """float64 [39], Meta-World's full observation with object and goal. For the scripted expert only."""

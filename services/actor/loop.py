@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from ramp.advantage import BoundaryConfig, boundary_mask
+from ramp.envs import label
 from ramp.errors import Timeout
 from ramp.interfaces import Env, Replay
 from ramp.types import EpisodeHeader, EpisodeSummary, Outcome, StepBatch
@@ -64,8 +65,10 @@ def collect(env: Env, driver: Driver, assignment: Assignment, road: Road, watch:
     if road.replay is not None:
         with watch("replay"):
             trainable = boundary_mask(recording.action, recording.source, road.boundaries)
-            batches = recording.batches(trainable, driver.version, road.batch_steps)
-            stored = _store(road.replay, _header(env, assignment, episode_id, road.robot), batches, outcome)
+            labels = label(env, recording.proprio)
+            batches = recording.batches(trainable, driver.version, road.batch_steps, labels)
+            header = _header(env, assignment, episode_id, road.robot, thoughts=labels is not None)
+            stored = _store(road.replay, header, batches, outcome)
     seconds = dict(watch.seconds)
     return EpisodeSummary(
         episode_id=episode_id,
@@ -129,7 +132,7 @@ def _store(replay: Replay, header: EpisodeHeader, batches: Iterable[StepBatch], 
     return True
 
 
-def _header(env: Env, assignment: Assignment, episode_id: str, robot: str) -> EpisodeHeader:
+def _header(env: Env, assignment: Assignment, episode_id: str, robot: str, *, thoughts: bool) -> EpisodeHeader:
     return EpisodeHeader(
         episode_id=episode_id,
         task=assignment.task,
@@ -139,4 +142,5 @@ def _header(env: Env, assignment: Assignment, episode_id: str, robot: str) -> Ep
         max_steps=env.max_steps,
         tables=assignment.tables,
         schema=env.schema,
+        thoughts=thoughts,
     )

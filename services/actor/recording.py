@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
+from ramp.envs import Labels
 from ramp.types import Source, StepBatch
 
 STEP_REWARD = -1.0  # RAMP Eq. 5 without its terminal term, which follows from the outcome
@@ -35,6 +36,11 @@ class Recording:
         return self._source.count(int(Source.HUMAN))
 
     @property
+    def proprio(self) -> np.ndarray:
+        """float32 [T, P]"""
+        return np.asarray(self._proprio, np.float32)
+
+    @property
     def action(self) -> np.ndarray:
         """float32 [T, A]"""
         return np.asarray(self._action, np.float32)
@@ -55,13 +61,15 @@ class Recording:
         self._action.append(np.array(action, np.float32))
         self._source.append(int(source))
 
-    def batches(self, trainable: np.ndarray, policy_version: int, size: int) -> Iterator[StepBatch]:
-        """All steps, at most `size` in a batch. `trainable` bool [T]."""
+    def batches(
+        self, trainable: np.ndarray, policy_version: int, size: int, labels: Labels | None = None
+    ) -> Iterator[StepBatch]:
+        """All steps, at most `size` in a batch. `trainable` bool [T]; `labels` of all T steps, or none."""
         for first in range(0, len(self), size):
             step = np.arange(first, min(first + size, len(self)), dtype=np.int32)
-            yield self._batch(step, trainable[step], policy_version)
+            yield self._batch(step, trainable[step], policy_version, labels)
 
-    def _batch(self, step: np.ndarray, trainable: np.ndarray, policy_version: int) -> StepBatch:
+    def _batch(self, step: np.ndarray, trainable: np.ndarray, policy_version: int, labels: Labels | None) -> StepBatch:
         rows = slice(int(step[0]), int(step[-1]) + 1)
         chosen = [i for i, at in enumerate(self._frame_steps) if step[0] <= at <= step[-1]]
         cameras = self._frames[0] if self._frames else {}
@@ -76,6 +84,8 @@ class Recording:
             policy_version=np.full(len(step), policy_version, np.int32),
             frame_row=np.asarray([self._frame_steps[i] - step[0] for i in chosen], np.int32),
             images={name: self._stack(chosen, name, cameras[name].shape) for name in cameras},
+            subgoal=None if labels is None else labels.subgoal[rows],
+            hand=None if labels is None else labels.hand[rows],
         )
 
     def _stack(self, chosen: list[int], name: str, shape: tuple[int, ...]) -> np.ndarray:

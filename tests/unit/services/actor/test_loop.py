@@ -38,6 +38,16 @@ def whole(writer: FakeWriter, column: str) -> np.ndarray:
     return np.concatenate([getattr(batch, column) for batch in writer.batches])
 
 
+def test_every_step_arrives_with_what_it_was_about_and_where_the_hand_was() -> None:
+    replay = FakeReplay()
+    demo(replay)
+    rollout(replay, FakeAgent())
+    for writer in replay.writers:
+        assert writer.header.thoughts
+        assert all(text.endswith("to count up") for text in whole(writer, "subgoal"))
+        np.testing.assert_allclose(whole(writer, "hand")[:, 0], whole(writer, "proprio")[:, 2])
+
+
 def test_a_demonstration_arrives_whole_with_frames_at_every_stride() -> None:
     replay = FakeReplay()
 
