@@ -16,6 +16,11 @@ Keys of the resulting dict (V cameras in sorted order; legend in ramp/types.py):
     future_proprio  float32 [B, K, P]
     future_valid    bool    [B, K]       False beyond the end of a failure: nobody knows what had come next; beyond
                                          that of a success True: a reached goal stays reached
+  and for a policy that thinks, from `thought_tensors`:
+    thought_tokens  int64   [B, L]       ids of ramp/data/thoughts.py
+    thought_mask    bool    [B, L]       M_CoT of Eq. 1: which of them are labels
+    track           float32 [B, 10, 2]   of ramp/data/track.py
+    track_valid     bool    [B, 10]
 """
 
 from __future__ import annotations
@@ -28,11 +33,16 @@ import torch
 from torch import Tensor
 
 from ramp.data.normalize import Normalizer
+from ramp.data.thoughts import ThoughtVocabulary
 from ramp.data.words import word_ids
 from ramp.errors import Invalid
-from ramp.types import Batch, Observation
+from ramp.types import Batch, Observation, Source
 
 FOLDS = 2
+IMITATED = (Source.DEMO, Source.HUMAN)
+"""Who acted at the steps whose thoughts are learnt: demonstrators, and people who correct. A policy's own steps teach
+it to act under an indicator that tells good from bad; the thought is told of none, so they teach it nothing, successes
+included."""
 
 
 def fold_of(episode_id: str) -> int:
@@ -67,6 +77,27 @@ def to_tensors(batch: Batch, normalizer: Normalizer, *, failure_penalty: float =
     if batch.future_valid.size:
         tensors |= _future(batch, normalizer)
     return tensors
+
+
+def thought_tensors(
+    batch: Batch, normalizer: Normalizer, vocabulary: ThoughtVocabulary, *, length: int
+) -> dict[str, Tensor]:
+    """What a policy that thinks is taught besides acting: at steps of IMITATED the subgoal, the chunk as tokens where
+    all of it is valid, and the track. Raises Invalid for a batch that came without labels."""
+    if batch.subgoal is None or batch.track is None or batch.track_valid is None:
+        raise Invalid("subgoal", "missing", "sample with a track_stride")
+    shown = np.isin(batch.source, IMITATED)
+    whole = shown & batch.chunk_valid.all(axis=1)
+    action = normalizer.normalise_action(batch.action)
+    texts = [text if text and known else None for text, known in zip(batch.subgoal, shown, strict=True)]
+    chunks = [chunk if known else None for chunk, known in zip(action, whole, strict=True)]
+    tokens, mask = vocabulary.encode(texts, chunks, length=length)
+    return {
+        "thought_tokens": torch.from_numpy(tokens),
+        "thought_mask": torch.from_numpy(mask),
+        "track": torch.from_numpy(np.array(batch.track, np.float32)),
+        "track_valid": torch.from_numpy(batch.track_valid & shown[:, None]),
+    }
 
 
 def observation_tensors(observations: Sequence[Observation], normalizer: Normalizer) -> dict[str, Tensor]:

@@ -12,9 +12,10 @@ import torch
 from torch import Tensor
 
 from ramp.data.normalize import Normalizer
+from ramp.data.thoughts import ThoughtVocabulary
 from ramp.data.transforms import observation_tensors
 from ramp.errors import Invalid
-from ramp.models.manifest import load_normalizer, load_policy, load_told, load_world
+from ramp.models.manifest import load_normalizer, load_policy, load_thoughts, load_told, load_world
 from ramp.models.vla.config import Told
 from ramp.models.vla.policy import VLAPolicy
 from ramp.models.world.joint import JointModel
@@ -29,6 +30,15 @@ class AgentDecision:
 
     chunk: np.ndarray  # float32 [H, A], robot units, within the action bounds
     remaining: float  # predicted remaining time in [0, 1]; nan in efficient mode, which does not predict it
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AgentThought:
+    """What the policy says it is about to do."""
+
+    subgoal: str
+    chunk: np.ndarray | None  # float32 [H, A], robot units, as written in tokens; None where the writing has no end
+    track: np.ndarray  # float32 [10, 2], where it sees its hand go, in its camera's picture (ramp/data/track.py)
 
 
 class Agent:
@@ -49,11 +59,13 @@ class Agent:
         version: int = 0,
         efficient: bool = False,
         told: Told | None = None,
+        thoughts: ThoughtVocabulary | None = None,
     ) -> None:
         if policy.token_shape != world.token_shape:
             raise Invalid("world", f"tokens {world.token_shape}", f"the policy was trained on {policy.token_shape}")
         self.policy, self.world, self.normalizer = policy.eval(), world.eval(), normalizer
         self.version, self.efficient, self.told = version, efficient, told or Told()
+        self.thoughts = thoughts
         self.schema = policy.schema
         self._low = np.asarray(self.schema.action_low, np.float32)
         self._high = np.asarray(self.schema.action_high, np.float32)
@@ -73,7 +85,8 @@ class Agent:
         policy = load_policy(policy_tensors, policy_manifest)
         world = load_world(world_tensors, world_manifest)
         told, normalizer = load_told(policy_manifest), load_normalizer(policy_manifest)
-        return cls(policy, world, normalizer, version=version, efficient=efficient, told=told)
+        thoughts = load_thoughts(policy_manifest)
+        return cls(policy, world, normalizer, version=version, efficient=efficient, told=told, thoughts=thoughts)
 
     def decide(self, observation: Observation, *, generator: torch.Generator) -> AgentDecision:
         """An action chunk with I = 1. Raises Invalid for an observation that does not match the schema."""
@@ -92,6 +105,20 @@ class Agent:
         chunk = self.policy.act(tensors, tokens, indicator, generator=generator).numpy()
         chunk = np.clip(self.normalizer.denormalise_action(chunk), self._low, self._high)
         return [AgentDecision(chunk=c, remaining=v) for c, v in zip(chunk, remaining, strict=True)]
+
+    @torch.inference_mode()
+    def think(self, observation: Observation) -> AgentThought:
+        """What the policy would say of this observation; `decide` neither reads it nor waits for it.
+
+        Raises Invalid for a policy that was not trained to think, and where it writes what is no text or no chunk.
+        """
+        if self.thoughts is None:
+            raise Invalid("policy.thought", False, "this policy was not trained to think; train one with true")
+        check_observation(observation, self.schema)
+        written, track = self.policy.think(observation_tensors([observation], self.normalizer))
+        subgoal, chunk = self.thoughts.read(written[0].tolist())
+        action = None if chunk is None else self.normalizer.denormalise_action(chunk)
+        return AgentThought(subgoal=subgoal, chunk=action, track=track[0].numpy())
 
 
 def check_observation(observation: Observation, schema: StepSchema) -> None:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ramp.data.normalize import Normalizer
+from ramp.data.thoughts import ThoughtVocabulary
 from ramp.errors import Invalid
 from ramp.models.vla.config import PolicyConfig, Told
 from ramp.models.vla.policy import VLAPolicy
@@ -49,9 +50,12 @@ def world_manifest(model: WorldModel, normalizer: Normalizer) -> dict[str, Any]:
     }
 
 
-def policy_manifest(model: VLAPolicy, normalizer: Normalizer, told: Told) -> dict[str, Any]:
-    """Plain JSON: config, schema, normalizer, token_shape, told."""
-    return {
+def policy_manifest(
+    model: VLAPolicy, normalizer: Normalizer, told: Told, thoughts: ThoughtVocabulary | None = None
+) -> dict[str, Any]:
+    """Plain JSON: config, schema, normalizer, token_shape, told, and of a policy that thinks the words it knows."""
+    spoken = {} if thoughts is None else {"thoughts": thoughts.to_dict()}
+    return spoken | {
         "config": asdict(model.config),
         "schema": schema_dict(model.schema),
         "normalizer": normalizer.to_dict(),
@@ -76,6 +80,11 @@ def load_policy(tensors: Mapping[str, Tensor], manifest: Mapping[str, Any]) -> V
 def load_told(manifest: Mapping[str, Any]) -> Told:
     """What the policy of a manifest must be told. Raises Invalid for fields that are missing or unknown."""
     return _config(Told, _need(manifest, "told"))
+
+
+def load_thoughts(manifest: Mapping[str, Any]) -> ThoughtVocabulary | None:
+    """The words of a policy that thinks, None for another. Raises Invalid for a vocabulary that is damaged."""
+    return ThoughtVocabulary.from_dict(manifest["thoughts"]) if "thoughts" in manifest else None
 
 
 def load_normalizer(manifest: Mapping[str, Any]) -> Normalizer:

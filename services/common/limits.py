@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from ramp.data.action_tokens import SCALE, alphabet
 from ramp.envs import check_tasks
 from ramp.errors import Invalid
 from ramp.recipes.recipe import SEED_BLOCK
@@ -40,6 +41,7 @@ RANGES: Mapping[str, tuple[float, float]] = {
     "policy.thought_length": (3, INFINITE),
     "policy.text_vocabulary": (256, INFINITE),
     "policy.action_vocabulary": (1, INFINITE),
+    "policy.track_stride": (1, 100_000),
     "policy.insulation": (0, 1),
     "advantage.temperature": (1e-6, INFINITE),
     "advantage.weight_clip": (1e-6, INFINITE),
@@ -151,8 +153,10 @@ def _check_thought(settings: Settings) -> None:
     if settings.policy.insulation < 1 and not settings.policy.thought:
         remedy = "keep 1 without policy.thought: the flow's gradient is the only one that trains the backbone"
         raise Invalid("policy.insulation", settings.policy.insulation, remedy)
-    if settings.policy.thought:
-        raise Invalid("policy.thought", True, "keep false in a run: its batches do not carry a thought's labels")
+    needed = alphabet(settings.policy.chunk, SCALE)
+    if settings.policy.thought and settings.policy.action_vocabulary < needed:
+        remedy = f"give {needed} or more: so many values has the quantiser of policy.chunk={settings.policy.chunk}"
+        raise Invalid("policy.action_vocabulary", settings.policy.action_vocabulary, remedy)
 
 
 def _check_limiter(settings: Settings) -> None:

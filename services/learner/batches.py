@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from types import TracebackType
 from typing import Protocol
 
@@ -17,11 +18,14 @@ import torch
 from torch import Tensor
 
 from ramp.data.normalize import Normalizer
-from ramp.data.transforms import to_tensors
-from ramp.errors import Timeout
+from ramp.data.thoughts import ThoughtVocabulary
+from ramp.data.transforms import thought_tensors, to_tensors
+from ramp.errors import Invalid, Timeout
 from ramp.interfaces import Replay
 from ramp.types import Batch, SampleSpec
 from services.clients.sampling import SampleStream
+from services.common.settings import Settings
+from services.learner.progress import Basis
 
 AHEAD = 3  # batches of one stream that wait converted
 PATIENCE_S = 2.0  # between looks whether the stream was closed meanwhile
@@ -48,10 +52,20 @@ class Source(Protocol):
     def close(self) -> None: ...
 
 
-def convert(batch: Batch, normalizer: Normalizer, failure_penalty: float) -> Sampled:
-    """Robot units to tensors, with the rows' origin."""
+def convert(
+    batch: Batch,
+    normalizer: Normalizer,
+    failure_penalty: float,
+    *,
+    thoughts: ThoughtVocabulary | None = None,
+    length: int = 0,
+) -> Sampled:
+    """To tensors, with the rows' origin; with a vocabulary also labels of thoughts, `length` tokens at most."""
+    tensors = to_tensors(batch, normalizer, failure_penalty=failure_penalty)
+    if thoughts is not None:
+        tensors |= thought_tensors(batch, normalizer, thoughts, length=length)
     return Sampled(
-        tensors=to_tensors(batch, normalizer, failure_penalty=failure_penalty),
+        tensors=tensors,
         keys=[(episode, int(step)) for episode, step in zip(batch.episode_id, batch.step, strict=True)],
         policy_versions=[int(version) for version in batch.policy_version if version > 0],
     )
@@ -155,6 +169,31 @@ def open_mixture(
     """Streams of `spec` from every table in `rows`, with that many rows each."""
     specs = [replace(spec, table=table, batch_size=count) for table, count in rows.items()]
     return Mixture([Stream(replay, each, converter) for each in specs])
+
+
+def policy_batches(replay: Replay, settings: Settings, basis: Basis, rows: Mapping[str, int]) -> Mixture:
+    """What a policy is trained on: by priority, without futures, with labels of thought where it thinks.
+
+    Raises Invalid where it shall think and nobody has fitted its words.
+    """
+    policy = settings.policy
+    if policy.thought and basis.thoughts is None:
+        raise Invalid("policy.thought", True, "keep false here: this run's demonstrations were read without it")
+    spec = SampleSpec(
+        table="",
+        batch_size=sum(rows.values()),
+        chunk=policy.chunk,
+        prioritized=True,
+        track_stride=policy.track_stride if policy.thought else 0,
+    )
+    converter = partial(
+        convert,
+        normalizer=basis.normalizer,
+        failure_penalty=settings.advantage.failure_penalty,
+        thoughts=basis.thoughts if policy.thought else None,
+        length=policy.thought_length,
+    )
+    return open_mixture(replay, rows, spec, converter)
 
 
 def shares(batch: int, online_share: float, workers: int) -> dict[str, int]:

@@ -25,7 +25,7 @@ from ramp.models.manifest import policy_manifest, world_manifest
 from ramp.types import Kind, SampleSpec
 from services.common import metrics
 from services.learner.basis import find_basis
-from services.learner.batches import Mixture, Sampled, convert, open_mixture, shares
+from services.learner.batches import Mixture, Sampled, convert, open_mixture, policy_batches, shares
 from services.learner.context import Context
 from services.learner.engine import DivergedError, agree, from_first, rank, share_buffers, workers
 from services.learner.progress import DEMOS, DONE, JOINT, POLICY, WORLD, Progress, total
@@ -195,7 +195,9 @@ class Learner:
     def _publish_policy(self, *aliases: str) -> None:
         """Averaged weights, with the world model they were trained with. All workers go on when it is there."""
         models, engine = self._models, self._models.engine(POLICY_MODEL)
-        manifest = policy_manifest(models.policy, self._at.basis.normalizer, models.told) | self._origin(engine.updates)
+        basis = self._at.basis
+        manifest = policy_manifest(models.policy, basis.normalizer, models.told, basis.thoughts)
+        manifest |= self._origin(engine.updates)
         number = self.progress.policy_version
         if rank() == 0:
             with self._says.spent("publish"):
@@ -334,15 +336,16 @@ class Learner:
             table = self._at.replay.info().table("demos")
             if table is None or any(table.episodes_by_task.get(task, 0) < wanted for task in self._settings.tasks):
                 return False
-            find_basis(self._at.replay).write(self._at.basis_path)
+            find_basis(self._at.replay, self._settings.policy).write(self._at.basis_path)
         except (Unavailable, Timeout) as error:
             LOG.warning("the demonstrations cannot be read now: %s", error)
             return False
         return True
 
     def _chunks(self, *, online: float) -> Mixture:
-        """For the policy: by priority, without futures."""
-        return self._batches(self._settings.training.policy_batch, online=online, prioritized=True)
+        """For the policy."""
+        rows = shares(self._settings.training.policy_batch, online, workers())
+        return policy_batches(self._at.replay, self._settings, self._at.basis, rows)
 
     def _windows(self, *, online: float) -> Mixture:
         """For the world model: uniformly, with the frames at its horizons."""
@@ -350,19 +353,11 @@ class Learner:
             self._settings.training.world_batch, online=online, horizons=tuple(self._settings.world.foreseen)
         )
 
-    def _batches(
-        self, rows: int, *, online: float, prioritized: bool = False, horizons: tuple[int, ...] = ()
-    ) -> Mixture:
+    def _batches(self, rows: int, *, online: float, horizons: tuple[int, ...] = ()) -> Mixture:
         return open_mixture(
             self._at.replay,
             shares(rows, online, workers()),
-            SampleSpec(
-                table="",
-                batch_size=rows,
-                chunk=self._settings.policy.chunk,
-                horizons=horizons,
-                prioritized=prioritized,
-            ),
+            SampleSpec(table="", batch_size=rows, chunk=self._settings.policy.chunk, horizons=horizons),
             partial(
                 convert,
                 normalizer=self._at.basis.normalizer,

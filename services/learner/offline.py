@@ -15,7 +15,6 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +22,11 @@ import torch
 
 from ramp.errors import NotFound, Unavailable
 from ramp.models.manifest import load_weights, policy_manifest
-from ramp.types import Kind, SampleSpec
+from ramp.types import Kind
 from services.clients.registry import DirectoryRegistry
 from services.clients.replay import ReplayClient
 from services.common.settings import Settings, replay_token
-from services.learner.batches import Mixture, convert, open_mixture, shares
+from services.learner.batches import Mixture, policy_batches, shares
 from services.learner.progress import Basis
 from services.learner.published import PublishedWorld
 from services.learner.relabel import Relabeller
@@ -65,10 +64,11 @@ def train(settings: Settings, run_dir: Path, replay_address: str, start: str) ->
         trainer = Trainer(settings, basis, {})
         first = _version(registry, Kind.POLICY, start)
         load_weights(trainer.policy, registry.load(Kind.POLICY, first)[0])
-        with _batches(settings, basis, replay) as batches:
+        rows = shares(settings.training.policy_batch, settings.training.online_share, 1)
+        with policy_batches(replay, settings, basis, rows) as batches:
             yield from _updates(trainer, batches, world, settings.stages.policy_updates)
     engine = trainer.engine(POLICY)
-    manifest = policy_manifest(trainer.policy, basis.normalizer, trainer.told) | {
+    manifest = policy_manifest(trainer.policy, basis.normalizer, trainer.told, basis.thoughts) | {
         "stage": "offline",
         "algorithm": settings.training.algorithm,
         "update": engine.updates,
@@ -100,13 +100,6 @@ def _label(replay: ReplayClient, basis: Basis, world: PublishedWorld) -> None:
         while not relabeller.work(SAY_S):
             if time.monotonic() > until:
                 raise Unavailable(f"the episodes were not labelled within {LABEL_S:g} s: see the messages above")
-
-
-def _batches(settings: Settings, basis: Basis, replay: ReplayClient) -> Mixture:
-    training = settings.training
-    spec = SampleSpec(table="", batch_size=training.policy_batch, chunk=settings.policy.chunk, prioritized=True)
-    converter = partial(convert, normalizer=basis.normalizer, failure_penalty=settings.advantage.failure_penalty)
-    return open_mixture(replay, shares(training.policy_batch, training.online_share, 1), spec, converter)
 
 
 def _version(registry: DirectoryRegistry, kind: Kind, name: str) -> int:

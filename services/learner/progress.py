@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ramp.data.normalize import Normalizer
+from ramp.data.thoughts import ThoughtVocabulary
 from ramp.errors import NotFound
 from ramp.models.manifest import schema_dict, schema_from
 from ramp.recipes.recipe import Recipe
@@ -53,14 +54,18 @@ def total(stage: str, recipe: Recipe) -> int:
 
 @dataclass(frozen=True, kw_only=True)
 class Basis:
-    """What was read off the demonstrations once, and holds for the whole run: schema and normalisation."""
+    """What was read off the demonstrations once, and holds for the whole run: schema, normalisation, and for a policy
+    that thinks the words it thinks in."""
 
     schema: StepSchema
     normalizer: Normalizer
+    thoughts: ThoughtVocabulary | None = None
 
     def write(self, path: Path) -> None:
         """Atomic, so that other workers and later lives read all of it."""
         plain = {"schema": schema_dict(self.schema), "normalizer": self.normalizer.to_dict()}
+        if self.thoughts is not None:
+            plain["thoughts"] = self.thoughts.to_dict()
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(path.name + ".partial")
         partial.write_text(json.dumps(plain), encoding="utf-8")
@@ -72,7 +77,9 @@ class Basis:
         if not path.is_file():
             return None
         plain = json.loads(path.read_text(encoding="utf-8"))
-        return cls(schema=schema_from(plain["schema"]), normalizer=Normalizer.from_dict(plain["normalizer"]))
+        thoughts = ThoughtVocabulary.from_dict(plain["thoughts"]) if "thoughts" in plain else None
+        normalizer = Normalizer.from_dict(plain["normalizer"])
+        return cls(schema=schema_from(plain["schema"]), normalizer=normalizer, thoughts=thoughts)
 
     @classmethod
     def of_run(cls, run_dir: Path) -> Basis:

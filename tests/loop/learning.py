@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ramp.envs import make_env, make_expert
+from ramp.envs import label, make_env, make_expert
 from ramp.types import EpisodeHeader, Kind, Outcome, Source
 from services.actor.recording import Recording
 from services.clients.registry import DirectoryRegistry
@@ -113,9 +113,11 @@ def teach(client: ReplayClient, settings: Settings, task: str, seed: int, table:
         max_steps=env.max_steps,
         tables=(table,),
         schema=env.schema,
+        thoughts=True,
     )
     writer = client.open(header)
-    for steps in recording.batches(np.ones(len(recording), bool), 0, batch_steps):
+    trainable, labels = np.ones(len(recording), bool), label(env, recording.proprio)
+    for steps in recording.batches(trainable, 0, batch_steps, labels):
         writer.append(steps)
     writer.end(Outcome.SUCCESS if state.success else Outcome.FAILURE)
     return len(recording)

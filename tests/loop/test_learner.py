@@ -40,7 +40,9 @@ def assert_taught(room: Classroom) -> None:
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_learner_group_goes_through_all_stages(tmp_path: Path, workers: int) -> None:
-    settings = counting_settings(tmp_path, f"learner.workers={workers}", "learner.threads=1")
+    """The policy thinks, as this is when most is asked of a batch."""
+    thought = ("policy.thought=true", "policy.insulation=0.1")
+    settings = counting_settings(tmp_path, f"learner.workers={workers}", "learner.threads=1", *thought)
     with classroom(settings) as room:
         room.learn()
 
@@ -51,7 +53,8 @@ def test_a_learner_group_goes_through_all_stages(tmp_path: Path, workers: int) -
         said = [fields for _, fields in room.board.tail("learner")]
         stages = list(dict.fromkeys(fields["stage"] for fields in said))
         assert stages == [stage for stage in (DEMOS, WORLD, POLICY, JOINT, DONE) if stage in stages]
-        assert {"policy.flow", "predictor.value", "tokenizer.reconstruction"} <= {name for f in said for name in f}
+        curves = {"policy.flow", "policy.words", "policy.track", "predictor.value", "tokenizer.reconstruction"}
+        assert curves <= {name for fields in said for name in fields}
         assert room.board.aliases()["policy/final"] == room.registry.resolve(Kind.POLICY, "final")
 
 

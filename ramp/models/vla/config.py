@@ -33,5 +33,6 @@ class PolicyConfig:
     thought_length: int = 64  # tokens of a thought at most; what is longer is cut
     text_vocabulary: int = 512  # ids for subgoal text: 256 bytes, the rest merges learnt from the data
     action_vocabulary: int = 512  # ids for action tokens: the quantiser's values, the rest merges learnt from the data
+    track_stride: int = 4  # steps between the ten points of a track
     track_weight: float = 1.0  # lambda of Eq. 1, before the track's error (GigaBrain-0: 1)
     insulation: float = 1.0  # alpha: share of the flow loss's gradient that reaches the backbone; 0 hard, 1 none

@@ -105,6 +105,19 @@ class VLAPolicy(nn.Module):
         field = guide(lambda x, tau: self(x, tau, context), lambda x, tau: self(x, tau, blind), beta)
         return integrate(field, start, self.config.ode_steps)
 
+    @torch.no_grad()
+    def think(self, tensors: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """What the policy writes, int64 [B, L] (ramp/data/thoughts.py), and the track it draws, float32 [B, 10, 2].
+
+        `act` does not wait for either. Raises Invalid for a policy without heads for thought.
+        """
+        if self.thought is None:
+            raise Invalid("policy.thought", False, "this policy was not trained to think; train one with true")
+        hidden = torch.full((len(tensors["proprio"]),), UNLABELLED, device=tensors["proprio"].device)
+        context = self.observe(tensors, None, hidden)
+        written = self.thought.writer.write(context.tokens, context.summary)
+        return written, self.thought.tracker(context.tokens, context.summary)
+
     def _with_future(
         self, tokens: Tensor, visible: Tensor, world_tokens: Tensor, world_visible: Tensor | None
     ) -> tuple[Tensor, Tensor]:

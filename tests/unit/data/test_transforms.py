@@ -9,11 +9,12 @@ import pytest
 import torch
 
 from ramp.data.normalize import Normalizer
-from ramp.data.transforms import fold_of, observation_tensors, remaining_time, to_tensors
+from ramp.data.transforms import fold_of, observation_tensors, remaining_time, thought_tensors, to_tensors
 from ramp.data.words import LONGEST, word_ids
 from ramp.errors import Invalid
-from ramp.types import Observation
+from ramp.types import Batch, Observation, Source
 from tests.unit.models.samples import batch, normalizer
+from tests.unit.models.thinking import TEXTS, vocabulary
 
 
 def test_serving_sees_exactly_what_training_saw() -> None:
@@ -84,3 +85,32 @@ def test_a_faster_success_has_less_time_left_at_its_start() -> None:
 def test_futures_beyond_the_end_count_after_a_success_and_not_after_a_failure() -> None:
     items = replace(batch(2), success=np.array([True, False]), future_valid=np.array([[True, False]] * 2))
     assert to_tensors(items, normalizer())["future_valid"].tolist() == [[True, True], [True, False]]
+
+
+def labelled(**changes: object) -> Batch:
+    track = np.random.default_rng(1).uniform(-1, 1, (4, 10, 2)).astype(np.float32)
+    valid = np.ones((4, 10), bool)
+    valid[2, 6:] = False
+    return replace(batch(4), subgoal=[TEXTS[0], TEXTS[1], "", TEXTS[2]], track=track, track_valid=valid, **changes)
+
+
+def test_thoughts_are_labels_where_a_demonstrator_or_a_person_acted() -> None:
+    source = np.array([Source.DEMO, Source.HUMAN, Source.DEMO, Source.POLICY], np.uint8)
+    chunk_valid = np.ones((4, 4), bool)
+    chunk_valid[1, 3] = False
+    items = labelled(source=source, chunk_valid=chunk_valid)
+    words = vocabulary()
+    found = thought_tensors(items, normalizer(), words, length=40)
+    chunk = normalizer().normalise_action(items.action)
+    texts, chunks = [TEXTS[0], TEXTS[1], None, None], [chunk[0], None, chunk[2], None]
+    tokens, mask = words.encode(texts, chunks, length=40)
+    assert np.array_equal(found["thought_tokens"].numpy(), tokens)
+    assert np.array_equal(found["thought_mask"].numpy(), mask)
+    assert found["thought_mask"].any(dim=1).tolist() == [True, True, True, False]
+    assert found["track_valid"].sum(dim=1).tolist() == [10, 10, 6, 0]
+    assert np.array_equal(found["track"].numpy(), items.track)
+
+
+def test_a_batch_without_labels_teaches_no_thought() -> None:
+    with pytest.raises(Invalid, match="track_stride"):
+        thought_tensors(batch(2), normalizer(), vocabulary(), length=40)

@@ -10,12 +10,14 @@ import numpy as np
 import pytest
 import torch
 
+from ramp.data.thoughts import ACT
 from ramp.errors import Invalid
 from ramp.models.agent import Agent
 from ramp.models.manifest import load_weights, policy_manifest, schema_dict, schema_from, weights, world_manifest
 from ramp.models.vla.config import Told
 from ramp.types import UNLABELLED
 from tests.unit.models.samples import POLICY, SCHEMA, generator, normalizer, observation, policy, world
+from tests.unit.models.thinking import TEXTS, thinker, vocabulary
 
 
 def agent(*, efficient: bool = False) -> Agent:
@@ -114,3 +116,39 @@ def test_a_policy_is_asked_as_it_was_trained() -> None:
     decision = robot.decide(observation(), generator=generator(1))
     assert asked == [(None, [UNLABELLED])]
     assert 0.0 <= decision.remaining <= 1.0
+
+
+def thinking_agent(seed: int = 0) -> Agent:
+    p, w, n = thinker(seed), world(), normalizer()
+    manifest = json.loads(json.dumps(policy_manifest(p, n, Told(), vocabulary())))
+    return Agent.from_registry_parts(weights(p), manifest, weights(w), world_manifest(w, n))
+
+
+def test_an_agent_says_what_its_policy_writes_and_where_it_sees_its_hand_go() -> None:
+    robot, words = thinking_agent(), vocabulary()
+    chunk = np.random.default_rng(2).uniform(-1, 1, (POLICY.chunk, 2)).astype(np.float32)
+    tokens, _ = words.encode([TEXTS[1]], [chunk], length=40)
+    robot.policy.thought.writer.write = lambda *_: torch.from_numpy(tokens)  # type: ignore
+    found = robot.think(observation())
+    assert found.subgoal == TEXTS[1]
+    assert found.chunk is not None
+    expected = normalizer().denormalise_action(chunk)
+    assert np.abs(found.chunk - expected).max() < 1.5 * words.actions.error_bound
+    assert found.track.shape == (10, 2)
+    unfinished = tokens[:, : (tokens[0] == ACT).argmax() + 1]
+    robot.policy.thought.writer.write = lambda *_: torch.from_numpy(unfinished)  # type: ignore
+    assert robot.think(observation()).subgoal == TEXTS[1]
+    assert robot.think(observation()).chunk is None
+
+
+def test_deciding_does_not_wait_for_a_thought() -> None:
+    robot = thinking_agent()
+    robot.policy.thought.writer.forward = robot.policy.thought.tracker.forward = None  # type: ignore
+    assert np.isfinite(robot.decide(observation(), generator=generator(1)).chunk).all()
+
+
+def test_a_policy_that_was_not_trained_to_think_says_so() -> None:
+    with pytest.raises(Invalid, match="thought"):
+        agent().think(observation())
+    with pytest.raises(Invalid, match="thought"):
+        policy().think({"proprio": torch.zeros(1, 3)})

@@ -94,7 +94,6 @@ def test_text_is_read_as_a_person_wrote_it(text: str, key: str, value: object) -
         ("policy.width=102", "policy.width", "policy.heads"),
         ("policy.insulation=0.1", "policy.insulation", "trains the backbone"),
         ("policy.insulation=2", "policy.insulation", "from 0 to 1"),
-        ("policy.thought=true", "policy.thought", "labels"),
         ("tasks=a,a", "tasks", "once"),
         ("tasks=", "tasks", "at least one"),
         ("tasks=reach-v3,hammer", "tasks", "did you mean hammer-v3"),
@@ -114,6 +113,13 @@ def test_a_wrong_key_or_value_is_refused_by_name_with_a_remedy(text: str, key: s
 
     assert caught.value.field == key
     assert hint in caught.value.remedy
+
+
+def test_a_policy_that_thinks_needs_a_token_for_every_value_of_its_quantiser() -> None:
+    thinking = ["policy.thought=true", "policy.insulation=0.1"]
+    with pytest.raises(Invalid, match="171 or more"):
+        compose("metaworld", None, [*thinking, "policy.action_vocabulary=170"])
+    assert compose("metaworld", None, [*thinking, "policy.action_vocabulary=171"]).policy.thought
 
 
 @pytest.mark.parametrize(

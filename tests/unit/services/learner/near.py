@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ramp.envs import make_env, make_expert
+from ramp.envs import label, make_env, make_expert
 from ramp.replay.info import AnnotateResult, EpisodeInfo, ReplayInfo
 from ramp.replay.shard import Shard, ShardConfig, shard_tables
 from ramp.types import Batch, Episode, EpisodeHeader, Outcome, SampleSpec, Source
@@ -45,6 +45,7 @@ class NearReplay:
             action = expert.act()
             recording.add(state.proprio, action, Source.DEMO, frames)
             state = env.step(action)
+        labels = label(env, recording.proprio)
         header = EpisodeHeader(
             episode_id=f"{task}-{seed}-{table}",
             task=task,
@@ -54,9 +55,10 @@ class NearReplay:
             max_steps=env.max_steps,
             tables=(table,),
             schema=env.schema,
+            thoughts=True,
         )
         self.shard.begin(header)
-        batches = list(recording.batches(np.ones(len(recording), bool), policy_version, 50))
+        batches = list(recording.batches(np.ones(len(recording), bool), policy_version, 50, labels))
         for number, steps in enumerate(batches):
             self.shard.append(header.episode_id, number, steps)
         self.shard.end(header.episode_id, Outcome.SUCCESS if state.success else Outcome.FAILURE, len(batches))

@@ -101,6 +101,33 @@ def test_a_world_model_of_the_value_alone_serves_a_policy_that_is_not_told_of_th
     replay.close()
 
 
+def test_a_policy_learns_to_think_in_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its terms of Eq. 1 fall, with the flow's gradient kept from the backbone, and it writes what it is about."""
+    thinking = ("policy.thought=true", "policy.insulation=0", "policy.thought_length=24", "policy.track_stride=2")
+    pace = ("stages.policy_updates=150", "stages.joint_updates=10", "training.policy_lr=3e-3", "training.ema=0.9")
+    settings = counting_settings(tmp_path, *thinking, *pace)
+    replay, reports = filled_replay(settings), []
+    worker = context(settings, replay)
+    say = worker.telemetry.updated
+    monkeypatch.setattr(worker.telemetry, "updated", lambda m, r, p: (reports.append((m, r)), say(m, r, p)))
+    Learner(worker).run()
+
+    told = [report for model, report in reports if model == "policy"]
+    for term in ("words", "track"):
+        first, last = (sum(report[term] for report in part) / 5 for part in (told[:5], told[-5:]))
+        assert last < first / 4, term
+    policy, manifest = registry(settings).load(Kind.POLICY, "final")
+    world, world_manifest = registry(settings).load(Kind.WORLD, manifest["world_version"])
+    agent = Agent.from_registry_parts(policy, manifest, world, world_manifest)
+    for task in ("count-up", "count-down"):
+        episode = replay.fetch(f"{task}-0-demos")
+        found = agent.think(observations(episode, slice(0, 1))[0])
+        assert found.subgoal == episode.steps.subgoal[0]
+        ahead = episode.steps.hand[2:21:2]
+        assert abs(found.track[: len(ahead)] - ahead).max() < 0.3
+    replay.close()
+
+
 def test_everything_is_labelled_by_the_published_world_model(settings: Settings, replay: NearReplay) -> None:
     Learner(context(settings, replay)).run()
 

@@ -29,7 +29,7 @@ def run_dir(tmp_path: Path) -> Path:
         for seed in range(3):
             replay.add(settings, task, seed, "demos")
         replay.add(settings, task, 9, "online")
-    find_basis(replay).write(tmp_path / "checkpoints" / "basis.json")  # type: ignore[arg-type]
+    find_basis(replay, settings.policy).write(tmp_path / "checkpoints" / "basis.json")  # type: ignore[arg-type]
     replay.shard.close()
     return tmp_path
 
