@@ -54,6 +54,9 @@ class Actor(Protocol):
     def decide(self, observation: Observation, *, generator: torch.Generator) -> Decision:
         """An action chunk for the present observation, with what the world model thinks of it."""
 
+    def think(self, observation: Observation) -> Thought:
+        """What it would say of the observation. Raises Invalid where it cannot think, or says nothing readable."""
+
 
 class Decision(Protocol):
     @property
@@ -63,6 +66,12 @@ class Decision(Protocol):
     @property
     def remaining(self) -> float:
         """Predicted remaining time in [0, 1] of the task's limit."""
+
+
+class Thought(Protocol):
+    @property
+    def subgoal(self) -> str:
+        """What it is about to do, in words."""
 
 
 class Algorithm(Protocol):

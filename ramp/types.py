@@ -202,4 +202,5 @@ class EpisodeSummary:
     inference_seconds: float
     replay_seconds: float  # waiting for the replay service
     values: tuple[tuple[int, float], ...] = ()  # (step, remaining time in [0, 1]) at each decision
+    thoughts: tuple[tuple[int, str], ...] = ()  # (step, subgoal) at each decision of a policy that thinks aloud
     extra: Mapping[str, float] = field(default_factory=dict)

@@ -21,6 +21,7 @@ class Assignment:
     seed: int  # of the start
     policy_version: int = 0  # 0: the latest one; "demo" needs none
     tables: tuple[str, ...] = ()  # of replay; none for "eval"
+    aloud: bool = False  # the policy says at each decision what it is about; it must have been trained to think
     efficient: bool = False  # the policy acts without the world model: no tokens, no predicted remaining time
 
     def __post_init__(self) -> None:
@@ -30,5 +31,7 @@ class Assignment:
             raise Invalid("tables", self.tables, "an evaluation has none, every other episode at least one")
         if self.efficient and self.purpose != "eval":
             raise Invalid("efficient", self.purpose, "only an evaluation can do without the predicted remaining time")
+        if self.aloud and self.purpose != "eval":
+            raise Invalid("aloud", self.purpose, "only an evaluation has time for what nobody acts on")
         if self.seed < 0 or self.policy_version < 0:
             raise Invalid("seed, policy_version", (self.seed, self.policy_version), "use 0 or more")

@@ -66,7 +66,7 @@ class Collector:
             return Demonstrator(env, make_expert(env), watch, config=self._recipe.demos, seed=seed)
         agent = self._agents.get(assignment.policy_version, env.schema, efficient=assignment.efficient)
         if assignment.purpose == "eval" or self._recipe.takeover.max_takeovers == 0:
-            return Pilot(env, agent, watch, seed=seed)
+            return Pilot(env, agent, watch, seed=seed, aloud=assignment.aloud)
         return Pilot(env, agent, watch, seed=seed, person=make_expert(env), rule=Takeover(self._recipe.takeover))
 
 

@@ -8,6 +8,7 @@ from typing import Protocol
 import numpy as np
 import torch
 
+from ramp.errors import Invalid
 from ramp.interfaces import Actor, Env, Expert
 from ramp.recipes.recipe import DemosConfig
 from ramp.types import Observation, Source
@@ -28,6 +29,7 @@ class Driver(Protocol):
 
     version: int  # of the policy that acts or would have acted; 0: none
     values: list[tuple[int, float]]  # (step, predicted remaining time) at each decision
+    thoughts: list[tuple[int, str]]  # (step, subgoal) at each decision of a policy that thinks aloud
 
     @property
     def takeovers(self) -> int:
@@ -45,6 +47,7 @@ class Demonstrator:
 
     def __init__(self, env: Env, expert: Expert, watch: Stopwatch, *, config: DemosConfig, seed: int) -> None:
         self.values: list[tuple[int, float]] = []
+        self.thoughts: list[tuple[int, str]] = []
         self._expert, self._config, self._watch = expert, config, watch
         self._random = np.random.default_rng(seed)
         self._low, self._high = bounds(env)
@@ -61,7 +64,8 @@ class Demonstrator:
 class Pilot:
     """The policy, chunk by chunk; a person may take over at its decisions. Without one: an evaluation.
 
-    Frames are taken only where the policy decides. Deterministic in `seed`, weights and start.
+    Frames are taken only where the policy decides. Deterministic in `seed`, weights and start. `aloud`: at each
+    decision it also says what it is about, which takes time and changes nothing.
     """
 
     def __init__(
@@ -73,9 +77,12 @@ class Pilot:
         seed: int,
         person: Expert | None = None,
         rule: Takeover | None = None,
+        aloud: bool = False,
     ) -> None:
         self.version = agent.version
         self.values: list[tuple[int, float]] = []
+        self.thoughts: list[tuple[int, str]] = []
+        self._aloud = aloud
         self._env, self._agent, self._watch = env, agent, watch
         self._person = person
         self._rule = rule if person is not None else None
@@ -100,10 +107,20 @@ class Pilot:
         with self._watch("inference"):
             decision = self._agent.decide(observation, generator=self._generator)
         self.values.append((step, decision.remaining))
+        if self._aloud:
+            self.thoughts.append((step, self._say(observation)))
         if self._rule and self._rule.watch(step, decision.remaining, proprio):
             return True
         self._chunk = list(np.clip(np.asarray(decision.chunk, np.float32), self._low, self._high))
         return False
+
+    def _say(self, observation: Observation) -> str:
+        """Of a policy that has not learnt to write yet: how it failed to."""
+        with self._watch("thought"):
+            try:
+                return self._agent.think(observation).subgoal
+            except Invalid as error:
+                return f"({error})"
 
     def _by_hand(self) -> Choice:
         assert self._person is not None

@@ -87,6 +87,7 @@ def collect(env: Env, driver: Driver, assignment: Assignment, road: Road, watch:
         inference_seconds=seconds.pop("inference", 0.0),
         replay_seconds=seconds.pop("replay", 0.0),
         values=tuple(driver.values),
+        thoughts=tuple(driver.thoughts),
         extra={
             **{f"{what}_seconds": spent for what, spent in seconds.items()},
             "robot_s": len(recording) / env.control_hz,

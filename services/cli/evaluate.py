@@ -15,6 +15,8 @@ from ramp.types import EpisodeSummary
 from services.cli.options import Dir, Json
 
 ALL = "all tasks"
+Said = Mapping[str, Sequence[tuple[int, str]]]
+"""Task -> (step, subgoal)."""
 
 
 def evaluate(
@@ -23,6 +25,9 @@ def evaluate(
     episodes: Annotated[
         int | None, typer.Option("--episodes", "-n", min=1, help="Per task.", show_default="the run's own number")
     ] = None,
+    thoughts: Annotated[
+        bool, typer.Option("--thoughts", help="Also print what a policy that thinks says it is about, once per task.")
+    ] = False,
     as_json: Json = False,
 ) -> int:
     """Evaluate one version of a run's policy on the fixed held-out seeds, with I = 1 and nobody helping.
@@ -34,6 +39,7 @@ def evaluate(
       ramp eval
       ramp eval --version stage2 --episodes 100
       ramp eval --dir runs/try --version 7 --json
+      ramp eval --thoughts --episodes 5
     """
     from services.common.settings import load_settings
     from services.conductor import evaluation, rundir
@@ -42,6 +48,8 @@ def evaluate(
     settings = load_settings(found.settings)
     number = evaluation.find_version(evaluation.DirectoryRegistry(found.registry), version)
     todo = evaluation.assignments(settings, number, episodes or settings.evaluation.episodes_per_task)
+    if thoughts:
+        todo = evaluation.thinking_aloud(settings, todo)
     lock = rundir.Lock(found)
     results: dict[str, list[EpisodeSummary]] = defaultdict(list)
     try:
@@ -51,8 +59,16 @@ def evaluate(
         lock.release()
     rows = [_row(task, results[task]) for task in settings.tasks]
     rows.append(_row(ALL, [episode for task in settings.tasks for episode in results[task]]))
-    _print_json(number, rows) if as_json else _print_table(number, rows)
+    said = {task: spoken(results[task]) for task in settings.tasks} if thoughts else {}
+    _print_json(number, rows, said) if as_json else _print_table(number, rows, said)
     return 0
+
+
+def spoken(episodes: Sequence[EpisodeSummary]) -> list[tuple[int, str]]:
+    """The steps of the task's episode that was told aloud at which the policy says something new, and what."""
+    told = [pair for episode in episodes for pair in episode.thoughts]
+    before = ["", *(text for _, text in told)]
+    return [(step, text) for (step, text), last in zip(told, before, strict=False) if text != last]
 
 
 def _row(task: str, episodes: Sequence[EpisodeSummary]) -> dict[str, Any]:
@@ -76,11 +92,11 @@ def _or_none(value: float) -> float | None:
     return None if math.isnan(value) else value
 
 
-def _print_json(version: int, rows: Sequence[Mapping[str, Any]]) -> None:
-    print(json.dumps({"policy_version": version, "results": list(rows)}))
+def _print_json(version: int, rows: Sequence[Mapping[str, Any]], said: Said) -> None:
+    print(json.dumps({"policy_version": version, "results": list(rows)} | ({"thoughts": said} if said else {})))
 
 
-def _print_table(version: int, rows: Sequence[Mapping[str, Any]]) -> None:
+def _print_table(version: int, rows: Sequence[Mapping[str, Any]], said: Said) -> None:
     width = max(len(row["task"]) for row in rows)
     print(f"policy version {version}")
     for row in rows:
@@ -90,6 +106,9 @@ def _print_table(version: int, rows: Sequence[Mapping[str, Any]]) -> None:
         print(
             f"{row['task']:{width}}  {row['successes']:4}/{row['episodes']:<4} {100 * rate:4.0f} % {interval}  {took}"
         )
+    for task, told in said.items():
+        for step, text in told:
+            print(f"{task:{width}}  step {step:4}: {text}")
 
 
 def _tell(message: str) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
-from ramp.errors import NotFound
+from ramp.errors import Invalid, NotFound
 from ramp.recipes.recipe import Recipe
 from ramp.types import EpisodeSummary, Kind
 from services.actor.assignment import Assignment
@@ -39,6 +40,14 @@ def assignments(recipe: Recipe, version: int, episodes_per_task: int) -> list[As
         for i in range(episodes_per_task)
         for task in recipe.tasks
     ]
+
+
+def thinking_aloud(settings: Settings, todo: list[Assignment]) -> list[Assignment]:
+    """The first episode of each task aloud. Raises Invalid where the run's policies do not think."""
+    if not settings.policy.thought:
+        raise Invalid("--thoughts", "policy.thought=false", "this run's policies do not think; leave it out")
+    first = settings.evaluation.first_seed
+    return [replace(each, aloud=each.seed == first) for each in todo]
 
 
 def evaluate(

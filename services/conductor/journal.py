@@ -327,6 +327,7 @@ def _summary(raw: Mapping[str, Any]) -> EpisodeSummary:
     values = {name: value for name, value in raw.items() if name in names}
     values["outcome"] = Outcome(values["outcome"])
     values["values"] = tuple((int(step), float(remaining)) for step, remaining in values.get("values", ()))
+    values["thoughts"] = tuple((int(step), str(text)) for step, text in values.get("thoughts", ()))
     return EpisodeSummary(**values)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from ramp.envs import EnvConfig, make_env
-from ramp.errors import Timeout
+from ramp.errors import Invalid, Timeout
 from ramp.interfaces import Env
 from ramp.types import Batch, EpisodeHeader, Observation, Outcome, SampleSpec, StepBatch
 from services.actor.assignment import Assignment
@@ -32,6 +32,11 @@ class FakeDecision:
     remaining: float
 
 
+@dataclass(frozen=True)
+class FakeThought:
+    subgoal: str
+
+
 @dataclass
 class FakeAgent:
     """Pushes the needle up or stands still; remembers what it saw."""
@@ -48,6 +53,12 @@ class FakeAgent:
         noise = torch.rand((self.chunk,), generator=generator).numpy()
         actions = np.stack([np.full(self.chunk, self.thrust), noise], axis=1)
         return FakeDecision(actions.astype(np.float32), self.remaining)
+
+    def think(self, observation: Observation) -> FakeThought:
+        step = int(observation.proprio[0])
+        if step == 8:
+            raise Invalid("thought", b"\xff", "these tokens are no text")
+        return FakeThought(f"count on from {step}")
 
 
 @dataclass

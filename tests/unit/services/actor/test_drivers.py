@@ -67,6 +67,20 @@ def test_the_policy_sees_a_frame_only_where_it_decides() -> None:
     assert (driver.version, driver.takeovers) == (5, 0)
 
 
+def test_a_policy_that_thinks_aloud_acts_as_it_does_in_silence() -> None:
+    def play(aloud: bool) -> tuple[Pilot, np.ndarray]:
+        env, watch = counting_env(), Stopwatch()
+        driver = Pilot(env, FakeAgent(chunk=8), watch, seed=0, aloud=aloud)
+        return driver, np.stack([choice.action for choice in drive(driver, Camera(env, watch), env, 20)])
+
+    (loud, actions), (silent, same) = play(True), play(False)
+    assert np.array_equal(actions, same)
+    assert silent.thoughts == []
+    assert [step for step, _ in loud.thoughts] == [0, 8, 16]
+    assert [text for _, text in loud.thoughts][::2] == ["count on from 0", "count on from 16"]
+    assert "these tokens are no text" in loud.thoughts[1][1]
+
+
 def test_the_same_seed_gives_the_same_episode() -> None:
     def actions(seed: int) -> np.ndarray:
         env, watch = counting_env(), Stopwatch()

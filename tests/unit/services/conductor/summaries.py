@@ -35,5 +35,6 @@ def summary(
         inference_seconds=0.2,
         replay_seconds=0.1,
         values=((0, 0.9), (4, 0.5)),
+        thoughts=((0, "reach"), (4, "move")),
         extra={"robot_s": steps / 10, "acknowledged": float(acknowledged)},
     )
