@@ -81,16 +81,18 @@ class ThoughtVocabulary:
 
         Raises Invalid for text that is no UTF-8, and for action tokens that do not make up a chunk.
         """
-        opening = _until(ids, ACT)
-        said = [token - SPECIAL for token in opening if token >= SPECIAL]
-        raw, rest = bytes(self.text.decode(said)), ids[len(opening) + 1 :]
-        try:
-            text = raw.decode()
-        except UnicodeDecodeError as error:
-            raise Invalid("thought", raw, "these tokens are no text") from error
+        text, rest = self.read_text(ids), ids[len(_until(ids, ACT)) + 1 :]
         if END not in rest:
             return text, None
         return text, self.actions.decode([token - SPECIAL - self.text_size for token in _until(rest, END)])
+
+    def read_text(self, ids: Sequence[int]) -> str:
+        """Text of a written thought, whatever stands behind it. Raises Invalid for text that is no UTF-8."""
+        raw = bytes(self.text.decode([token - SPECIAL for token in _until(ids, ACT) if token >= SPECIAL]))
+        try:
+            return raw.decode()
+        except UnicodeDecodeError as error:
+            raise Invalid("thought", raw, "these tokens are no text") from error
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON, for manifests."""

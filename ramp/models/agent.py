@@ -37,7 +37,7 @@ class AgentThought:
     """What the policy says it is about to do."""
 
     subgoal: str
-    chunk: np.ndarray | None  # float32 [H, A], robot units, as written in tokens; None where the writing has no end
+    chunk: np.ndarray | None  # float32 [H, A], robot units, as written in tokens; None where these make up none
     track: np.ndarray  # float32 [10, 2], where it sees its hand go, in its camera's picture (ramp/data/track.py)
 
 
@@ -110,15 +110,23 @@ class Agent:
     def think(self, observation: Observation) -> AgentThought:
         """What the policy would say of this observation; `decide` neither reads it nor waits for it.
 
-        Raises Invalid for a policy that was not trained to think, and where it writes what is no text or no chunk.
+        Raises Invalid for a policy that was not trained to think, and where it writes what is no text.
         """
         if self.thoughts is None:
             raise Invalid("policy.thought", False, "this policy was not trained to think; train one with true")
         check_observation(observation, self.schema)
         written, track = self.policy.think(observation_tensors([observation], self.normalizer))
-        subgoal, chunk = self.thoughts.read(written[0].tolist())
-        action = None if chunk is None else self.normalizer.denormalise_action(chunk)
-        return AgentThought(subgoal=subgoal, chunk=action, track=track[0].numpy())
+        ids = written[0].tolist()
+        return AgentThought(
+            subgoal=self.thoughts.read_text(ids), chunk=self._chunk(self.thoughts, ids), track=track[0].numpy()
+        )
+
+    def _chunk(self, thoughts: ThoughtVocabulary, ids: list[int]) -> np.ndarray | None:
+        try:
+            chunk = thoughts.read(ids)[1]
+        except Invalid:  # a young policy's tokens need not make up a chunk; its words may be right all the same
+            return None
+        return None if chunk is None else self.normalizer.denormalise_action(chunk)
 
 
 def check_observation(observation: Observation, schema: StepSchema) -> None:

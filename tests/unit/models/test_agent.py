@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from ramp.data.thoughts import ACT
+from ramp.data.thoughts import ACT, END
 from ramp.errors import Invalid
 from ramp.models.agent import Agent
 from ramp.models.manifest import load_weights, policy_manifest, schema_dict, schema_from, weights, world_manifest
@@ -139,6 +139,9 @@ def test_an_agent_says_what_its_policy_writes_and_where_it_sees_its_hand_go() ->
     robot.policy.thought.writer.write = lambda *_: torch.from_numpy(unfinished)  # type: ignore
     assert robot.think(observation()).subgoal == TEXTS[1]
     assert robot.think(observation()).chunk is None
+    garbled = torch.from_numpy(np.append(unfinished[0], [unfinished[0, 1], END])[None])
+    robot.policy.thought.writer.write = lambda *_: garbled  # type: ignore
+    assert (robot.think(observation()).subgoal, robot.think(observation()).chunk) == (TEXTS[1], None)
 
 
 def test_deciding_does_not_wait_for_a_thought() -> None:
