@@ -11,10 +11,11 @@ from torch import Tensor, nn
 
 from ramp.data.normalize import Normalizer
 from ramp.errors import Invalid
+from ramp.models.build import POLICIES, WORLDS, config_of, new_policy, new_world
+from ramp.models.vla.chunk_policy import ChunkPolicy
 from ramp.models.vla.config import PolicyConfig, Told
-from ramp.models.vla.policy import VLAPolicy
 from ramp.models.world.config import WorldConfig
-from ramp.models.world.model import WorldModel
+from ramp.models.world.joint import JointModel
 from ramp.types import StepSchema
 
 C = TypeVar("C", PolicyConfig, WorldConfig, Told)
@@ -40,18 +41,20 @@ def load_weights(model: M, tensors: Mapping[str, Tensor]) -> M:
     return model
 
 
-def world_manifest(model: WorldModel, normalizer: Normalizer) -> dict[str, Any]:
-    """Plain JSON: config, schema, normalizer."""
+def world_manifest(model: JointModel, normalizer: Normalizer) -> dict[str, Any]:
+    """Plain JSON: architecture, config, schema, normalizer."""
     return {
+        "architecture": model.config.architecture,
         "config": asdict(model.config),
         "schema": schema_dict(model.schema),
         "normalizer": normalizer.to_dict(),
     }
 
 
-def policy_manifest(model: VLAPolicy, normalizer: Normalizer, told: Told) -> dict[str, Any]:
-    """Plain JSON: config, schema, normalizer, token_shape, told."""
+def policy_manifest(model: ChunkPolicy, normalizer: Normalizer, told: Told) -> dict[str, Any]:
+    """Plain JSON: architecture, config, schema, normalizer, token_shape, told."""
     return {
+        "architecture": model.config.architecture,
         "config": asdict(model.config),
         "schema": schema_dict(model.schema),
         "normalizer": normalizer.to_dict(),
@@ -60,17 +63,25 @@ def policy_manifest(model: VLAPolicy, normalizer: Normalizer, told: Told) -> dic
     }
 
 
-def load_world(tensors: Mapping[str, Tensor], manifest: Mapping[str, Any]) -> WorldModel:
-    """The world model of a manifest (further fields are ignored). Raises Invalid where weights do not fit."""
-    config = _config(WorldConfig, _need(manifest, "config"))
-    return load_weights(WorldModel(config, schema_from(_need(manifest, "schema"))), tensors)
+def load_world(tensors: Mapping[str, Tensor], manifest: Mapping[str, Any]) -> JointModel:
+    """The world model of a manifest, whatever its size (further fields are ignored). Raises Invalid where architecture,
+    settings or weights do not fit."""
+    config = _config(config_of(WORLDS, _need(manifest, "architecture")), _need(manifest, "config"))
+    return load_weights(new_world(config, schema_from(_need(manifest, "schema"))), tensors)
 
 
-def load_policy(tensors: Mapping[str, Tensor], manifest: Mapping[str, Any]) -> VLAPolicy:
-    """The policy of a manifest (further fields are ignored). Raises Invalid where weights do not fit."""
-    config = _config(PolicyConfig, _need(manifest, "config"))
+def load_policy(tensors: Mapping[str, Tensor], manifest: Mapping[str, Any]) -> ChunkPolicy:
+    """The policy of a manifest; see `load_world`."""
+    config = _config(config_of(POLICIES, _need(manifest, "architecture")), _need(manifest, "config"))
     count, width = _need(manifest, "token_shape")
-    return load_weights(VLAPolicy(config, schema_from(_need(manifest, "schema")), (count, width)), tensors)
+    return load_weights(new_policy(config, schema_from(_need(manifest, "schema")), (count, width)), tensors)
+
+
+def check_architecture(manifest: Mapping[str, Any], config: PolicyConfig | WorldConfig) -> None:
+    """Raises Invalid where a version is of another architecture than `config`, before its tensors are looked at."""
+    found = _need(manifest, "architecture")
+    if found != config.architecture:
+        raise Invalid("manifest.architecture", found, f"these settings have {config.architecture}: use their own run's")
 
 
 def load_told(manifest: Mapping[str, Any]) -> Told:

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from ramp.data.normalize import Normalizer
-from ramp.data.transforms import to_tensors
+from ramp.data.transforms import Prompts, to_tensors
 from ramp.errors import Timeout
 from ramp.interfaces import Replay
 from ramp.types import Batch, SampleSpec
@@ -48,10 +48,10 @@ class Source(Protocol):
     def close(self) -> None: ...
 
 
-def convert(batch: Batch, normalizer: Normalizer, failure_penalty: float) -> Sampled:
+def convert(batch: Batch, normalizer: Normalizer, failure_penalty: float, prompts: Prompts | None = None) -> Sampled:
     """Robot units to tensors, with the rows' origin."""
     return Sampled(
-        tensors=to_tensors(batch, normalizer, failure_penalty=failure_penalty),
+        tensors=to_tensors(batch, normalizer, failure_penalty=failure_penalty, prompts=prompts),
         keys=[(episode, int(step)) for episode, step in zip(batch.episode_id, batch.step, strict=True)],
         policy_versions=[int(version) for version in batch.policy_version if version > 0],
     )

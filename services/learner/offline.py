@@ -21,13 +21,17 @@ from typing import Any
 
 import torch
 
+from ramp.data.transforms import Prompts
 from ramp.errors import NotFound, Unavailable
-from ramp.models.manifest import load_weights, policy_manifest
+from ramp.models.build import instructions
+from ramp.models.manifest import check_architecture, load_weights, policy_manifest
+from ramp.models.vla.instructions import TOKENIZER
 from ramp.types import Kind, SampleSpec
 from services.clients.registry import DirectoryRegistry
 from services.clients.replay import ReplayClient
 from services.common.settings import Settings, replay_token
 from services.learner.batches import Mixture, convert, open_mixture, shares
+from services.learner.precision import published
 from services.learner.progress import Basis
 from services.learner.published import PublishedWorld
 from services.learner.relabel import Relabeller
@@ -56,16 +60,21 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
 
 
 def train(settings: Settings, run_dir: Path, replay_address: str, start: str) -> Iterator[dict[str, Any]]:
-    """What is said, as it happens. Raises RampError: an unknown start, no world model, a replay server that is away."""
+    """What is said, as it happens. Raises RampError: an unknown start or one of another size, no world model, a replay
+    server that is away."""
     torch.set_num_threads(settings.learner.threads)
     registry, basis = DirectoryRegistry(run_dir / "registry"), Basis.of_run(run_dir)
+    first = _version(registry, Kind.POLICY, start)
+    tensors, found = registry.load(Kind.POLICY, first)
+    check_architecture(found, settings.policy)
+    tokenizer = registry.file(Kind.POLICY, first, TOKENIZER)
+    prompts = instructions(settings.policy, tokenizer)
     with closing(ReplayClient(replay_address, name="offline", token=replay_token(settings))) as replay:
         world = PublishedWorld.from_registry(registry, _version(registry, Kind.WORLD, "final"), torch.device("cpu"))
         _label(replay, basis, world)
-        trainer = Trainer(settings, basis, {})
-        first = _version(registry, Kind.POLICY, start)
-        load_weights(trainer.policy, registry.load(Kind.POLICY, first)[0])
-        with _batches(settings, basis, replay) as batches:
+        trainer = Trainer(settings, basis, {}, filled=True)
+        load_weights(trainer.policy, tensors)
+        with _batches(settings, basis, replay, prompts) as batches:
             yield from _updates(trainer, batches, world, settings.stages.policy_updates)
     engine = trainer.engine(POLICY)
     manifest = policy_manifest(trainer.policy, basis.normalizer, trainer.told) | {
@@ -75,7 +84,9 @@ def train(settings: Settings, run_dir: Path, replay_address: str, start: str) ->
         "world_version": world.version,
         "parent": first,
     }
-    yield {"version": registry.publish(Kind.POLICY, engine.weights(averaged=True), manifest)}
+    weights = published(engine.weights(averaged=True), settings.training.precision)
+    beside = {} if tokenizer is None else {TOKENIZER: tokenizer}
+    yield {"version": registry.publish(Kind.POLICY, weights, manifest, beside)}
 
 
 def _updates(trainer: Trainer, batches: Mixture, world: PublishedWorld, count: int) -> Iterator[dict[str, Any]]:
@@ -102,10 +113,15 @@ def _label(replay: ReplayClient, basis: Basis, world: PublishedWorld) -> None:
                 raise Unavailable(f"the episodes were not labelled within {LABEL_S:g} s: see the messages above")
 
 
-def _batches(settings: Settings, basis: Basis, replay: ReplayClient) -> Mixture:
+def _batches(settings: Settings, basis: Basis, replay: ReplayClient, prompts: Prompts | None) -> Mixture:
     training = settings.training
     spec = SampleSpec(table="", batch_size=training.policy_batch, chunk=settings.policy.chunk, prioritized=True)
-    converter = partial(convert, normalizer=basis.normalizer, failure_penalty=settings.advantage.failure_penalty)
+    converter = partial(
+        convert,
+        normalizer=basis.normalizer,
+        failure_penalty=settings.advantage.failure_penalty,
+        prompts=prompts,
+    )
     return open_mixture(replay, shares(training.policy_batch, training.online_share, 1), spec, converter)
 
 
