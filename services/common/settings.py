@@ -135,7 +135,7 @@ def _keys(settings: Settings) -> Keys:
 
 def _below(tree: Any, prefix: str) -> Iterator[tuple[str, _Leaf]]:
     """Of a group as it is, whatever size of it the recipe has chosen."""
-    leaves = _leaves(type(tree))
+    leaves = _leaves(tree.__class__)
     for each in fields(tree):
         key, value = prefix + each.name, getattr(tree, each.name)
         if is_dataclass(value):
