@@ -111,11 +111,21 @@ class Replay(Protocol):
 class Registry(Protocol):
     """Immutable versions of weights, each with a manifest; aliases that point to them."""
 
-    def publish(self, kind: Kind, tensors: Mapping[str, Tensor], manifest: Mapping[str, Any]) -> int:
-        """Write, checksum, rename, announce; returns the new version. Readers see all of it or nothing."""
+    def publish(
+        self,
+        kind: Kind,
+        tensors: Mapping[str, Tensor],
+        manifest: Mapping[str, Any],
+        files: Mapping[str, bytes] | None = None,
+    ) -> int:
+        """Write, checksum, rename, announce; returns the new version. Readers see all of it or nothing. `files` lie
+        beside the weights."""
 
     def load(self, kind: Kind, version: int | str) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Weights and manifest of a version or alias. Raises NotFound, or Corrupt where a checksum disagrees."""
+
+    def file(self, kind: Kind, version: int | str, name: str) -> bytes | None:
+        """What was published beside the weights under that name, or None. Raises NotFound, Corrupt."""
 
     def alias(self, kind: Kind, name: str, version: int) -> None:
         """Point `name` (latest, stage2, final ...) at a version, atomically."""

@@ -9,8 +9,8 @@ from torch import Generator, Tensor
 
 from ramp.algorithms.ramp import flow_matching
 from ramp.algorithms.thought import joint_loss
+from ramp.models.vla.chunk_policy import ChunkPolicy
 from ramp.models.vla.config import Told
-from ramp.models.vla.policy import VLAPolicy
 from ramp.types import UNLABELLED
 
 EPSILON = 1e-5
@@ -31,7 +31,7 @@ class AwrAlgorithm:
         self.temperature, self.weight_clip = temperature, weight_clip
 
     def loss(
-        self, model: VLAPolicy, tensors: Mapping[str, Tensor], *, generator: Generator
+        self, model: ChunkPolicy, tensors: Mapping[str, Tensor], *, generator: Generator
     ) -> tuple[Tensor, dict[str, float]]:
         """Needs images, proprio, words, action, chunk_valid, and advantage float32 [B], nan where there is none."""
         hidden = torch.full_like(tensors["indicator"], UNLABELLED)

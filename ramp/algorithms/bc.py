@@ -9,8 +9,8 @@ from torch import Generator, Tensor
 
 from ramp.algorithms.ramp import flow_matching
 from ramp.algorithms.thought import joint_loss
+from ramp.models.vla.chunk_policy import ChunkPolicy
 from ramp.models.vla.config import Told
-from ramp.models.vla.policy import VLAPolicy
 from ramp.types import UNLABELLED
 
 
@@ -20,7 +20,7 @@ class BehaviourCloningAlgorithm:
     told = Told(indicator=False, world=False)
 
     def loss(
-        self, model: VLAPolicy, tensors: Mapping[str, Tensor], *, generator: Generator
+        self, model: ChunkPolicy, tensors: Mapping[str, Tensor], *, generator: Generator
     ) -> tuple[Tensor, dict[str, float]]:
         """Needs images, proprio, words, action, chunk_valid."""
         hidden = torch.full((len(tensors["action"]),), UNLABELLED, dtype=torch.int64, device=tensors["action"].device)

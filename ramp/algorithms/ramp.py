@@ -11,8 +11,9 @@ from ramp.algorithms.thought import joint_loss
 from ramp.errors import Invalid
 from ramp.models.flow import draw_tau, interpolate, noise_like, velocity
 from ramp.models.frames import random_shift
+from ramp.models.vla.chunk_policy import ChunkPolicy
 from ramp.models.vla.config import Told
-from ramp.models.vla.policy import Context, VLAPolicy
+from ramp.models.vla.policy import Context
 from ramp.types import UNLABELLED
 
 
@@ -27,7 +28,7 @@ class RampAlgorithm:
     told = Told(indicator=True, world=True)
 
     def loss(
-        self, model: VLAPolicy, tensors: Mapping[str, Tensor], *, generator: Generator
+        self, model: ChunkPolicy, tensors: Mapping[str, Tensor], *, generator: Generator
     ) -> tuple[Tensor, dict[str, float]]:
         """Needs images, proprio, words, action, chunk_valid, indicator, and world_tokens float32 [B, N, D].
 
@@ -43,7 +44,7 @@ class RampAlgorithm:
 
 
 def flow_matching(
-    model: VLAPolicy,
+    model: ChunkPolicy,
     tensors: Mapping[str, Tensor],
     indicator: Tensor,
     world_visible: Tensor | None,

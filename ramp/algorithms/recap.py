@@ -8,8 +8,8 @@ from torch import Generator, Tensor
 
 from ramp.algorithms.ramp import draw_mask, flow_matching, indicator_report
 from ramp.algorithms.thought import joint_loss
+from ramp.models.vla.chunk_policy import ChunkPolicy
 from ramp.models.vla.config import Told
-from ramp.models.vla.policy import VLAPolicy
 from ramp.types import UNLABELLED
 
 
@@ -22,7 +22,7 @@ class RecapAlgorithm:
     told = Told(indicator=True, world=False)
 
     def loss(
-        self, model: VLAPolicy, tensors: Mapping[str, Tensor], *, generator: Generator
+        self, model: ChunkPolicy, tensors: Mapping[str, Tensor], *, generator: Generator
     ) -> tuple[Tensor, dict[str, float]]:
         """As RampAlgorithm.loss; `world_tokens` need not be there and have no say."""
         hidden = draw_mask(len(tensors["indicator"]), model.config.mask_indicator, generator)

@@ -9,12 +9,13 @@ from torch.nn.functional import cross_entropy
 
 from ramp.errors import Invalid
 from ramp.models.flow import masked_mean
-from ramp.models.vla.policy import Context, VLAPolicy
+from ramp.models.vla.chunk_policy import ChunkPolicy
+from ramp.models.vla.policy import Context
 from ramp.models.vla.thought import Thought
 
 
 def joint_loss(
-    model: VLAPolicy, tensors: Mapping[str, Tensor], context: Context, flow: Tensor
+    model: ChunkPolicy, tensors: Mapping[str, Tensor], context: Context, flow: Tensor
 ) -> tuple[Tensor, dict[str, float]]:
     """L = E[ -sum_j M_j log p(x_{j+1} | x_{1:j}) + || f(a^tau) - (a - eps) ||^2 + lambda || GRU(t^) - t ||^2 ].
 

@@ -5,6 +5,7 @@ Keys of the resulting dict (V cameras in sorted order; legend in ramp/types.py):
     images          uint8   [B, V, height, width, 3]
     proprio         float32 [B, P]       normalised
     words           int64   [B, W]       hashed words of the instruction
+    prompt          int64   [B, L]       the instruction by a policy's own tokenizer, only where it has one
   and for training:
     action          float32 [B, H, A]    normalised
     chunk_valid     bool    [B, H]
@@ -26,7 +27,7 @@ Keys of the resulting dict (V cameras in sorted order; legend in ramp/types.py):
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -43,6 +44,8 @@ IMITATED = (Source.DEMO, Source.HUMAN)
 """Who acted at the steps whose thoughts are learnt: demonstrators, and people who correct. A policy's own steps teach
 it to act under an indicator that tells good from bad; the thought is told of none, so they teach it nothing, successes
 included."""
+Prompts = Callable[[Sequence[str]], np.ndarray]
+"""Instructions to token ids int64 [B, L]; a tokenizer that some policy brings (ramp/models/vla/instructions.py)."""
 
 
 def fold_of(episode_id: str) -> int:
@@ -63,9 +66,11 @@ def remaining_time(
     return np.clip(remaining, 0.0, 1.0).astype(np.float32)
 
 
-def to_tensors(batch: Batch, normalizer: Normalizer, *, failure_penalty: float = 1.0) -> dict[str, Tensor]:
+def to_tensors(
+    batch: Batch, normalizer: Normalizer, *, failure_penalty: float = 1.0, prompts: Prompts | None = None
+) -> dict[str, Tensor]:
     """A training batch as tensors; see the module's table. Raises Invalid where widths disagree with the normaliser."""
-    tensors = _observed(batch.images, batch.proprio, batch.instruction, normalizer)
+    tensors = _observed(batch.images, batch.proprio, batch.instruction, normalizer, prompts)
     _check_width("action", batch.action, normalizer.action_low)
     remaining = remaining_time(batch.step, batch.length, batch.max_steps, batch.success, failure_penalty)
     tensors["action"] = torch.from_numpy(normalizer.normalise_action(batch.action))
@@ -100,23 +105,30 @@ def thought_tensors(
     }
 
 
-def observation_tensors(observations: Sequence[Observation], normalizer: Normalizer) -> dict[str, Tensor]:
-    """What a policy is served: images, proprio and words, by the same steps as in training."""
+def observation_tensors(
+    observations: Sequence[Observation], normalizer: Normalizer, prompts: Prompts | None = None
+) -> dict[str, Tensor]:
+    """What a policy is served: images, proprio, words and prompt, by the same steps as in training."""
     cameras = observations[0].images
     images = {camera: np.stack([o.images[camera] for o in observations]) for camera in cameras}
     proprio = np.stack([o.proprio for o in observations])
-    return _observed(images, proprio, [o.instruction for o in observations], normalizer)
+    return _observed(images, proprio, [o.instruction for o in observations], normalizer, prompts)
 
 
 def _observed(
-    images: Mapping[str, np.ndarray], proprio: np.ndarray, instructions: Sequence[str], normalizer: Normalizer
+    images: Mapping[str, np.ndarray],
+    proprio: np.ndarray,
+    instructions: Sequence[str],
+    normalizer: Normalizer,
+    prompts: Prompts | None,
 ) -> dict[str, Tensor]:
     _check_width("proprio", proprio, normalizer.proprio_low)
-    return {
+    tensors = {
         "images": torch.from_numpy(_stack(images, axis=1)),
         "proprio": torch.from_numpy(normalizer.normalise_proprio(proprio)),
         "words": torch.from_numpy(word_ids(instructions)),
     }
+    return tensors if prompts is None else {**tensors, "prompt": torch.from_numpy(prompts(instructions))}
 
 
 def _future(batch: Batch, normalizer: Normalizer) -> dict[str, Tensor]:

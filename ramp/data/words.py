@@ -1,4 +1,4 @@
-"""Instructions as hashed words: the small models' tokenizer, with no vocabulary to ship or to version."""
+"""Instructions as hashed words: what all models read but a policy with published weights. No vocabulary to ship."""
 
 from __future__ import annotations
 

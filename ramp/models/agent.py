@@ -13,11 +13,12 @@ from torch import Tensor
 
 from ramp.data.normalize import Normalizer
 from ramp.data.thoughts import ThoughtVocabulary
-from ramp.data.transforms import observation_tensors
+from ramp.data.transforms import Prompts, observation_tensors
 from ramp.errors import Invalid
+from ramp.models.build import instructions
 from ramp.models.manifest import load_normalizer, load_policy, load_thoughts, load_told, load_world
+from ramp.models.vla.chunk_policy import ChunkPolicy
 from ramp.models.vla.config import Told
-from ramp.models.vla.policy import VLAPolicy
 from ramp.models.world.joint import JointModel
 from ramp.types import UNLABELLED, Observation, StepSchema
 
@@ -46,13 +47,14 @@ class Agent:
 
     `told` is what the policy was trained with: a RECAP policy sees no world-model tokens, a cloned one no indicator
     either; the world model then serves the predicted remaining time alone. `efficient` hides the tokens from any policy
-    and skips the world model, for the highest rate; there is no predicted remaining time then. Not thread-safe. One
-    decision at a time is fastest with one torch thread.
+    and skips the world model, for the highest rate; there is no predicted remaining time then. `prompts` is what the
+    policy reads its instructions by, where it began with published weights. Not thread-safe. One decision at a time is
+    fastest with one torch thread.
     """
 
     def __init__(
         self,
-        policy: VLAPolicy,
+        policy: ChunkPolicy,
         world: JointModel,
         normalizer: Normalizer,
         *,
@@ -60,12 +62,13 @@ class Agent:
         efficient: bool = False,
         told: Told | None = None,
         thoughts: ThoughtVocabulary | None = None,
+        prompts: Prompts | None = None,
     ) -> None:
         if policy.token_shape != world.token_shape:
             raise Invalid("world", f"tokens {world.token_shape}", f"the policy was trained on {policy.token_shape}")
         self.policy, self.world, self.normalizer = policy.eval(), world.eval(), normalizer
         self.version, self.efficient, self.told = version, efficient, told or Told()
-        self.thoughts = thoughts
+        self.thoughts, self.prompts = thoughts, prompts
         self.schema = policy.schema
         self._low = np.asarray(self.schema.action_low, np.float32)
         self._high = np.asarray(self.schema.action_high, np.float32)
@@ -78,15 +81,28 @@ class Agent:
         world_tensors: Mapping[str, Tensor],
         world_manifest: Mapping[str, Any],
         *,
+        tokenizer: bytes | None = None,
         version: int = 0,
         efficient: bool = False,
     ) -> Agent:
-        """Rebuild from what a registry holds. Raises Invalid where weights, configs or schemas do not fit together."""
+        """Rebuild from what a registry holds, `tokenizer` beside the policy where there is one.
+
+        Raises Invalid where weights, configs or schemas do not fit together, or the tokenizer is missing.
+        """
         policy = load_policy(policy_tensors, policy_manifest)
         world = load_world(world_tensors, world_manifest)
         told, normalizer = load_told(policy_manifest), load_normalizer(policy_manifest)
-        thoughts = load_thoughts(policy_manifest)
-        return cls(policy, world, normalizer, version=version, efficient=efficient, told=told, thoughts=thoughts)
+        thoughts, prompts = load_thoughts(policy_manifest), instructions(policy.config, tokenizer)
+        return cls(
+            policy,
+            world,
+            normalizer,
+            version=version,
+            efficient=efficient,
+            told=told,
+            thoughts=thoughts,
+            prompts=prompts,
+        )
 
     def decide(self, observation: Observation, *, generator: torch.Generator) -> AgentDecision:
         """An action chunk with I = 1. Raises Invalid for an observation that does not match the schema."""
@@ -97,7 +113,7 @@ class Agent:
         """The same for several robots at once."""
         for observation in observations:
             check_observation(observation, self.schema)
-        tensors = observation_tensors(observations, self.normalizer)
+        tensors = observation_tensors(observations, self.normalizer, self.prompts)
         prediction = None if self.efficient else self.world.predict(tensors, generator=generator)
         tokens = prediction.tokens if prediction is not None and self.told.world else None
         remaining = [math.nan] * len(observations) if prediction is None else prediction.value.tolist()
@@ -115,7 +131,7 @@ class Agent:
         if self.thoughts is None:
             raise Invalid("policy.thought", False, "this policy was not trained to think; train one with true")
         check_observation(observation, self.schema)
-        written, track = self.policy.think(observation_tensors([observation], self.normalizer))
+        written, track = self.policy.think(observation_tensors([observation], self.normalizer, self.prompts))
         ids = written[0].tolist()
         return AgentThought(
             subgoal=self.thoughts.read_text(ids), chunk=self._chunk(self.thoughts, ids), track=track[0].numpy()

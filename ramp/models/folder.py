@@ -35,6 +35,12 @@ def check_architecture(folder: Path, found: Mapping[str, Any], wanted: Mapping[s
             raise Invalid(f"weights.{name}", own, f"this model needs {value}; {folder} holds another architecture")
 
 
+def check_tensors(folder: Path) -> None:
+    """Raises NotFound where the folder holds no *.safetensors: an unfinished download, or weights in another format."""
+    if not any(folder.glob("*.safetensors")):
+        raise NotFound(f"{folder} holds no *.safetensors; download the folder whole")
+
+
 def load_all(folder: Path, load: Callable[[], tuple[M, Mapping[str, Any]]]) -> M:
     """Run a library's loader, which answers the model and lists of keys that did not fit.
 

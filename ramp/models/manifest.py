@@ -12,10 +12,11 @@ from torch import Tensor, nn
 from ramp.data.normalize import Normalizer
 from ramp.data.thoughts import ThoughtVocabulary
 from ramp.errors import Invalid
+from ramp.models.build import POLICIES, WORLDS, config_of, new_policy, new_world
+from ramp.models.vla.chunk_policy import ChunkPolicy
 from ramp.models.vla.config import PolicyConfig, Told
-from ramp.models.vla.policy import VLAPolicy
 from ramp.models.world.config import WorldConfig
-from ramp.models.world.model import WorldModel
+from ramp.models.world.joint import JointModel
 from ramp.types import StepSchema
 
 C = TypeVar("C", PolicyConfig, WorldConfig, Told)
@@ -41,9 +42,10 @@ def load_weights(model: M, tensors: Mapping[str, Tensor]) -> M:
     return model
 
 
-def world_manifest(model: WorldModel, normalizer: Normalizer) -> dict[str, Any]:
-    """Plain JSON: config, schema, normalizer."""
+def world_manifest(model: JointModel, normalizer: Normalizer) -> dict[str, Any]:
+    """Plain JSON: architecture, config, schema, normalizer."""
     return {
+        "architecture": model.config.architecture,
         "config": asdict(model.config),
         "schema": schema_dict(model.schema),
         "normalizer": normalizer.to_dict(),
@@ -51,11 +53,13 @@ def world_manifest(model: WorldModel, normalizer: Normalizer) -> dict[str, Any]:
 
 
 def policy_manifest(
-    model: VLAPolicy, normalizer: Normalizer, told: Told, thoughts: ThoughtVocabulary | None = None
+    model: ChunkPolicy, normalizer: Normalizer, told: Told, thoughts: ThoughtVocabulary | None = None
 ) -> dict[str, Any]:
-    """Plain JSON: config, schema, normalizer, token_shape, told, and of a policy that thinks the words it knows."""
+    """Plain JSON: architecture, config, schema, normalizer, token_shape, told, and of a policy that thinks the words it
+    knows."""
     spoken = {} if thoughts is None else {"thoughts": thoughts.to_dict()}
     return spoken | {
+        "architecture": model.config.architecture,
         "config": asdict(model.config),
         "schema": schema_dict(model.schema),
         "normalizer": normalizer.to_dict(),
@@ -64,17 +68,25 @@ def policy_manifest(
     }
 
 
-def load_world(tensors: Mapping[str, Tensor], manifest: Mapping[str, Any]) -> WorldModel:
-    """The world model of a manifest (further fields are ignored). Raises Invalid where weights do not fit."""
-    config = _config(WorldConfig, _need(manifest, "config"))
-    return load_weights(WorldModel(config, schema_from(_need(manifest, "schema"))), tensors)
+def load_world(tensors: Mapping[str, Tensor], manifest: Mapping[str, Any]) -> JointModel:
+    """The world model of a manifest, whatever its size (further fields are ignored). Raises Invalid where architecture,
+    settings or weights do not fit."""
+    config = _config(config_of(WORLDS, _need(manifest, "architecture")), _need(manifest, "config"))
+    return load_weights(new_world(config, schema_from(_need(manifest, "schema"))), tensors)
 
 
-def load_policy(tensors: Mapping[str, Tensor], manifest: Mapping[str, Any]) -> VLAPolicy:
-    """The policy of a manifest (further fields are ignored). Raises Invalid where weights do not fit."""
-    config = _config(PolicyConfig, _need(manifest, "config"))
+def load_policy(tensors: Mapping[str, Tensor], manifest: Mapping[str, Any]) -> ChunkPolicy:
+    """The policy of a manifest; see `load_world`."""
+    config = _config(config_of(POLICIES, _need(manifest, "architecture")), _need(manifest, "config"))
     count, width = _need(manifest, "token_shape")
-    return load_weights(VLAPolicy(config, schema_from(_need(manifest, "schema")), (count, width)), tensors)
+    return load_weights(new_policy(config, schema_from(_need(manifest, "schema")), (count, width)), tensors)
+
+
+def check_architecture(manifest: Mapping[str, Any], config: PolicyConfig | WorldConfig) -> None:
+    """Raises Invalid where a version is of another architecture than `config`, before its tensors are looked at."""
+    found = _need(manifest, "architecture")
+    if found != config.architecture:
+        raise Invalid("manifest.architecture", found, f"these settings have {config.architecture}: use their own run's")
 
 
 def load_told(manifest: Mapping[str, Any]) -> Told:

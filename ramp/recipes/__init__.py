@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from ramp.recipes.full import full
 from ramp.recipes.metaworld import counting, debug, metaworld, study
 from ramp.recipes.recipe import Recipe
 
@@ -12,6 +13,7 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "debug": debug,
     "counting": counting,
     "study": study,
+    "full": full,
 }
 
 __all__ = ["RECIPES", "Recipe"]

@@ -18,6 +18,9 @@ from ramp.models.world.config import WorldConfig
 METHODS = ("ramp", "recap", "awr", "bc")
 """Objectives of the policy, each a page of ramp/algorithms."""
 
+PRECISIONS = ("float32", "bfloat16")
+"""float16 is not among them: its range is too small for gradients that nobody scales."""
+
 SEED_BLOCK = 100_000  # training seeds that belong to one value of `seed`
 
 
@@ -66,8 +69,11 @@ class TrainingConfig:
     world_lr: float = 1e-3  # highest learning rate of tokenizer and world model
     weight_decay: float = 0.01  # of AdamW, for all models
     warmup: int = 100  # updates, at the start of each model's training
+    world_warmup: int = 0  # the same for tokenizer and world model; 0: as training.warmup says
+    beta2: float = 0.999  # AdamW's decay of the mean of squared gradients, for all models
     final_lr: float = 0.1  # share of the learning rate where the cosine ends
     grad_clip: float = 1.0  # bound on the norm of an update's gradient
+    precision: str = "float32"  # of published weights, and of matrix products on a GPU: float32 or bfloat16
     ema: float = 0.995  # decay of the averaged policy weights that are published
     online_share: float = 0.5  # of a joint batch; the rest are demonstrations
     world_every: int = 4  # joint stage: a world-model update every so many policy updates
@@ -77,6 +83,8 @@ class TrainingConfig:
     def __post_init__(self) -> None:
         if self.algorithm not in METHODS:
             raise Invalid("training.algorithm", self.algorithm, f"choose one of {', '.join(METHODS)}")
+        if self.precision not in PRECISIONS:
+            raise Invalid("training.precision", self.precision, f"choose one of {', '.join(PRECISIONS)}")
 
 
 @dataclass(frozen=True, kw_only=True)

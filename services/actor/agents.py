@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
+from dataclasses import fields
 
 from ramp.errors import Corrupt, Invalid, NotFound
 from ramp.interfaces import Registry
 from ramp.models.agent import Agent
+from ramp.models.vla.instructions import TOKENIZER
 from ramp.types import Kind, StepSchema
 from services.common.metrics import ACTOR_POLICY, ACTOR_REFUSED
 
@@ -56,8 +58,7 @@ class Agents:
 
     def _load(self, version: int, schema: StepSchema) -> Agent:
         agent = self._kept.get(version) or self._read(version)
-        if agent.schema != schema:
-            raise Invalid("schema", f"of policy {version}: {agent.schema}", f"this robot has {schema}")
+        check_schema(version, agent.schema, schema)
         self._kept[version] = agent
         self._kept.move_to_end(version)
         while len(self._kept) > KEPT:
@@ -71,4 +72,15 @@ class Agents:
         if "world_version" not in policy_manifest:
             raise Invalid("manifest", f"policy {version} names no world_version", "publish it with the one it used")
         world, world_manifest = self._registry.load(Kind.WORLD, int(policy_manifest["world_version"]))
-        return Agent.from_registry_parts(policy, policy_manifest, world, world_manifest, version=version)
+        tokenizer = self._registry.file(Kind.POLICY, version, TOKENIZER)
+        return Agent.from_registry_parts(
+            policy, policy_manifest, world, world_manifest, tokenizer=tokenizer, version=version
+        )
+
+
+def check_schema(version: int, trained: StepSchema, robot: StepSchema) -> None:
+    """Raises Invalid, naming what differs first, where a policy was trained for another robot."""
+    for name in ("action_width", *(each.name for each in fields(StepSchema))):
+        theirs, ours = getattr(trained, name), getattr(robot, name)
+        if theirs != ours:
+            raise Invalid(f"schema.{name}", f"{theirs} of policy {version}", f"this robot has {ours}")

@@ -17,6 +17,7 @@ from pathlib import Path
 
 LOCK = Path(__file__).resolve().parents[2] / "requirements.lock"
 NEEDED_GIB = {"disk": 5.0, "memory": 6.0, "shared memory": 0.25}
+FULL_SIZE = ("transformers", "tokenizers", "diffusers")
 TRY_S = 120.0  # longest for one check in a process of its own
 
 RENDER = "from ramp.envs import check_rendering; check_rendering()"
@@ -97,6 +98,15 @@ def deepspeed() -> Finding:
     return Finding(name="DeepSpeed", ok=ok, detail=words, remedy="make clean setup")
 
 
+def full_size() -> Finding:
+    """The libraries of the recipe `full`; no other needs them."""
+    missing = [name for name in FULL_SIZE if _installed(name) == "missing"]
+    detail = (
+        f"without {', '.join(missing)}" if missing else ", ".join(f"{name} {_installed(name)}" for name in FULL_SIZE)
+    )
+    return Finding(name="full size", ok=not missing, detail=detail, remedy="make clean setup", needed=False)
+
+
 def ports() -> Finding:
     """Services listen on free ports of the loopback interface."""
     try:
@@ -139,7 +149,7 @@ def cores() -> Finding:
 
 
 CHECKS: Sequence[Check] = (
-    python, packages, rendering, redis, ray, deepspeed, ports, disk, memory, shared_memory, cores
+    python, packages, rendering, redis, ray, deepspeed, full_size, ports, disk, memory, shared_memory, cores
 )  # fmt: skip
 
 

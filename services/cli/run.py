@@ -44,6 +44,7 @@ def run(
       metaworld   several robot-arm tasks, one policy from pixels; at most 20 minutes on two cores (the default)
       debug       two of its tasks, a minute or two: look at the machinery
       study       the data of `ramp bench`: six tasks, a cloned policy with a person beside it
+      full        the default tasks with PaliGemma-2 3B and Wan2.2-TI2V-5B, on machines with GPUs
       counting    a test world, seconds
 
     \b
@@ -52,6 +53,7 @@ def run(
       ramp run debug --dir runs/try seed=1
       ramp run tasks=reach-v3,drawer-open-v3 stages.joint_updates=5000
       ramp run --show | grep publish
+      ramp run full policy.weights=/models/paligemma2 world.weights=/models/wan2.2
       ramp run --resume
 
     Ctrl-C stops in order and says how to go on. A run's directory holds its settings, data, weights, logs and report.
@@ -70,6 +72,7 @@ def run(
     path = dir_ or _directory(settings.dir, settings.recipe)
     if (path / "settings.yaml").exists():
         raise Invalid("--dir", path, "it holds a run already: add --resume to go on with it, or choose another")
+    _check_models(settings)
     return _play(replace(settings, dir=str(path.resolve())))
 
 
@@ -89,6 +92,8 @@ def _directory(chosen: str, recipe: str) -> Path:
 
 
 def _resume(directory: Path | None, recipe: str, config: Path | None, overrides: Sequence[str]) -> int:
+    from ramp.types import Kind
+    from services.clients.registry import DirectoryRegistry
     from services.common.settings import compose
     from services.conductor import rundir
     from services.conductor.journal import read
@@ -103,7 +108,18 @@ def _resume(directory: Path | None, recipe: str, config: Path | None, overrides:
     if fold(read(found.journal)).finished:
         print(f"{_shown(found.path)} is done: see its report.html, or `ramp eval`")
         return 0
-    return _play(replace(compose("", found.settings, overrides), dir=str(found.path)))
+    settings = compose("", found.settings, overrides)
+    if not DirectoryRegistry(found.registry).versions(Kind.POLICY):  # later its own checkpoints hold the weights
+        _check_models(settings)
+    return _play(replace(settings, dir=str(found.path)))
+
+
+def _check_models(settings: Settings) -> None:
+    """What would otherwise fail in the learner, minutes later. The small models need neither a look nor torch."""
+    if {settings.policy.architecture, settings.world.architecture} != {"small"}:
+        from ramp.models.build import check_start
+
+        check_start(settings.policy, settings.world)
 
 
 def _show(settings: Settings) -> None:

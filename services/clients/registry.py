@@ -2,6 +2,7 @@
 
     <root>/<kind>/00000003/weights.safetensors
     <root>/<kind>/00000003/manifest.json
+    <root>/<kind>/00000003/tokenizer.json     and whatever else was published beside the weights
     <root>/<kind>/aliases/latest              the version's number in text
 
 A version is written into a hidden directory, fsynced and renamed: a reader sees all of it or nothing, and a publisher
@@ -37,8 +38,18 @@ WEIGHTS = "weights.safetensors"
 MANIFEST = "manifest.json"
 ABANDONED_AFTER_S = 3600.0  # a hidden directory this old belongs to a publisher that died
 
-_RESERVED = ("kind", "version", "created", "sha256", "bytes", "tensors", "checksum")  # written by the registry itself
+_RESERVED = (
+    "kind",
+    "version",
+    "created",
+    "sha256",
+    "bytes",
+    "tensors",
+    "files",
+    "checksum",
+)  # written by the registry itself
 _ALIAS = re.compile(r"[a-z][a-z0-9_-]{0,63}")
+_FILE = re.compile(r"[a-z][a-z0-9_.-]{0,63}")
 
 
 class DirectoryRegistry:
@@ -50,14 +61,22 @@ class DirectoryRegistry:
     def __init__(self, path: str | Path) -> None:
         self._root = Path(path)
 
-    def publish(self, kind: Kind, tensors: Mapping[str, Tensor], manifest: Mapping[str, Any]) -> int:
-        """Store a new version and return its number (1, 2, ...).
+    def publish(
+        self,
+        kind: Kind,
+        tensors: Mapping[str, Tensor],
+        manifest: Mapping[str, Any],
+        files: Mapping[str, bytes] | None = None,
+    ) -> int:
+        """Store a new version, with `files` beside its weights, and return its number (1, 2, ...).
 
-        Raises Invalid for no weights, for weights that are not finite, and for a manifest that is not JSON or uses a
-        name that the registry writes itself; Full where the disk has no space. Nothing is visible after an error.
+        Raises Invalid for no weights, for weights that are not finite, for a manifest that is not JSON or uses a name
+        that the registry writes itself, and for such a file's name; Full where the disk has no space. Nothing is
+        visible after an error.
         """
+        beside = dict(files or {})
         weights = {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in tensors.items()}
-        _refuse_bad(weights, manifest)
+        _refuse_bad(weights, manifest, beside)
         content = format_safetensors(weights)
         entries = {
             **manifest,
@@ -66,8 +85,9 @@ class DirectoryRegistry:
             "sha256": hashlib.sha256(content).hexdigest(),
             "bytes": len(content),
             "tensors": {name: _shape(tensor) for name, tensor in weights.items()},
+            "files": {name: hashlib.sha256(each).hexdigest() for name, each in beside.items()},
         }
-        return self._store(self._folder(kind), content, entries)
+        return self._store(self._folder(kind), {WEIGHTS: content, **beside}, entries)
 
     def load(self, kind: Kind, version: int | str) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Weights (on the CPU) and manifest of a version or an alias.
@@ -88,6 +108,21 @@ class DirectoryRegistry:
             raise Corrupt(f"{where}: {error}") from error
         _refuse_differing(where, weights, manifest)
         return weights, manifest
+
+    def file(self, kind: Kind, version: int | str, name: str) -> bytes | None:
+        """What was published beside the weights under that name; None where nothing was. Raises NotFound, Corrupt."""
+        manifest = self.manifest(kind, version)
+        wanted = manifest.get("files", {}).get(name)
+        if wanted is None:
+            return None
+        path = self._folder(kind) / _name(manifest["version"]) / name
+        try:
+            content = path.read_bytes()
+        except FileNotFoundError as error:
+            raise Corrupt(f"{path} is missing") from error
+        if hashlib.sha256(content).hexdigest() != wanted:
+            raise Corrupt(f"{path}: its sha256 differs from the manifest's")
+        return content
 
     def manifest(self, kind: Kind, version: int | str) -> dict[str, Any]:
         """The manifest alone, without reading the weights. Raises NotFound, Corrupt."""
@@ -153,17 +188,19 @@ class DirectoryRegistry:
             raise NotFound(f"no {kind} alias {version!r}; there are {sorted(self.aliases(kind))}")
         return number
 
-    def _store(self, folder: Path, content: bytes, entries: dict[str, Any]) -> int:
+    def _store(self, folder: Path, contents: Mapping[str, bytes], entries: dict[str, Any]) -> int:
         folder.mkdir(parents=True, exist_ok=True)
         _remove_abandoned(folder)
         hidden = folder / f".new-{uuid.uuid4().hex}"
         hidden.mkdir()
         try:
-            _write(hidden / WEIGHTS, content)
+            for name, content in contents.items():
+                _write(hidden / name, content)
             return _reveal(folder, hidden, entries)
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                raise Full(f"no space under {folder} for {len(content)} bytes of weights") from error
+                needed = sum(map(len, contents.values()))
+                raise Full(f"no space under {folder} for {needed} bytes of weights") from error
             raise
         finally:
             shutil.rmtree(hidden, ignore_errors=True)
@@ -189,7 +226,10 @@ def _reveal(folder: Path, hidden: Path, entries: dict[str, Any]) -> int:
         return number
 
 
-def _refuse_bad(weights: Mapping[str, Tensor], manifest: Mapping[str, Any]) -> None:
+def _refuse_bad(weights: Mapping[str, Tensor], manifest: Mapping[str, Any], files: Mapping[str, bytes]) -> None:
+    for name in files:
+        if not _FILE.fullmatch(name) or name in (WEIGHTS, MANIFEST):
+            raise Invalid("files", name, f"use lower-case letters, digits, '.', '-' and '_'; not {WEIGHTS}, {MANIFEST}")
     if not weights:
         raise Invalid("weights", "none", "publish at least one tensor")
     for name, tensor in weights.items():

@@ -13,11 +13,10 @@ from ramp.envs import check_tasks
 from ramp.errors import Invalid
 from ramp.recipes.recipe import SEED_BLOCK
 from ramp.replay.info import Limits
+from services.common.sizes import FULL_RANGES, INFINITE, check_sizes
 
 if TYPE_CHECKING:
     from services.common.settings import Settings
-
-INFINITE = float("inf")
 
 RANGES: Mapping[str, tuple[float, float]] = {
     "env.frame_stride": (1, INFINITE),
@@ -43,6 +42,7 @@ RANGES: Mapping[str, tuple[float, float]] = {
     "policy.action_vocabulary": (1, INFINITE),
     "policy.track_stride": (1, 100_000),
     "policy.insulation": (0, 1),
+    **FULL_RANGES,
     "advantage.temperature": (1e-6, INFINITE),
     "advantage.weight_clip": (1e-6, INFINITE),
     "advantage.n_steps": (1, INFINITE),
@@ -57,6 +57,7 @@ RANGES: Mapping[str, tuple[float, float]] = {
     "training.policy_batch": (1, 65536),
     "training.world_batch": (1, 65536),
     "training.final_lr": (0, 1),
+    "training.beta2": (0, 1),
     "training.ema": (0, 1),
     "training.online_share": (0, 1),
     "training.world_every": (1, INFINITE),
@@ -95,6 +96,7 @@ def check_range(key: str, value: object) -> None:
 
 def check_rules(settings: Settings) -> None:
     """Invalid where two settings contradict each other."""
+    check_sizes(settings)
     _check_tasks(settings)
     _check_horizons(settings)
     _check_conditioning(settings)

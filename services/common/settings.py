@@ -60,13 +60,17 @@ class Row(NamedTuple):
 def compose(recipe_name: str, file: Path | None, overrides: Sequence[str]) -> Settings:
     """The settings of a run; later layers win. An empty `recipe_name` means the file's, else the default one.
 
+    The recipe decides which settings there are, because it chooses the size of both models; a file that `save` wrote
+    names its recipe, so it gives the same types again.
+
     Raises Invalid (unknown recipe, key or value) and NotFound (no such file).
     """
     layer = _read(file) if file else {}
     named = layer.pop("recipe", "") or DEFAULT_RECIPE
     settings = _base(recipe_name or str(named))
-    values = dict(_flatten(layer, "")) | dict(_parse_override(text) for text in overrides)
-    return _validated(settings, values)
+    keys = _keys(settings)
+    values = dict(_flatten(layer, "", keys)) | dict(_parse_override(text, keys) for text in overrides)
+    return _validated(settings, values, keys)
 
 
 def load_settings(path: str | Path) -> Settings:
@@ -85,7 +89,8 @@ def save(settings: Settings, path: Path) -> None:
 
 def describe(settings: Settings) -> list[Row]:
     """Every setting with its type, value and meaning, in the order of the classes."""
-    return [Row(key, _type_name(leaf.type), _text(_get(settings, key)), leaf.doc) for key, leaf in _keys().items()]
+    keys = _keys(settings)
+    return [Row(key, _type_name(leaf.type), _text(_get(settings, key)), leaf.doc) for key, leaf in keys.items()]
 
 
 def child_environment(**extra: str) -> dict[str, str]:
@@ -120,21 +125,29 @@ class _Leaf(NamedTuple):
     doc: str
 
 
-@cache
-def _keys() -> dict[str, _Leaf]:
+Keys = Mapping[str, _Leaf]
+
+
+def _keys(settings: Settings) -> Keys:
     """Every setting by its dotted name."""
-    return _below(Settings, "")
+    return dict(_below(settings, ""))
 
 
-def _below(cls: type, prefix: str) -> dict[str, _Leaf]:
-    hints, docs, found = get_type_hints(cls), _docs(cls), {}
-    for each in fields(cls):
-        key, hint = prefix + each.name, hints[each.name]
-        if isinstance(hint, type) and is_dataclass(hint):
-            found.update(_below(hint, key + "."))
+def _below(tree: Any, prefix: str) -> Iterator[tuple[str, _Leaf]]:
+    """Of a group as it is, whatever size of it the recipe has chosen."""
+    leaves = _leaves(tree.__class__)
+    for each in fields(tree):
+        key, value = prefix + each.name, getattr(tree, each.name)
+        if is_dataclass(value):
+            yield from _below(value, key + ".")
         else:
-            found[key] = _Leaf(hint, docs.get(each.name, ""))
-    return found
+            yield key, leaves[each.name]
+
+
+@cache
+def _leaves(cls: Any) -> dict[str, _Leaf]:
+    hints, docs = get_type_hints(cls), _docs(cls)
+    return {each.name: _Leaf(hints[each.name], docs.get(each.name, "")) for each in fields(cls)}
 
 
 def _docs(cls: type) -> dict[str, str]:
@@ -145,11 +158,14 @@ def _docs(cls: type) -> dict[str, str]:
     return found
 
 
-def _unknown(key: str) -> Invalid:
-    names = list(_keys())
+def _unknown(key: str, keys: Keys) -> Invalid:
+    names = list(keys)
+    others = [name for name in RECIPES if key in _keys(_base(name))]
+    if others:
+        return Invalid(key, "no such setting in this recipe", f"it is a setting of: {', '.join(others)}")
     same_end = [name for name in names if name.rsplit(".", 1)[-1] == key.rsplit(".", 1)[-1]]
     near = same_end + difflib.get_close_matches(key, names, n=3, cutoff=0.6)
-    near = list(dict.fromkeys(near))[:3] or difflib.get_close_matches(key, _groups(), n=1, cutoff=0.5)
+    near = list(dict.fromkeys(near))[:3] or difflib.get_close_matches(key, _groups(keys), n=1, cutoff=0.5)
     hint = f"did you mean {' or '.join(near)}?" if near else "`ramp run --show` lists every setting"
     return Invalid(key, "no such setting", hint)
 
@@ -178,52 +194,52 @@ def _read(file: Path) -> dict[str, Any]:
     return layer or {}
 
 
-def _flatten(layer: Mapping[Any, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+def _flatten(layer: Mapping[Any, Any], prefix: str, keys: Keys) -> Iterator[tuple[str, Any]]:
     """Nested and dotted keys alike; a group with a value instead of settings is refused."""
-    groups = _groups()
+    groups = _groups(keys)
     for name, value in layer.items():
         key = f"{prefix}{name}"
         if key in groups and isinstance(value, Mapping):
-            yield from _flatten(value, key + ".")
+            yield from _flatten(value, key + ".", keys)
         elif key in groups and value is not None:
-            raise Invalid(key, value, f"this is a group; set one of {', '.join(_members(key))}")
+            raise Invalid(key, value, f"this is a group; set one of {', '.join(_members(key, keys))}")
         elif key not in groups:
             yield key, value
 
 
-def _groups() -> list[str]:
-    return sorted({key.rsplit(".", 1)[0] for key in _keys() if "." in key})
+def _groups(keys: Keys) -> list[str]:
+    return sorted({key.rsplit(".", 1)[0] for key in keys if "." in key})
 
 
-def _members(group: str) -> list[str]:
-    return [key for key in _keys() if key.startswith(group + ".")]
+def _members(group: str, keys: Keys) -> list[str]:
+    return [key for key in keys if key.startswith(group + ".")]
 
 
-def _parse_override(text: str) -> tuple[str, str]:
+def _parse_override(text: str, keys: Keys) -> tuple[str, str]:
     key, equals, value = text.partition("=")
     if not equals:
         raise Invalid(key.strip(), "no value", "write key=value, e.g. training.policy_lr=3e-4")
     key = key.strip()
     if key == "recipe":
         raise Invalid(key, value, f"write the recipe as the first word: `ramp run {value or DEFAULT_RECIPE}`")
-    if key not in _keys() and _members(key):
-        raise Invalid(key, value, f"this is a group; set one of {', '.join(_members(key))}")
+    if key not in keys and _members(key, keys):
+        raise Invalid(key, value, f"this is a group; set one of {', '.join(_members(key, keys))}")
     return key, value
 
 
-def _validated(settings: Settings, values: Mapping[str, Any]) -> Settings:
-    settings = _with(settings, {tuple(key.split(".")): _typed(key, value) for key, value in values.items()})
-    for key in _keys():
+def _validated(settings: Settings, values: Mapping[str, Any], keys: Keys) -> Settings:
+    settings = _with(settings, {tuple(key.split(".")): _typed(key, value, keys) for key, value in values.items()})
+    for key in keys:
         check_range(key, _get(settings, key))
     check_rules(settings)
     return settings
 
 
-def _typed(key: str, value: Any) -> Any:
+def _typed(key: str, value: Any, keys: Keys) -> Any:
     """`value` as the setting's type. Text is read as a person wrote it: `3e-4`, `true`, `a,b` or `[a, b]`."""
-    if key not in _keys():
-        raise _unknown(key)
-    hint = _keys()[key].type
+    if key not in keys:
+        raise _unknown(key, keys)
+    hint = keys[key].type
     try:
         return _adapter(hint).validate_python(_prepared(value, hint), strict=hint is str or None)
     except (ValidationError, ValueError) as error:

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from ramp.data.normalize import Normalizer
 from ramp.data.thoughts import ThoughtVocabulary
-from ramp.data.transforms import thought_tensors, to_tensors
+from ramp.data.transforms import Prompts, thought_tensors, to_tensors
 from ramp.errors import Invalid, Timeout
 from ramp.interfaces import Replay
 from ramp.types import Batch, SampleSpec
@@ -57,11 +57,12 @@ def convert(
     normalizer: Normalizer,
     failure_penalty: float,
     *,
+    prompts: Prompts | None = None,
     thoughts: ThoughtVocabulary | None = None,
     length: int = 0,
 ) -> Sampled:
     """To tensors, with the rows' origin; with a vocabulary also labels of thoughts, `length` tokens at most."""
-    tensors = to_tensors(batch, normalizer, failure_penalty=failure_penalty)
+    tensors = to_tensors(batch, normalizer, failure_penalty=failure_penalty, prompts=prompts)
     if thoughts is not None:
         tensors |= thought_tensors(batch, normalizer, thoughts, length=length)
     return Sampled(
@@ -171,7 +172,9 @@ def open_mixture(
     return Mixture([Stream(replay, each, converter) for each in specs])
 
 
-def policy_batches(replay: Replay, settings: Settings, basis: Basis, rows: Mapping[str, int]) -> Mixture:
+def policy_batches(
+    replay: Replay, settings: Settings, basis: Basis, rows: Mapping[str, int], prompts: Prompts | None = None
+) -> Mixture:
     """What a policy is trained on: by priority, without futures, with labels of thought where it thinks.
 
     Raises Invalid where it shall think and nobody has fitted its words.
@@ -190,6 +193,7 @@ def policy_batches(replay: Replay, settings: Settings, basis: Basis, rows: Mappi
         convert,
         normalizer=basis.normalizer,
         failure_penalty=settings.advantage.failure_penalty,
+        prompts=prompts,
         thoughts=basis.thoughts if policy.thought else None,
         length=policy.thought_length,
     )

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from ramp.algorithms import TokenizerAlgorithm, ValueAlgorithm, WorldModelAlgorithm
 from ramp.errors import Invalid
+from ramp.models.build import first_world
 from ramp.models.value.model import ValueModel
-from ramp.models.world.model import WorldModel
 from ramp.types import StepSchema
 from services.common.settings import Settings
 
@@ -60,8 +60,8 @@ def _vlm(settings: Settings, schema: StepSchema) -> Contestant:
 
 
 def _world(settings: Settings, schema: StepSchema) -> Contestant:
-    """The tokenizer first, as in stage 1; the paper's is pre-trained, so its updates do not count as the model's."""
-    model = WorldModel(settings.world, schema)
+    """The tokenizer first, as in stage 1, unless it stays as published; its updates do not count as the model's."""
+    model = first_world(settings.world, schema).train()
     tokenizer = Lesson(
         name="tokenizer",
         algorithm=TokenizerAlgorithm(),
@@ -77,6 +77,6 @@ def _world(settings: Settings, schema: StepSchema) -> Contestant:
     )
     return Contestant(
         model=model,
-        lessons=(tokenizer, predictor),
+        lessons=(tokenizer, predictor) if tokenizer.updates else (predictor,),
         remaining=lambda tensors, generator: model.predict(tensors, generator=generator).value,
     )

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from ramp.data.transforms import Prompts
 from ramp.errors import NotFound
+from ramp.models.build import instructions
 from services.clients.registry import DirectoryRegistry
 from services.clients.replay import ReplayClient
 from services.common import metrics
@@ -16,6 +18,7 @@ from services.learner.engine import rank
 from services.learner.progress import Basis
 from services.learner.publish import Publisher
 from services.learner.telemetry import Telemetry
+from services.learner.tokenizer_file import kept_tokenizer
 
 
 @dataclass(kw_only=True)
@@ -30,6 +33,7 @@ class Context:
     checkpoints: Checkpoints
     telemetry: Telemetry
     basis_path: Path
+    prompts: Prompts | None = None  # what a policy with published weights reads, once the basis is read
     _basis: Basis | None = None
 
     @property
@@ -40,7 +44,9 @@ class Context:
         return self._basis
 
     def read_basis(self) -> None:
+        """Raises Invalid where the policy's tokenizer, which lies beside it, is missing or of another model."""
         self._basis = Basis.read(self.basis_path)
+        self.prompts = instructions(self.settings.policy, kept_tokenizer(self.basis_path.parent))
 
     def close(self) -> None:
         self.replay.close()
@@ -52,14 +58,14 @@ def connect(settings_path: str, run_dir: str, replay_address: str, redis_url: st
     settings, where = load_settings(settings_path), Path(run_dir)
     board = Coordination(redis_url, run_key(where))
     replay = ReplayClient(replay_address, name=f"learner-{rank()}", token=replay_token(settings))
-    registry = DirectoryRegistry(where / "registry")
+    registry, home = DirectoryRegistry(where / "registry"), where / "checkpoints"
     return Context(
         settings=settings,
         replay=replay,
         registry=registry,
         board=board,
-        publisher=Publisher(registry, board, replay, settings.recipe),
-        checkpoints=Checkpoints(where / "checkpoints"),
+        publisher=Publisher(registry, board, replay, settings.recipe, precision=settings.training.precision, home=home),
+        checkpoints=Checkpoints(home),
         telemetry=Telemetry(board, rank(), metrics_port=metrics.serve(0, settings.metrics.host)),
-        basis_path=where / "checkpoints" / "basis.json",
+        basis_path=home / "basis.json",
     )

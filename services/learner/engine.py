@@ -26,6 +26,7 @@ from torch import Tensor, nn
 
 from ramp.errors import Invalid, RampError
 from ramp.interfaces import Algorithm
+from services.learner.precision import matrix_products
 from services.learner.schedule import lr_factor
 
 # DeepSpeed would compile its shared-memory all-reduce at the first start: 25 s and a C++ compiler. It serves
@@ -50,7 +51,9 @@ class Plan:
     warmup: int
     final_lr: float
     ema: float = 0.0  # decay of the averaged weights; 0: none are kept
+    beta2: float = 0.999  # AdamW's decay of the mean of squared gradients
     zero_stage: int = 0
+    bfloat16: bool = False  # of matrix products, forwards and backwards; weights, moments and losses stay float32
 
 
 class Engine:
@@ -63,9 +66,15 @@ class Engine:
         _ensure_group()
         self.model, self.plan, self.updates = model, plan, 0
         self._trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
-        optimizer = torch.optim.AdamW(self._trained.values(), lr=plan.lr, weight_decay=plan.weight_decay, fused=True)
+        optimizer = torch.optim.AdamW(
+            self._trained.values(),
+            lr=plan.lr,
+            betas=(0.9, plan.beta2),
+            weight_decay=plan.weight_decay,
+            fused=True,
+        )
         self._engine, *_ = deepspeed.initialize(
-            model=_Objective(model), optimizer=optimizer, config=_config(plan), dist_init_required=False
+            model=_Objective(model, plan.bfloat16), optimizer=optimizer, config=_config(plan), dist_init_required=False
         )
         # With one worker there is nobody to reduce with, and copying gradients into buckets would be for nothing.
         self._engine.enable_backward_allreduce = workers() > 1 or plan.zero_stage > 0
@@ -95,19 +104,21 @@ class Engine:
         return applied
 
     def weights(self, *, averaged: bool = False) -> dict[str, Tensor]:
-        """Copies of all parameters and buffers; the trained ones averaged over the updates if asked."""
-        tensors = {name: tensor.detach().clone() for name, tensor in self.model.state_dict().items()}
+        """Copies of all parameters and buffers on the CPU; the trained ones averaged over the updates if asked."""
+        tensors = {name: _copy(tensor) for name, tensor in self.model.state_dict().items()}
         if averaged and self._averaged:
-            tensors |= {name: mean.clone() for name, mean in zip(self._trained, self._averaged, strict=True)}
+            means = dict(zip(map(id, self._trained.values()), self._averaged, strict=True))
+            named = self.model.named_parameters(remove_duplicate=False)  # tied weights have several names
+            tensors |= {name: _copy(means[id(parameter)]) for name, parameter in named if id(parameter) in means}
         return tensors
 
     def state(self) -> dict[str, Tensor]:
-        """Everything that training goes on from, as whole tensors. Collective where ZeRO divides the moments."""
+        """All that training goes on from, as whole tensors on the CPU. Collective where ZeRO divides the moments."""
         found = {f"model.{name}": tensor for name, tensor in self.weights().items()}
         for name, mean in zip(self._trained, self._averaged, strict=False):
-            found[f"ema.{name}"] = mean.clone()
+            found[f"ema.{name}"] = _copy(mean)
         for name, parameter in self._trained.items() if self.updates else ():
-            found |= {f"{key}.{name}": self._moment(parameter, key).clone() for key in MOMENTS}
+            found |= {f"{key}.{name}": _copy(self._moment(parameter, key)) for key in MOMENTS}
         found["updates"] = torch.tensor(self.updates)
         return found
 
@@ -206,14 +217,15 @@ class Engine:
 class _Objective(nn.Module):
     """DeepSpeed wants a module whose forward gives the loss; the algorithm does, and it decides what to call."""
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: nn.Module, bfloat16: bool) -> None:
         super().__init__()
-        self.model = model
+        self.model, self._in_bfloat16 = model, bfloat16
 
     def forward(
         self, algorithm: Algorithm, tensors: Mapping[str, Tensor], generator: torch.Generator
     ) -> tuple[Tensor, dict[str, float]]:
-        return algorithm.loss(self.model, tensors, generator=generator)
+        with matrix_products(next(self.model.parameters()).device, self._in_bfloat16):
+            return algorithm.loss(self.model, tensors, generator=generator)
 
 
 class _Nothing:
@@ -265,6 +277,11 @@ def training_device() -> torch.device:
     if torch.cuda.is_available():
         return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
     return torch.device("cpu")
+
+
+def _copy(tensor: Tensor) -> Tensor:
+    """On the CPU: a GPU that trains a full-size model has no room for its state twice."""
+    return tensor.detach().to("cpu", copy=True)
 
 
 def _device() -> torch.device:

@@ -1,7 +1,8 @@
 """RAMP's four stages as one resumable loop. This is the learner; the other files of the room are its parts.
 
     demos    wait until every task has its demonstrations; read schema and normalisation off them
-    world    stage 1: the tokenizer, then, frozen, the predictor of futures and value; publish; label everything
+    world    stage 1: the tokenizer (unless it stays as published), then, frozen, the predictor of futures and value;
+             publish; label everything
     policy   stage 2: the policy, conditioned on the published world model's tokens and the indicator; publish
     joint    stages 3 and 4: while actors collect, policy updates on demonstrations and fresh experience, a world-model
              update now and then; publish both by and by; relabel in the background
@@ -32,6 +33,7 @@ from services.learner.progress import DEMOS, DONE, JOINT, POLICY, WORLD, Progres
 from services.learner.publish import finite
 from services.learner.published import PublishedWorld
 from services.learner.relabel import Relabeller
+from services.learner.tokenizer_file import keep_tokenizer
 from services.learner.trainer import POLICY as POLICY_MODEL
 from services.learner.trainer import PREDICTOR, TOKENIZER, Trainer
 
@@ -92,7 +94,7 @@ class Learner:
     def _pretrain_world_model(self) -> None:
         """Stage 1 on the demonstrations, uniformly."""
         first, last = self._settings.stages.tokenizer_updates, total(WORLD, self._settings)
-        if self.progress.update <= first:
+        if first and self.progress.update <= first:
             self._models.engine(TOKENIZER)  # takes up its state, also where a checkpoint followed its last update
             with self._batches(self._settings.training.world_batch, online=0.0) as frames:
                 if not self._updates(first, lambda: self._update(TOKENIZER, frames)):
@@ -228,7 +230,10 @@ class Learner:
         """The policy's tokens and the labels come from this version from now on."""
         self.progress.world_version = number
         if number and (self._world is None or self._world.version != number):
-            self._world = PublishedWorld.from_registry(self._at.registry, number, self._models.device)
+            models = self._models
+            self._world = PublishedWorld.from_registry(
+                self._at.registry, number, models.device, bfloat16=models.bfloat16
+            )
             if self._relabeller is not None:
                 self._relabeller.use(self._world)
 
@@ -336,6 +341,7 @@ class Learner:
             table = self._at.replay.info().table("demos")
             if table is None or any(table.episodes_by_task.get(task, 0) < wanted for task in self._settings.tasks):
                 return False
+            keep_tokenizer(self._settings.policy, self._at.basis_path.parent)
             find_basis(self._at.replay, self._settings.policy).write(self._at.basis_path)
         except (Unavailable, Timeout) as error:
             LOG.warning("the demonstrations cannot be read now: %s", error)
@@ -345,7 +351,7 @@ class Learner:
     def _chunks(self, *, online: float) -> Mixture:
         """For the policy."""
         rows = shares(self._settings.training.policy_batch, online, workers())
-        return policy_batches(self._at.replay, self._settings, self._at.basis, rows)
+        return policy_batches(self._at.replay, self._settings, self._at.basis, rows, self._at.prompts)
 
     def _windows(self, *, online: float) -> Mixture:
         """For the world model: uniformly, with the frames at its horizons."""

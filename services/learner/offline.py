@@ -21,12 +21,15 @@ from typing import Any
 import torch
 
 from ramp.errors import NotFound, Unavailable
-from ramp.models.manifest import load_weights, policy_manifest
+from ramp.models.build import instructions
+from ramp.models.manifest import check_architecture, load_weights, policy_manifest
+from ramp.models.vla.instructions import TOKENIZER
 from ramp.types import Kind
 from services.clients.registry import DirectoryRegistry
 from services.clients.replay import ReplayClient
 from services.common.settings import Settings, replay_token
 from services.learner.batches import Mixture, policy_batches, shares
+from services.learner.precision import published
 from services.learner.progress import Basis
 from services.learner.published import PublishedWorld
 from services.learner.relabel import Relabeller
@@ -55,17 +58,22 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
 
 
 def train(settings: Settings, run_dir: Path, replay_address: str, start: str) -> Iterator[dict[str, Any]]:
-    """What is said, as it happens. Raises RampError: an unknown start, no world model, a replay server that is away."""
+    """What is said, as it happens. Raises RampError: an unknown start or one of another size, no world model, a replay
+    server that is away."""
     torch.set_num_threads(settings.learner.threads)
     registry, basis = DirectoryRegistry(run_dir / "registry"), Basis.of_run(run_dir)
+    first = _version(registry, Kind.POLICY, start)
+    tensors, found = registry.load(Kind.POLICY, first)
+    check_architecture(found, settings.policy)
+    tokenizer = registry.file(Kind.POLICY, first, TOKENIZER)
+    prompts = instructions(settings.policy, tokenizer)
     with closing(ReplayClient(replay_address, name="offline", token=replay_token(settings))) as replay:
         world = PublishedWorld.from_registry(registry, _version(registry, Kind.WORLD, "final"), torch.device("cpu"))
         _label(replay, basis, world)
-        trainer = Trainer(settings, basis, {})
-        first = _version(registry, Kind.POLICY, start)
-        load_weights(trainer.policy, registry.load(Kind.POLICY, first)[0])
+        trainer = Trainer(settings, basis, {}, filled=True)
+        load_weights(trainer.policy, tensors)
         rows = shares(settings.training.policy_batch, settings.training.online_share, 1)
-        with policy_batches(replay, settings, basis, rows) as batches:
+        with policy_batches(replay, settings, basis, rows, prompts) as batches:
             yield from _updates(trainer, batches, world, settings.stages.policy_updates)
     engine = trainer.engine(POLICY)
     manifest = policy_manifest(trainer.policy, basis.normalizer, trainer.told, basis.thoughts) | {
@@ -75,7 +83,9 @@ def train(settings: Settings, run_dir: Path, replay_address: str, start: str) ->
         "world_version": world.version,
         "parent": first,
     }
-    yield {"version": registry.publish(Kind.POLICY, engine.weights(averaged=True), manifest)}
+    weights = published(engine.weights(averaged=True), settings.training.precision)
+    beside = {} if tokenizer is None else {TOKENIZER: tokenizer}
+    yield {"version": registry.publish(Kind.POLICY, weights, manifest, beside)}
 
 
 def _updates(trainer: Trainer, batches: Mixture, world: PublishedWorld, count: int) -> Iterator[dict[str, Any]]:

@@ -6,16 +6,20 @@ import logging
 import math
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
 from ramp.errors import Corrupt, RampError
+from ramp.models.vla.instructions import TOKENIZER
 from ramp.types import Kind
 from services.clients.registry import DirectoryRegistry
 from services.clients.replay import ReplayClient
 from services.common.coordination import Coordination
 from services.common.metrics import LEARNER_VERSION
+from services.learner.precision import published
+from services.learner.tokenizer_file import kept_tokenizer
 
 LOG = logging.getLogger(__name__)
 
@@ -23,8 +27,19 @@ LOG = logging.getLogger(__name__)
 class Publisher:
     """Worker 0's way to the registry."""
 
-    def __init__(self, registry: DirectoryRegistry, board: Coordination, replay: ReplayClient, recipe: str) -> None:
+    def __init__(
+        self,
+        registry: DirectoryRegistry,
+        board: Coordination,
+        replay: ReplayClient,
+        recipe: str,
+        *,
+        precision: str,
+        home: Path,
+    ) -> None:
+        """`precision` of the weights as `training.precision` has it; `home` is where the run keeps its tokenizer."""
         self._registry, self._board, self._replay, self._recipe = registry, board, replay, recipe
+        self._precision, self._home = precision, home
 
     def publish(
         self, kind: Kind, weights: Mapping[str, Tensor], manifest: Mapping[str, Any], aliases: tuple[str, ...]
@@ -35,7 +50,8 @@ class Publisher:
         """
         number = self._published(kind, int(manifest["update"]))
         if number is None:
-            number = self._registry.publish(kind, weights, {**manifest, **self._provenance(kind)})
+            stored, beside = published(weights, self._precision), self._beside(kind)
+            number = self._registry.publish(kind, stored, {**manifest, **self._provenance(kind)}, beside)
         self.point(kind, number, aliases)
         LEARNER_VERSION.labels(kind.value).set(number)
         return number
@@ -56,6 +72,11 @@ class Publisher:
             if int(manifest.get("update", -1)) == update:
                 return number
         return None
+
+    def _beside(self, kind: Kind) -> dict[str, bytes]:
+        """What a policy needs besides its weights."""
+        tokenizer = kept_tokenizer(self._home) if kind is Kind.POLICY else None
+        return {} if tokenizer is None else {TOKENIZER: tokenizer}
 
     def _provenance(self, kind: Kind) -> dict[str, Any]:
         versions = self._registry.versions(kind)

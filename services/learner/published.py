@@ -12,9 +12,10 @@ from ramp.data.normalize import Normalizer
 from ramp.data.transforms import fold_of, observation_tensors
 from ramp.interfaces import Registry
 from ramp.models.manifest import load_world
+from ramp.models.world.joint import JointModel, Prediction
 from ramp.models.world.latents import out_of_fold
-from ramp.models.world.model import WorldModel
 from ramp.types import Episode, Kind, Observation
+from services.learner.precision import matrix_products
 
 CACHED = 16_384  # token sets kept; beyond it the oldest are forgotten
 Key = tuple[str, int]
@@ -27,24 +28,26 @@ class PublishedWorld:
     frame stands for all.
     """
 
-    def __init__(self, model: WorldModel, version: int, device: torch.device) -> None:
-        self.version = version
+    def __init__(self, model: JointModel, version: int, device: torch.device, *, bfloat16: bool = False) -> None:
+        self.version, self._bfloat16 = version, bfloat16
         self._model = model.to(device).eval().requires_grad_(False)
         self._device = device
         self._tokens: dict[Key, Tensor] = {}
 
     @classmethod
-    def from_registry(cls, registry: Registry, version: int, device: torch.device) -> PublishedWorld:
-        """Raises NotFound, Corrupt, Invalid."""
+    def from_registry(
+        cls, registry: Registry, version: int, device: torch.device, *, bfloat16: bool = False
+    ) -> PublishedWorld:
+        """Predicting in bfloat16 if asked. Raises NotFound, Corrupt, Invalid."""
         tensors, manifest = registry.load(Kind.WORLD, version)
-        return cls(load_world(tensors, manifest), version, device)
+        return cls(load_world(tensors, manifest), version, device, bfloat16=bfloat16)
 
     def tokens(self, keys: Sequence[Key], tensors: Mapping[str, Tensor], generator: torch.Generator) -> Tensor:
         """float32 [B, N, D] for the frames `keys` (episode, step), whose observations are the rows of `tensors`."""
         missing = [row for row, key in enumerate(keys) if key not in self._tokens]
         if missing:
             chosen = {name: tensors[name][missing] for name in ("images", "proprio", "words")}
-            predicted = self._model.predict(chosen, generator=generator).tokens
+            predicted = self._predict(chosen, generator).tokens
             self._tokens.update({keys[row]: found for row, found in zip(missing, predicted, strict=True)})
         found = torch.stack([self._tokens[key] for key in keys])
         self._forget()
@@ -56,9 +59,13 @@ class PublishedWorld:
         seen = observation_tensors(observations(episode, rows), normalizer)
         tensors = {name: tensor.to(self._device) for name, tensor in seen.items()}
         generator = torch.Generator(device=self._device).manual_seed(seed)
-        both = self._model.predict(tensors, generator=generator).remaining
+        both = self._predict(tensors, generator).remaining
         fold = torch.full((len(both),), fold_of(episode.header.episode_id), device=both.device)
         return out_of_fold(both, fold).cpu().numpy().astype(np.float32)
+
+    def _predict(self, tensors: Mapping[str, Tensor], generator: torch.Generator) -> Prediction:
+        with matrix_products(self._device, self._bfloat16):
+            return self._model.predict(tensors, generator=generator)
 
     def _forget(self) -> None:
         while len(self._tokens) > CACHED:

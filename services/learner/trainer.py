@@ -16,13 +16,13 @@ from typing import Any
 import torch
 
 from ramp.algorithms import TokenizerAlgorithm, WorldModelAlgorithm, policy_algorithm
-from ramp.models.vla.policy import VLAPolicy
-from ramp.models.world.model import WorldModel
+from ramp.models.build import first_policy, first_world, new_policy, new_world
 from services.common import metrics
 from services.common.settings import Settings
 from services.learner.batches import Sampled
 from services.learner.checkpoint import States
 from services.learner.engine import DivergedError, Engine, Plan, rank, training_device
+from services.learner.precision import in_bfloat16
 from services.learner.progress import Basis
 from services.learner.published import PublishedWorld
 
@@ -35,12 +35,17 @@ BAD_IN_A_ROW = 3  # updates that were not finite; then the weights themselves ar
 class Trainer:
     """Engines over one world model and one policy. Every worker holds the same; each trains on its share of rows."""
 
-    def __init__(self, settings: Settings, basis: Basis, states: States) -> None:
+    def __init__(self, settings: Settings, basis: Basis, states: States, *, filled: bool = False) -> None:
+        """Folders of published weights are read for models of which `states` holds nothing, unless the caller fills
+        them. Raises NotFound and Invalid where a folder has no such weights."""
         self._settings = settings
         self.device = training_device()
+        self.bfloat16 = in_bfloat16(settings.training.precision, self.device)
         torch.manual_seed(settings.seed)
-        self.world = WorldModel(settings.world, basis.schema).to(self.device)
-        self.policy = VLAPolicy(settings.policy, basis.schema, self.world.token_shape).to(self.device)
+        make_world = new_world if filled or {TOKENIZER, PREDICTOR} & set(states) else first_world
+        make_policy = new_policy if filled or POLICY in states else first_policy
+        self.world = make_world(settings.world, basis.schema).to(self.device).train()
+        self.policy = make_policy(settings.policy, basis.schema, self.world.token_shape).to(self.device).train()
         objective = policy_algorithm(settings.training.algorithm, settings.advantage)
         self.told = objective.told
         self._algorithms: dict[str, Any] = {
@@ -115,8 +120,10 @@ class Trainer:
             weight_decay=training.weight_decay,
             grad_clip=training.grad_clip,
             spans=spans[name],
-            warmup=training.warmup,
+            warmup=training.warmup if name == POLICY else training.world_warmup or training.warmup,
             final_lr=training.final_lr,
             ema=training.ema if name == POLICY else 0.0,
+            beta2=training.beta2,
             zero_stage=self._settings.learner.zero_stage,
+            bfloat16=self.bfloat16,
         )

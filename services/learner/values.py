@@ -28,6 +28,7 @@ from services.common.settings import Settings
 from services.learner.contestants import Contestant, Lesson, contestant
 from services.learner.division import Division, Tensors
 from services.learner.engine import DivergedError, Engine, Plan, training_device
+from services.learner.precision import in_bfloat16
 from services.learner.progress import Basis
 from services.learner.speaking import speak
 from services.learner.trainer import BAD_IN_A_ROW
@@ -132,8 +133,10 @@ def _plan(lesson: Lesson, settings: Settings) -> Plan:
         weight_decay=training.weight_decay,
         grad_clip=training.grad_clip,
         spans=(lesson.updates,),
-        warmup=training.warmup,
+        warmup=training.world_warmup or training.warmup,
         final_lr=training.final_lr,
+        beta2=training.beta2,
+        bfloat16=in_bfloat16(training.precision, training_device()),
     )
 
 

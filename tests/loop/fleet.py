@@ -13,10 +13,9 @@ import ray
 from ramp.data.normalize import Normalizer
 from ramp.envs import make_env, task_names
 from ramp.envs.counting import read_seed, read_step
+from ramp.models.build import new_policy, new_world
 from ramp.models.manifest import policy_manifest, weights, world_manifest
 from ramp.models.vla.config import Told
-from ramp.models.vla.policy import VLAPolicy
-from ramp.models.world.model import WorldModel
 from ramp.types import Episode, Kind
 from services.actor.worker import start_actor
 from services.clients.registry import DirectoryRegistry
@@ -37,8 +36,8 @@ def counting_settings(folder: Path, *overrides: str) -> Settings:
 def publish_random_policy(settings: Settings) -> int:
     """Random weights of both models in the run's registry, as `latest`."""
     env = make_env(settings.tasks[0], settings.env)
-    world = WorldModel(settings.world, env.schema)
-    policy = VLAPolicy(settings.policy, env.schema, world.token_shape)
+    world = new_world(settings.world, env.schema)
+    policy = new_policy(settings.policy, env.schema, world.token_shape)
     random = np.random.default_rng(0)
     shape = (100, env.schema.proprio_width), (100, env.schema.action_width)
     normalizer = Normalizer.fit(random.random(shape[0]), random.uniform(-1, 1, shape[1]))

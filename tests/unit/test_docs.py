@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import typer
 
+from ramp.recipes import RECIPES
 from services.cli.main import app
 from services.common.settings import compose, describe
 from tests.unit.sources import ROOT
@@ -18,7 +19,7 @@ from tests.unit.sources import ROOT
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
 MAKEFILE = (ROOT / "Makefile").read_text()
 TARGETS = set(re.findall(r"^([a-z-]+):.*## ", MAKEFILE, re.MULTILINE))
-KEYS = {row.key for row in describe(compose("metaworld", None, []))}
+KEYS = {row.key for name in RECIPES for row in describe(compose(name, None, []))}
 VERBS = typer.main.get_command(app).commands  # type: ignore[attr-defined]  # a group has commands
 
 
@@ -76,11 +77,14 @@ def test_every_setting_that_is_named_exists(path: Path) -> None:
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
 def test_every_setting_in_a_command_or_a_table_is_accepted(path: Path) -> None:
-    quoted = re.findall(r"[a-z_]+(?:\.[a-z_]+)*=[^\s`\"|]+", " ".join(re.findall(r"`([^`\n]+)`", path.read_text())))
-    shown = [word for line in commands(path.read_text(), "ramp") for word in line.split() if "=" in word]
-    overrides = [word for word in {*quoted, *shown} if not word.startswith(("key=", "source="))]
+    inline = [code for code in re.findall(r"`([^`\n]+)`", path.read_text()) if not code.startswith("ramp ")]
+    overrides = {"metaworld": re.findall(r"[a-z_]+(?:\.[a-z_]+)*=[^\s`\"|]+", " ".join(inline))}
+    for line in commands(path.read_text(), "ramp"):
+        recipe = next((word for word in line.split() if word in RECIPES), "metaworld")
+        overrides.setdefault(recipe, []).extend(word for word in line.split() if "=" in word)
 
-    compose("metaworld", None, overrides)
+    for recipe, words in overrides.items():
+        compose(recipe, None, [word for word in words if not word.startswith(("key=", "source="))])
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -16,6 +17,8 @@ class Told:
 @dataclass(frozen=True, kw_only=True)
 class PolicyConfig:
     """Flow-matching policy with action chunks, conditioned on world-model tokens and the indicator."""
+
+    architecture: ClassVar[str] = "small"
 
     chunk: int = 8  # H: actions per decision
     ode_steps: int = 4  # Euler steps at inference

@@ -14,12 +14,14 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 BEGIN, LINE_END = "<bos>", "\n"
+TOKENIZER = "tokenizer.json"
 
 
 class Instructions:
     """Texts to token ids: the beginning, the words, the end of a line, as PaliGemma was trained to be asked.
 
-    Takes the place of ramp/data/words.py where the backbone has published weights: those know words by these ids only.
+    Takes the place of ramp/data/words.py where the backbone began with published weights: those know words by these ids
+    only.
     """
 
     def __init__(self, tokenizer: Tokenizer, length: int) -> None:
@@ -35,12 +37,18 @@ class Instructions:
 
         Raises NotFound where there is none, Invalid where it is no tokenizer of PaliGemma.
         """
+        return cls.from_content(read_tokenizer(folder), length)
+
+    @classmethod
+    def from_content(cls, content: bytes, length: int) -> Instructions:
+        """Those of a tokenizer.json's content. Raises Invalid where it is no tokenizer of PaliGemma."""
         from tokenizers import Tokenizer
 
-        path = folder / "tokenizer.json"
-        if not path.is_file():
-            raise NotFound(f"{path} does not exist; it lies beside the weights where they are published")
-        return cls(Tokenizer.from_file(str(path)), length)
+        try:
+            tokenizer = Tokenizer.from_buffer(content)
+        except Exception as error:  # the library has no class for it
+            raise Invalid("weights", f"a {TOKENIZER} that cannot be read: {error}", "download it again") from error
+        return cls(tokenizer, length)
 
     def __call__(self, texts: Sequence[str]) -> np.ndarray:
         """int64 [B, length], 0 behind the end. Raises Invalid for a text that is longer, rather than cutting it."""
@@ -54,3 +62,11 @@ class Instructions:
 
     def _encode(self, text: str) -> list[int]:
         return self._tokenizer.encode(text, add_special_tokens=False).ids
+
+
+def read_tokenizer(folder: Path) -> bytes:
+    """The content of the folder's tokenizer.json. Raises NotFound where there is none."""
+    path = folder / TOKENIZER
+    if not path.is_file():
+        raise NotFound(f"{path} does not exist; it lies beside the weights where they are published")
+    return path.read_bytes()

@@ -15,6 +15,7 @@ from ramp.errors import Invalid
 from ramp.models.flow import guide, integrate
 from ramp.models.frames import letterbox
 from ramp.models.insulation import insulate
+from ramp.models.vla.chunk_policy import ChunkPolicy
 from ramp.models.vla.embodiment import EmbodimentLinear
 from ramp.models.vla.gemma_expert import GemmaExpert
 from ramp.models.vla.paligemma_config import PaliGemmaConfig
@@ -40,16 +41,17 @@ class PrefixContext:
     visible: Tensor  # bool [B, M], False for padding and for hidden world-model tokens
 
 
-class PaliGemmaPolicy(nn.Module):
+class PaliGemmaPolicy(ChunkPolicy):
     """Trained and asked exactly like the small `VLAPolicy`; random weights unless a backbone is given.
 
     The prefix is pictures, instruction and world-model tokens; the expert's tokens are the state and the noisy chunk.
-    `words` of a batch are ids of the backbone's vocabulary, 0 for none: those of `Instructions` where it has published
-    weights; hashed words will do for random ones.
+    Where it began with published weights (config.weights) it reads the batch's `prompt`, ids of the backbone's
+    vocabulary, 0 for none (`Instructions`). Random weights know no words yet, so the hashed ones of `words` will do.
     `embodiment` int64 [B] is needed where the configuration has several. Build it under `torch.device("meta")` to count
     its parameters. Raises Invalid where the schema does not fit into the slots or the prefix into Gemma's window.
     """
 
+    config: PaliGemmaConfig
     thought = None  # no heads of its own: the language model itself writes, see `write`
 
     def __init__(
@@ -61,7 +63,7 @@ class PaliGemmaPolicy(nn.Module):
     ) -> None:
         super().__init__()
         check_fit(config, schema, token_shape)
-        self.config, self.schema, self.token_shape = config, schema, tuple(token_shape)
+        self.config, self.schema, self.token_shape = config, schema, (token_shape[0], token_shape[1])
         width, robots = config.language_width, config.embodiments
         self.prefix = Prefix(config, backbone or new_backbone(config))
         self.future = nn.Sequential(nn.Linear(token_shape[1], width), nn.SiLU(), nn.Linear(width, width))
@@ -102,7 +104,7 @@ class PaliGemmaPolicy(nn.Module):
 
         Raises Invalid where the tokens have another shape than the policy was built for.
         """
-        images, words = tensors["images"], tensors["words"]
+        images, words = tensors["images"], tensors["prompt" if self.config.weights else "words"]
         frames = letterbox(images, self.config.image_side).unflatten(0, images.shape[:2])
         seen = self.prefix.see(frames)
         tokens = torch.cat([seen, self.prefix.read(words)], dim=1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from ramp.models.vla.config import PolicyConfig
 
@@ -11,6 +12,9 @@ from ramp.models.vla.config import PolicyConfig
 class PaliGemmaConfig(PolicyConfig):
     """The defaults are the published numbers of PaliGemma-2 3B at 224 pixels and of GigaBrain-0's action expert."""
 
+    architecture: ClassVar[str] = "paligemma2"
+
+    weights: str = ""  # folder of PaliGemma-2 3B's published weights with its tokenizer.json; empty: random weights
     chunk: int = 50  # H: actions per decision
     ode_steps: int = 10  # Euler steps at inference
     width: int = 1024  # of the action expert's tokens

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from ramp.models.folder import check_architecture, load_all, read_config
+from ramp.models.folder import check_architecture, check_tensors, load_all, read_config
 from ramp.models.vla.paligemma_config import PaliGemmaConfig
 
 if TYPE_CHECKING:
@@ -36,8 +36,16 @@ def read_backbone(folder: Path, config: PaliGemmaConfig, dtype: torch.dtype) -> 
 
     Raises NotFound where there is no config.json, Invalid where it is of another architecture or tensors are missing.
     """
-    from transformers import PaliGemmaConfig as Published
     from transformers import PaliGemmaForConditionalGeneration
+
+    check_backbone(folder, config)
+    load = PaliGemmaForConditionalGeneration.from_pretrained
+    return load_all(folder, lambda: load(folder, dtype=dtype, local_files_only=True, output_loading_info=True))
+
+
+def check_backbone(folder: Path, config: PaliGemmaConfig) -> None:
+    """Whether `read_backbone` would find weights of this architecture, without reading them. Raises as it does."""
+    from transformers import PaliGemmaConfig as Published
 
     plain = read_config(folder)
     check_architecture(folder, plain, {"model_type": "paligemma"})
@@ -45,8 +53,7 @@ def read_backbone(folder: Path, config: PaliGemmaConfig, dtype: torch.dtype) -> 
     published = Published.from_pretrained(folder, local_files_only=True)  # fills in what config.json leaves out
     for part, numbers in (("text_config", text_numbers(config)), ("vision_config", vision_numbers(config))):
         check_architecture(folder, _prefixed(part, getattr(published, part).to_dict()), _prefixed(part, numbers))
-    load = PaliGemmaForConditionalGeneration.from_pretrained
-    return load_all(folder, lambda: load(folder, dtype=dtype, local_files_only=True, output_loading_info=True))
+    check_tensors(folder)
 
 
 def text_numbers(config: PaliGemmaConfig) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from ramp.models.flow import guide, integrate
 from ramp.models.frames import frame_side, to_float
 from ramp.models.insulation import insulate
 from ramp.models.vla.backbone import Backbone
+from ramp.models.vla.chunk_policy import ChunkPolicy
 from ramp.models.vla.config import PolicyConfig
 from ramp.models.vla.expert import ActionExpert
 from ramp.models.vla.thought import Thought
@@ -30,12 +31,12 @@ class Context:
     summary: Tensor  # [B, width], likewise
 
 
-class VLAPolicy(nn.Module):
+class VLAPolicy(ChunkPolicy):
     """Small size. `token_shape` is WorldModel.token_shape: (N, D) of the tokens that condition it."""
 
     def __init__(self, config: PolicyConfig, schema: StepSchema, token_shape: tuple[int, int]) -> None:
         super().__init__()
-        self.config, self.schema, self.token_shape = config, schema, tuple(token_shape)
+        self.config, self.schema, self.token_shape = config, schema, (token_shape[0], token_shape[1])
         width = config.width
         self.backbone = Backbone(
             views=len(schema.cameras),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from ramp.errors import Invalid
 
@@ -12,6 +13,8 @@ PREDICTIONS = ("state", "value")
 @dataclass(frozen=True, kw_only=True)
 class WorldConfig:
     """Tokenizer and predictor (RAMP Eq. 6 and 7) that train on two cores in minutes."""
+
+    architecture: ClassVar[str] = "small"
 
     predicts: str = "state"  # state: future frames, proprioception and value; value: that alone (RAMP Table 1)
     horizons: tuple[int, ...] = (12, 24, 36, 48)  # steps ahead (RAMP stage 1)

@@ -43,6 +43,10 @@ class JointModel(nn.Module):
     layout: Layout
     predictor: nn.Module
 
+    def train_only(self, part: str) -> None:
+        """Let one part, "tokenizer" or "predictor", take gradients and freeze the other. Raises Invalid for another."""
+        raise NotImplementedError
+
     def tokenize(self, images: Tensor) -> Tensor:
         """uint8 frames [..., V, height, width, 3] to latent tokens float32 [..., V, n, d]; no gradient."""
         raise NotImplementedError

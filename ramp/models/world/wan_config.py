@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from ramp.models.world.config import WorldConfig
 
@@ -11,6 +12,11 @@ from ramp.models.world.config import WorldConfig
 class WanConfig(WorldConfig):
     """The defaults are the published numbers of Wan2.2-TI2V-5B (its transformer/config.json and vae/config.json)."""
 
+    architecture: ClassVar[str] = "wan2.2"
+
+    weights: str = (
+        ""  # folder of Wan2.2-TI2V-5B's published weights, transformer/ and vae/ in it; empty: random weights
+    )
     latent_channels: int = 48  # of the autoencoder's latent image; Wan2.2's statistics are for 48 and no other number
     latent_patch: int = 2  # latent cells per token and side
     width: int = 3072  # of the transformer's tokens; a multiple of the heads

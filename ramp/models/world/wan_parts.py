@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from ramp.errors import Invalid
-from ramp.models.folder import check_architecture, load_all, read_config
+from ramp.models.folder import check_architecture, check_tensors, load_all, read_config
 from ramp.models.world.wan_config import WanConfig
 
 if TYPE_CHECKING:
@@ -60,11 +60,22 @@ def read_parts(folder: Path, config: WanConfig, dtype: torch.dtype) -> WanParts:
     """
     from diffusers import AutoencoderKLWan, WanTransformer3DModel
 
-    check_numbers(config)
+    check_parts(folder, config)
     return WanParts(
-        transformer=_read(WanTransformer3DModel, folder / "transformer", transformer_numbers(config), dtype),
-        autoencoder=_read(AutoencoderKLWan, folder / "vae", autoencoder_numbers(config), dtype),
+        transformer=_read(WanTransformer3DModel, folder / "transformer", dtype),
+        autoencoder=_read(AutoencoderKLWan, folder / "vae", dtype),
     )
+
+
+def check_parts(folder: Path, config: WanConfig) -> None:
+    """Whether `read_parts` would find weights of this architecture, without reading them. Raises as it does."""
+    check_numbers(config)
+    for part, kind, numbers in (
+        ("transformer", "WanTransformer3DModel", transformer_numbers(config)),
+        ("vae", "AutoencoderKLWan", autoencoder_numbers(config)),
+    ):
+        check_architecture(folder / part, read_config(folder / part), {"_class_name": kind, **numbers})
+        check_tensors(folder / part)
 
 
 def transformer_numbers(config: WanConfig) -> dict[str, Any]:
@@ -113,8 +124,7 @@ def check_numbers(config: WanConfig) -> None:
         raise Invalid("world.width", config.width, f"take a multiple of world.heads, which is {config.heads}")
 
 
-def _read(kind: Any, folder: Path, numbers: dict[str, Any], dtype: torch.dtype) -> Any:
-    check_architecture(folder, read_config(folder), {"_class_name": kind.__name__, **numbers})
+def _read(kind: Any, folder: Path, dtype: torch.dtype) -> Any:
     return load_all(
         folder,
         lambda: kind.from_pretrained(folder, torch_dtype=dtype, local_files_only=True, output_loading_info=True),

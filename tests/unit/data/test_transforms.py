@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -30,6 +31,22 @@ def test_serving_sees_exactly_what_training_saw() -> None:
     trained, served = to_tensors(items, normalizer()), observation_tensors(observations, normalizer())
     assert served.keys() == {"images", "proprio", "words"}
     assert all(torch.equal(trained[name], served[name]) for name in served)
+
+
+def test_a_policys_own_tokenizer_is_asked_in_training_and_in_serving() -> None:
+    def prompts(texts: Sequence[str]) -> np.ndarray:
+        return np.array([[len(text)] for text in texts])
+
+    items = batch(2)
+    cameras = {camera: frames[0] for camera, frames in items.images.items()}
+    seen = Observation(images=cameras, proprio=items.proprio[0], instruction=items.instruction[0])
+    trained, served = (
+        to_tensors(items, normalizer(), prompts=prompts),
+        observation_tensors([seen], normalizer(), prompts),
+    )
+    assert trained["prompt"].tolist() == [[len(text)] for text in items.instruction]
+    assert torch.equal(served["prompt"], trained["prompt"][:1])
+    assert torch.equal(served["words"], trained["words"][:1]), "the world model reads these"
 
 
 def test_cameras_are_stacked_in_sorted_order() -> None:

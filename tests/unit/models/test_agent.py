@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -13,8 +13,18 @@ import torch
 from ramp.data.thoughts import ACT, END
 from ramp.errors import Invalid
 from ramp.models.agent import Agent
-from ramp.models.manifest import load_weights, policy_manifest, schema_dict, schema_from, weights, world_manifest
-from ramp.models.vla.config import Told
+from ramp.models.build import instructions
+from ramp.models.manifest import (
+    check_architecture,
+    load_policy,
+    load_weights,
+    policy_manifest,
+    schema_dict,
+    schema_from,
+    weights,
+    world_manifest,
+)
+from ramp.models.vla import PaliGemmaConfig, Told
 from ramp.types import UNLABELLED
 from tests.unit.models.samples import POLICY, SCHEMA, generator, normalizer, observation, policy, world
 from tests.unit.models.thinking import TEXTS, thinker, vocabulary
@@ -103,6 +113,31 @@ def test_a_manifest_without_its_fields_or_with_unknown_settings_is_refused() -> 
     bad = {**good, "config": {**good["config"], "depth": 3}}
     with pytest.raises(Invalid, match="depth"):
         Agent.from_registry_parts(weights(p), bad, weights(w), world_manifest(w, n))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"architecture": "paligemma3"}, "manifest.architecture: paligemma3; this program knows paligemma2, small"),
+        ({"architecture": "paligemma2"}, "policy.heads"),  # the numbers of a small one
+        ({"config": asdict(PaliGemmaConfig())}, "manifest.config.checkpointing"),
+    ],
+)
+def test_a_version_of_another_architecture_is_refused_by_name(change: dict[str, object], said: str) -> None:
+    p, n = policy(), normalizer()
+    with torch.device("meta"), pytest.raises(Invalid, match=said):
+        load_policy(weights(p), {**policy_manifest(p, n, Told()), **change})
+    with pytest.raises(Invalid, match="no architecture"):
+        load_policy(weights(p), {"config": asdict(POLICY)})
+    with pytest.raises(Invalid, match=r"manifest.architecture: small; these settings have paligemma2"):
+        check_architecture(policy_manifest(p, n, Told()), PaliGemmaConfig())
+
+
+def test_a_policy_that_began_with_published_weights_is_refused_without_their_tokenizer() -> None:
+    with pytest.raises(Invalid, match=r"tokenizer.json: absent"):
+        instructions(PaliGemmaConfig(weights="/models/paligemma2"), None)
+    assert instructions(PaliGemmaConfig(), None) is None
+    assert instructions(POLICY, None) is None
 
 
 def test_a_policy_is_asked_as_it_was_trained() -> None:

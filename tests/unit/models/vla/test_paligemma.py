@@ -183,6 +183,18 @@ def test_everything_observed_reaches_the_action(tiny: PaliGemmaPolicy, items: di
     assert not torch.allclose(base, other, atol=1e-6)
 
 
+def test_with_published_weights_it_reads_the_prompt_and_no_hashed_words(items: dict[str, Tensor]) -> None:
+    model = policy(replace(TINY, weights="/models/paligemma2")).eval()
+    x, tau, indicator = torch.randn(3, 4, 2), torch.rand(3), torch.ones(3, dtype=torch.int64)
+    items = {**items, "prompt": torch.tensor([[2, 515, 0]] * 3)}
+    base, words, prompt = (
+        model(x, tau, model.observe({**items, **change}, None, indicator))
+        for change in ({}, {"words": items["words"] + 1}, {"prompt": items["prompt"].clamp(max=514)})
+    )
+    assert torch.equal(base, words)
+    assert not torch.allclose(base, prompt, atol=1e-6)
+
+
 def test_the_indicator_reaches_the_action_and_not_the_prefix(tiny: PaliGemmaPolicy, items: dict[str, Tensor]) -> None:
     good, bad = (tiny.observe(items, None, torch.full((3,), value)) for value in (1, 0))
     assert all(

@@ -92,6 +92,24 @@ def test_weights_of_another_robot_never_act(registry: DirectoryRegistry) -> None
     assert agents.get(0, ENV.schema).version == good
 
 
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"action_low": (-1.0,) * 3, "action_high": (1.0,) * 3}, "schema.action_width"),
+        ({"action_high": (1.0, 2.0)}, "schema.action_high"),
+        ({"cameras": {"front": ENV.schema.cameras["front"]}}, "schema.cameras"),
+        ({"proprio_width": 5}, "schema.proprio_width"),
+    ],
+)
+def test_what_differs_between_the_robots_is_named(
+    registry: DirectoryRegistry, change: dict[str, object], field: str
+) -> None:
+    version = publish(registry, replace(ENV.schema, **change))
+    with pytest.raises(Invalid, match=f"of policy {version}; this robot has") as refused:
+        Agents(registry).get(version, ENV.schema)
+    assert refused.value.field == field
+
+
 def test_damaged_weights_leave_the_last_good_ones_acting(registry: DirectoryRegistry, tmp_path: Path) -> None:
     agents = Agents(registry)
     good = publish(registry)

@@ -67,6 +67,8 @@ def test_help_loads_neither_torch_nor_ray() -> None:
         (["run", "counting", "--config", "/nowhere/at/all.yaml"], "does not exist"),
         (["run", "--resume", "--dir", "/nowhere/at/all"], "give the --dir of a run"),
         (["run", "--resume", "--show"], "leave one out"),
+        (["run", "full", "policy.weights=/nowhere/at/all"], "policy.weights: /nowhere/at/all"),
+        (["run", "full", "world.weights=/nowhere/at/all"], "world.weights: /nowhere/at/all"),
         (["status", "--dir", "/nowhere/at/all"], "give the --dir of a run"),
         (["eval", "--dir", "/nowhere/at/all"], "give the --dir of a run"),
         (["report", "--dir", "/nowhere/at/all"], "give the --dir of a run"),
@@ -171,7 +173,15 @@ def test_doctor_says_what_is_missing_and_the_command_that_installs_it(
 
 
 def test_the_checks_that_cost_little_really_try() -> None:
-    for check in (checks.python, checks.redis, checks.ports, checks.disk, checks.shared_memory, checks.cores):
+    for check in (
+        checks.python,
+        checks.redis,
+        checks.full_size,
+        checks.ports,
+        checks.disk,
+        checks.shared_memory,
+        checks.cores,
+    ):
         finding = check()
         assert finding.detail
         assert finding.ok or finding.remedy

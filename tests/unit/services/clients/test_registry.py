@@ -37,6 +37,28 @@ def test_a_published_version_comes_back_with_its_manifest(tmp_path: Path) -> Non
     assert registry.manifest(Kind.POLICY, 1) == manifest
 
 
+def test_files_lie_beside_the_weights_and_are_checked(tmp_path: Path) -> None:
+    registry = DirectoryRegistry(tmp_path)
+    version = registry.publish(Kind.POLICY, weights(), {}, {"tokenizer.json": b"{}"})
+    bare = registry.publish(Kind.POLICY, weights(), {})
+    assert registry.file(Kind.POLICY, version, "tokenizer.json") == b"{}"
+    assert registry.file(Kind.POLICY, bare, "tokenizer.json") is None
+    path = tmp_path / "policy" / f"{version:08d}" / "tokenizer.json"
+    path.write_bytes(b"[]")
+    with pytest.raises(Corrupt, match=r"tokenizer.json: its sha256 differs"):
+        registry.file(Kind.POLICY, version, "tokenizer.json")
+    path.unlink()
+    with pytest.raises(Corrupt, match="is missing"):
+        registry.file(Kind.POLICY, version, "tokenizer.json")
+
+
+@pytest.mark.parametrize("name", ["../escape", "a/b", MANIFEST, WEIGHTS, ""])
+def test_a_file_that_would_lie_elsewhere_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(Invalid, match="files"):
+        DirectoryRegistry(tmp_path).publish(Kind.POLICY, weights(), {}, {name: b""})
+    assert DirectoryRegistry(tmp_path).versions(Kind.POLICY) == []
+
+
 def test_versions_count_per_kind_and_are_never_overwritten(tmp_path: Path) -> None:
     registry = DirectoryRegistry(tmp_path)
     assert [registry.publish(Kind.POLICY, weights(i), {}) for i in range(3)] == [1, 2, 3]

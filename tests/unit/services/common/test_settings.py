@@ -7,10 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from ramp.data import words
 from ramp.errors import Invalid, NotFound
+from ramp.models.vla import PaliGemmaConfig
+from ramp.models.world import WanConfig
 from ramp.recipes import RECIPES
 from services.common import settings as module
 from services.common.settings import child_environment, compose, describe, load_settings, mujoco_gl, replay_token, save
+from services.common.sizes import FULL_RANGES
 
 
 @pytest.mark.parametrize("name", sorted(RECIPES))
@@ -143,6 +147,46 @@ def test_a_wrong_file_is_refused_by_name(tmp_path: Path, text: str, field: str) 
         load_settings(tmp_path / "bad.yaml")
 
     assert caught.value.field == field
+
+
+def test_the_recipe_decides_the_size_of_the_models_and_a_file_gives_it_back(tmp_path: Path) -> None:
+    settings = compose("full", None, [f"dir={tmp_path}", "policy.ffn=64", "world.weights=/models/wan"])
+    save(settings, tmp_path / "settings.yaml")
+    loaded = load_settings(tmp_path / "settings.yaml")
+    assert (type(loaded.policy), type(loaded.world)) == (PaliGemmaConfig, WanConfig)
+    assert (loaded.policy.ffn, loaded.world.weights) == (64, "/models/wan")
+    with pytest.raises(Invalid, match="it is a setting of: full") as refused:
+        compose("metaworld", None, ["policy.ffn=64"])
+    assert refused.value.field == "policy.ffn"
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "hint"),
+    [
+        ("stages.tokenizer_updates=5", "stages.tokenizer_updates", "give 0"),
+        ("policy.weights=models/paligemma2", "policy.weights", "absolute path"),
+        ("world.weights=~/wan", "world.weights", "absolute path"),
+        ("world.latent_channels=16", "world.latent_channels", "keep 48"),
+        ("world.width=3071", "world.width", "multiple of world.heads"),
+        ("policy.key_value_heads=3", "policy.heads", "multiple of 3"),
+        ("policy.image_side=225", "policy.image_side", "multiple of 14"),
+        ("policy.vocabulary=512", "policy.vocabulary", "at least 513"),
+        ("policy.embodiments=2", "policy.embodiments", "keep 1"),
+        ("policy.thought=true", "policy.thought", "keep false"),
+        ("training.precision=float16", "training.precision", "float32, bfloat16"),
+        ("training.beta2=2", "training.beta2", "from 0 to 1"),
+    ],
+)
+def test_numbers_that_a_full_size_model_cannot_have_are_refused(text: str, key: str, hint: str) -> None:
+    with pytest.raises(Invalid) as caught:
+        compose("full", None, [text])
+    assert caught.value.field == key
+    assert hint in caught.value.remedy
+
+
+def test_a_full_size_policy_has_room_for_hashed_words() -> None:
+    assert FULL_RANGES["policy.vocabulary"][0] == words.BUCKETS + 1
+    assert FULL_RANGES["policy.prompt"][0] == words.LONGEST
 
 
 def test_a_missing_file_and_an_unknown_recipe_are_named() -> None:

@@ -113,7 +113,14 @@ def context(settings: Settings, replay: NearReplay) -> Context:
         replay=replay,  # type: ignore[arg-type]
         registry=registry,
         board=board,
-        publisher=Publisher(registry, board, replay, settings.recipe),  # type: ignore[arg-type]
+        publisher=Publisher(
+            registry,
+            board,
+            replay,  # type: ignore[arg-type]
+            settings.recipe,
+            precision=settings.training.precision,
+            home=where / "checkpoints",
+        ),
         checkpoints=Checkpoints(where / "checkpoints"),
         telemetry=Telemetry(board, 0),
         basis_path=where / "checkpoints" / "basis.json",

@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import socket
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -116,6 +117,29 @@ def test_updates_are_those_of_plain_pytorch() -> None:
     assert difference(engine.weights(), plain.state_dict()) < 1e-6
 
 
+def test_in_bfloat16_only_matrix_products_are_rounded() -> None:
+    """As near to float32 as eight bits allow, with weights, moments and averages that a float32 engine takes over."""
+    exact, rounded = Engine(build(), PLAN), Engine(build(), replace(PLAN, bfloat16=True))
+    products: list[torch.dtype] = []
+    rounded.model[0].register_forward_hook(lambda _, __, out: products.append(out.dtype))
+    train(exact, 0, 12)
+    train(rounded, 0, 12)
+
+    assert set(products) == {torch.bfloat16}
+    assert 0.0 < difference(exact.weights(), rounded.weights()) < 0.02
+    state = rounded.state()
+    assert {tensor.dtype for name, tensor in state.items() if name != "updates"} == {torch.float32, torch.int64}
+    exact.load(state)
+    assert difference(exact.state(), state) == 0.0
+
+
+def test_the_second_moments_decay_is_the_plans() -> None:
+    engine = Engine(build(), replace(PLAN, beta2=0.5, grad_clip=0.0))
+    train(engine, 0, 1)
+    gradient = engine.state()["exp_avg.0.weight"] / 0.1
+    torch.testing.assert_close(engine.state()["exp_avg_sq.0.weight"], 0.5 * gradient.square())
+
+
 def test_frozen_parameters_stay_and_two_engines_do_not_touch_each_other() -> None:
     first, second = Engine(build(0), PLAN), Engine(build(1), PLAN)
     bias, other = first.weights()["0.bias"], second.weights()
@@ -143,6 +167,26 @@ def test_averaged_weights_follow_the_weights() -> None:
     train(engine, 0, 10)
     now, mean = engine.weights()["2.weight"], engine.weights(averaged=True)["2.weight"]
     assert 0.0 < float((now - mean).norm()) < float((now - start).norm())
+
+
+def test_the_average_of_a_tied_weight_stands_under_all_its_names() -> None:
+    model = nn.ModuleDict({"read": nn.Embedding(5, 3), "write": nn.Linear(3, 5, bias=False)})
+    model["write"].weight = model["read"].weight
+    engine = Engine(model, PLAN)
+    for update in range(3):
+        loss, _ = engine.loss(Echo(), {}, generator=torch.Generator().manual_seed(update))
+        assert engine.step(loss)
+    averaged = engine.weights(averaged=True)
+    assert torch.equal(averaged["read.weight"], averaged["write.weight"])
+    assert not torch.equal(averaged["read.weight"], engine.weights()["read.weight"])
+
+
+class Echo:
+    def loss(
+        self, model: nn.Module, batch: Mapping[str, Tensor], *, generator: torch.Generator
+    ) -> tuple[Tensor, dict[str, float]]:
+        words = torch.randint(0, 5, (8,), generator=generator)
+        return nn.functional.cross_entropy(model["write"](model["read"](words)), words), {}
 
 
 def test_a_loaded_engine_goes_on_as_if_nothing_had_happened() -> None:

@@ -49,7 +49,7 @@ def test_a_version_names_its_parent_code_recipe_and_data(tmp_path: Path) -> None
     replay = NearReplay(tmp_path / "replay", settings)
     replay.add(settings, "count-up", 1, "demos")
     registry = DirectoryRegistry(tmp_path / "registry")
-    publisher = Publisher(registry, Board(), replay, "counting")  # type: ignore[arg-type]
+    publisher = Publisher(registry, Board(), replay, "counting", precision="float32", home=tmp_path)  # type: ignore[arg-type]
     for update in (5, 10):
         publisher.publish(Kind.POLICY, WEIGHTS, {"update": update}, ("latest",))
     manifest = registry.manifest(Kind.POLICY, "latest")
@@ -61,7 +61,7 @@ def test_a_version_names_its_parent_code_recipe_and_data(tmp_path: Path) -> None
 
 def test_an_update_is_published_once_and_aliases_are_moved_again(tmp_path: Path) -> None:
     registry = DirectoryRegistry(tmp_path)
-    publisher = Publisher(registry, Board(), Away(), "counting")  # type: ignore[arg-type]
+    publisher = Publisher(registry, Board(), Away(), "counting", precision="float32", home=tmp_path)  # type: ignore[arg-type]
     numbers = [publisher.publish(Kind.POLICY, WEIGHTS, {"update": update}, ("latest",)) for update in (5, 10, 5)]
     assert numbers == [1, 2, 1]
     assert registry.versions(Kind.POLICY) == [1, 2]
@@ -71,7 +71,7 @@ def test_an_update_is_published_once_and_aliases_are_moved_again(tmp_path: Path)
 
 def test_a_damaged_version_does_not_stop_the_publishing(tmp_path: Path) -> None:
     registry = DirectoryRegistry(tmp_path)
-    publisher = Publisher(registry, Board(), Away(), "counting")  # type: ignore[arg-type]
+    publisher = Publisher(registry, Board(), Away(), "counting", precision="float32", home=tmp_path)  # type: ignore[arg-type]
     publisher.publish(Kind.POLICY, WEIGHTS, {"update": 5}, ("latest",))
     next(tmp_path.rglob("manifest.json")).write_text("{")
     assert publisher.publish(Kind.POLICY, WEIGHTS, {"update": 10}, ("latest",)) == 2
