@@ -4,7 +4,8 @@
     world    stage 1: the tokenizer, then, frozen, the predictor of futures and value; publish; label everything
     policy   stage 2: the policy, conditioned on the published world model's tokens and the indicator; publish
     joint    stages 3 and 4: while actors collect, policy updates on demonstrations and fresh experience, a world-model
-             update now and then; publish both by and by; relabel in the background
+             update now and then; publish both by and by; relabel in the background. A published world model begins a
+             round: both go on training, or begin again from what stages 1 and 2 published (training.restart)
     done     the last versions have the alias `final`
 
 Every worker runs the same loop. Worker 0 alone publishes, relabels, writes checkpoints and speaks; what depends on the
@@ -22,6 +23,7 @@ import torch
 
 from ramp.errors import Full, RampError, Timeout, Unavailable
 from ramp.models.manifest import policy_manifest, world_manifest
+from ramp.recipes.recipe import PRETRAINED
 from ramp.types import Kind, SampleSpec
 from services.common import metrics
 from services.learner.basis import find_basis
@@ -39,6 +41,8 @@ LOG = logging.getLogger(__name__)
 
 POLL_S = 0.25  # longest wait for data before the other workers are asked how they are
 LABEL_S = 1.0  # of labelling before the other workers are told that worker 0 is alive
+STAGE2 = "stage2"  # alias of the policy that stage 2 ends with
+MODELS = {Kind.POLICY: POLICY_MODEL, Kind.WORLD: PREDICTOR}  # in training beside each other in the joint stage
 MAX_REWINDS = 5  # in one life; a training that diverges that often needs other settings
 
 
@@ -112,7 +116,8 @@ class Learner:
         with self._chunks(online=0.0) as chunks:
             if not self._updates(total(POLICY, self._settings), lambda: self._update(POLICY_MODEL, chunks)):
                 return
-        self._publish_policy("latest", "stage2")
+        self._publish_policy("latest", STAGE2)
+        self._begin_round()
         self._enter(JOINT)
 
     def _train_jointly(self) -> None:
@@ -137,8 +142,25 @@ class Learner:
         if done % training.publish_every == 0 and done < last:
             self._publish_policy("latest")
         if done % training.relabel_every == 0 and done < last:
+            before = self.progress.world_version
             self._publish_world()
+            if self.progress.world_version != before:
+                self._begin_round()
         return True
+
+    def _begin_round(self) -> None:
+        """RECAP, Algorithm 1: policy and world model train from the pre-trained ones. Those are in the registry, so a
+        learner that dies here comes back to the same weights. RAMP does not say; by default both just go on."""
+        for kind, number in self._pretrained().items():
+            self._models.restart(MODELS[kind], self._at.registry.load(kind, number)[0])
+            LOG.info("a round begins from %s %d", kind, number)
+
+    def _pretrained(self) -> dict[Kind, int]:
+        """The versions that every round begins from; none where rounds go on from each other."""
+        if self._settings.training.restart != PRETRAINED:
+            return {}
+        manifest = self._at.registry.manifest(Kind.POLICY, STAGE2)
+        return {Kind.POLICY: int(manifest["version"]), Kind.WORLD: int(manifest["world_version"])}
 
     # ------------------------------------------------------------------------------------------ updates
 
@@ -195,7 +217,8 @@ class Learner:
     def _publish_policy(self, *aliases: str) -> None:
         """Averaged weights, with the world model they were trained with. All workers go on when it is there."""
         models, engine = self._models, self._models.engine(POLICY_MODEL)
-        manifest = policy_manifest(models.policy, self._at.basis.normalizer, models.told) | self._origin(engine.updates)
+        manifest = policy_manifest(models.policy, self._at.basis.normalizer, models.told)
+        manifest |= self._origin(Kind.POLICY, engine.updates)
         number = self.progress.policy_version
         if rank() == 0:
             with self._says.spent("publish"):
@@ -210,7 +233,7 @@ class Learner:
     def _publish_world(self) -> None:
         """Publish, and take it from the registry like everybody else: policy and actors must see the same tokens."""
         models, engine = self._models, self._models.engine(PREDICTOR)
-        manifest = world_manifest(models.world, self._at.basis.normalizer) | self._origin(engine.updates)
+        manifest = world_manifest(models.world, self._at.basis.normalizer) | self._origin(Kind.WORLD, engine.updates)
         number = self.progress.world_version
         if rank() == 0:
             with self._says.spent("publish"):
@@ -235,8 +258,9 @@ class Learner:
         if rank() == 0:
             self._at.publisher.point(Kind.WORLD, self.progress.world_version, ("final",))
 
-    def _origin(self, update: int) -> dict[str, object]:
-        return {
+    def _origin(self, kind: Kind, update: int) -> dict[str, object]:
+        parent = self._pretrained().get(kind) if self.progress.stage == JOINT else None
+        return ({"parent": parent} if parent else {}) | {
             "stage": self.progress.stage,
             "update": update,
             "world_version": self.progress.world_version,
