@@ -31,12 +31,13 @@ PATIENCE_S = 2.0  # between looks whether the stream was closed meanwhile
 class Sampled:
     """A batch as a model takes it.
 
-    Example: Sampled(tensors={"images": ...}, keys=[("count-7-1f", 8)], policy_versions=[3])
+    Example: Sampled(tensors={"images": ...}, keys=[("count-7-1f", 8)], tasks=["count-up"], policy_versions=[3])
     """
 
     tensors: dict[str, Tensor]  # keys of ramp/data/transforms.py, on the CPU
     keys: list[tuple[str, int]]  # (episode, step) of each row
-    policy_versions: list[int]  # that acted, of rows where one did
+    tasks: list[str]  # of each row
+    policy_versions: list[int]  # that acted, of each row; 0 where none did
 
 
 class Source(Protocol):
@@ -53,7 +54,8 @@ def convert(batch: Batch, normalizer: Normalizer, failure_penalty: float) -> Sam
     return Sampled(
         tensors=to_tensors(batch, normalizer, failure_penalty=failure_penalty),
         keys=[(episode, int(step)) for episode, step in zip(batch.episode_id, batch.step, strict=True)],
-        policy_versions=[int(version) for version in batch.policy_version if version > 0],
+        tasks=list(batch.task),
+        policy_versions=[int(version) for version in batch.policy_version],
     )
 
 
@@ -128,7 +130,7 @@ class Mixture:
         if len(parts) < len(self._sources):
             return None
         self._parts = [None] * len(self._sources)
-        return _joined(parts)
+        return joined(parts)
 
     def close(self) -> None:
         for source in self._sources:
@@ -164,11 +166,25 @@ def shares(batch: int, online_share: float, workers: int) -> dict[str, int]:
     return {table: rows for table, rows in (("demos", own - online), ("online", online)) if rows}
 
 
-def _joined(parts: Sequence[Sampled]) -> Sampled:
+def joined(parts: Sequence[Sampled]) -> Sampled:
+    """The rows of all parts, in order."""
     if len(parts) == 1:
         return parts[0]
     return Sampled(
         tensors={name: torch.cat([part.tensors[name] for part in parts]) for name in parts[0].tensors},
         keys=[key for part in parts for key in part.keys],
+        tasks=[task for part in parts for task in part.tasks],
         policy_versions=[version for part in parts for version in part.policy_versions],
+    )
+
+
+def taken(sampled: Sampled, rows: Sequence[int]) -> Sampled:
+    """These rows alone."""
+    if len(rows) == len(sampled.keys):
+        return sampled
+    return Sampled(
+        tensors={name: tensor[list(rows)] for name, tensor in sampled.tensors.items()},
+        keys=[sampled.keys[row] for row in rows],
+        tasks=[sampled.tasks[row] for row in rows],
+        policy_versions=[sampled.policy_versions[row] for row in rows],
     )

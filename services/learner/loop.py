@@ -187,8 +187,9 @@ class Learner:
             applied, report = self._models.update(model, sampled, world)
         if applied:
             self._says.updated(model, report, self.progress)
-        if sampled.policy_versions and model == POLICY_MODEL:
-            age = self.progress.policy_version - sum(sampled.policy_versions) / len(sampled.policy_versions)
+        acted = [version for version in sampled.policy_versions if version]
+        if acted and model == POLICY_MODEL:
+            age = self.progress.policy_version - sum(acted) / len(acted)
             metrics.LEARNER_POLICY_AGE.set(age)
             self._says.observe("policy_age", age)
         return applied

@@ -3,7 +3,7 @@
     python -m services.learner.offline --settings S --replay HOST:PORT --start stage2 training.algorithm=awr
 
 Starts from a registered policy and the world model with the alias `final`, labels all episodes with that world model,
-makes `stages.policy_updates` updates and publishes one version. Speaks JSON, a line a second:
+makes `stages.policy_updates` updates on the data of `tasks` and publishes one version. Speaks JSON, a line a second:
 {"update": 120, "of": 1500, "loss": 0.21}, and at the end {"version": 7}. A training that is killed has published
 nothing and begins anew.
 """
@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,8 @@ from ramp.types import Kind, SampleSpec
 from services.clients.registry import DirectoryRegistry
 from services.clients.replay import ReplayClient
 from services.common.settings import Settings, replay_token
-from services.learner.batches import Mixture, convert, open_mixture, shares
+from services.learner.batches import Mixture, Stream, convert, shares
+from services.learner.chosen import Chosen
 from services.learner.progress import Basis
 from services.learner.published import PublishedWorld
 from services.learner.relabel import Relabeller
@@ -56,7 +58,8 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
 
 
 def train(settings: Settings, run_dir: Path, replay_address: str, start: str) -> Iterator[dict[str, Any]]:
-    """What is said, as it happens. Raises RampError: an unknown start, no world model, a replay server that is away."""
+    """What is said, as it happens. Raises RampError: an unknown start, no world model, a task without data, a replay
+    server that is away."""
     torch.set_num_threads(settings.learner.threads)
     registry, basis = DirectoryRegistry(run_dir / "registry"), Basis.of_run(run_dir)
     with closing(ReplayClient(replay_address, name="offline", token=replay_token(settings))) as replay:
@@ -71,6 +74,7 @@ def train(settings: Settings, run_dir: Path, replay_address: str, start: str) ->
     manifest = policy_manifest(trainer.policy, basis.normalizer, trainer.told) | {
         "stage": "offline",
         "algorithm": settings.training.algorithm,
+        "tasks": list(settings.tasks),
         "update": engine.updates,
         "world_version": world.version,
         "parent": first,
@@ -103,10 +107,19 @@ def _label(replay: ReplayClient, basis: Basis, world: PublishedWorld) -> None:
 
 
 def _batches(settings: Settings, basis: Basis, replay: ReplayClient) -> Mixture:
-    training = settings.training
+    """Of the settings' tasks alone. Raises NotFound where replay has nothing of one."""
+    training, known = settings.training, {info.task for info in replay.query()}
+    for task in settings.tasks:
+        if task not in known:
+            raise NotFound(f"replay has no episodes of {task}; there are {', '.join(sorted(known))}")
     spec = SampleSpec(table="", batch_size=training.policy_batch, chunk=settings.policy.chunk, prioritized=True)
     converter = partial(convert, normalizer=basis.normalizer, failure_penalty=settings.advantage.failure_penalty)
-    return open_mixture(replay, shares(training.policy_batch, training.online_share, 1), spec, converter)
+    return Mixture(
+        [
+            Chosen(Stream(replay, replace(spec, table=table, batch_size=rows), converter), settings.tasks, rows)
+            for table, rows in shares(training.policy_batch, training.online_share, 1).items()
+        ]
+    )
 
 
 def _version(registry: DirectoryRegistry, kind: Kind, name: str) -> int:

@@ -24,6 +24,7 @@ PLAN = Plan(
         Arm(name="awr", settings=("training.algorithm=awr",)),
         Arm(name="ramp", settings=("training.algorithm=ramp",)),
         Arm(name="efficient", of="ramp", efficient=True),
+        Arm(name="alone", settings=("training.algorithm=recap", "tasks=count-down")),
     ),
     against="ramp",
     recipe="counting",
@@ -38,10 +39,13 @@ def test_a_comparison_goes_through_and_a_second_start_measures_nothing_again(tmp
     cells = arms.measure(PLAN, tmp_path, "test")
     names = {row["name"] for row in rows(PLAN, cells)}
     assert {"start, all tasks", "awr, all tasks", "ramp against efficient, same starts"} <= names
+    assert {"alone, count-down", "ramp against alone, same starts"} <= names
+    assert not {"alone, all tasks", "alone, count-up"} & names
     registry = DirectoryRegistry(data(tmp_path, 0).registry)
     versions = {arm.name: cells.get(cell(0, arm.name))["version"] for arm in PLAN.arms}  # type: ignore[index]
     assert versions[START] == registry.resolve(Kind.POLICY, STAGE2)
     assert versions["efficient"] == versions["ramp"]
+    assert registry.manifest(Kind.POLICY, versions["alone"])["tasks"] == ["count-down"]
     for method in ("awr", "ramp"):
         manifest = registry.manifest(Kind.POLICY, versions[method])
         assert (manifest["algorithm"], manifest["update"], manifest["parent"]) == (method, 4, versions[START])

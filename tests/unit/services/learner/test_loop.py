@@ -18,7 +18,8 @@ from services.learner.loop import Learner
 from services.learner.progress import DONE
 from services.learner.published import observations
 from services.learner.trainer import Trainer
-from tests.unit.services.learner.near import NearReplay, context, counting_settings, filled_replay
+from tests.counting import counting_settings, teach
+from tests.unit.services.learner.near import NearReplay, context, filled_replay
 
 
 @pytest.fixture(autouse=True)
@@ -114,12 +115,12 @@ def test_demonstrations_are_complete_when_each_task_has_its_own(tmp_path: Path) 
     settings = counting_settings(tmp_path)
     replay, each = NearReplay(tmp_path / "replay", settings), settings.demos.episodes_per_task
     for seed in range(each + 1):
-        replay.add(settings, "count-up", seed, "demos")
+        teach(replay, settings, "count-up", seed, "demos")
     for seed in range(each - 1):
-        replay.add(settings, "count-down", seed, "demos")
+        teach(replay, settings, "count-down", seed, "demos")
     learner = Learner(context(settings, replay))
     assert not learner._read_demonstrations()
-    replay.add(settings, "count-down", each, "demos")
+    teach(replay, settings, "count-down", each, "demos")
     assert learner._read_demonstrations()
     replay.close()
 
@@ -134,7 +135,7 @@ def test_a_late_episode_is_labelled_too_while_the_training_goes_on(
     class Late(Learner):
         def _joint_update(self, chunks, windows):
             if not late and self.progress.update == 2:
-                late.append(replay.add(settings, "count-up", 77, "online", policy_version=1))
+                late.append(teach(replay, settings, "count-up", 77, "online", policy_version=1))
             if late and self.progress.update < 398 and not replay.query(unlabelled_by=1):
                 self.progress.update = 398  # seen what was to be seen
             return super()._joint_update(chunks, windows)
@@ -335,7 +336,7 @@ def test_a_stop_is_heeded_where_the_learner_waits_for_data_and_can_be_resumed(tm
     replay = NearReplay(tmp_path / "replay", settings)
     for task in settings.tasks:
         for seed in range(settings.demos.episodes_per_task):
-            replay.add(settings, task, seed, "demos")
+            teach(replay, settings, task, seed, "demos")
     stopped = context(settings, replay)
     asked = iter([False] * 30)
     stopped.telemetry.stop_requested = lambda: next(asked, True)  # type: ignore[method-assign]
@@ -344,7 +345,7 @@ def test_a_stop_is_heeded_where_the_learner_waits_for_data_and_can_be_resumed(tm
     assert learner.progress.stage == "joint", "online is empty, so the joint stage waits"
 
     for seed in range(3):
-        replay.add(settings, "count-up", seed, "online")
+        teach(replay, settings, "count-up", seed, "online")
     resumed = Learner(context(settings, replay))
     resumed.run()
     assert resumed.progress.stage == DONE

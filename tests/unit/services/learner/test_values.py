@@ -14,6 +14,7 @@ from services.common.settings import Settings, compose
 from services.conductor.study.value_plan import ARMS
 from services.learner import values
 from services.learner.basis import find_basis
+from tests.counting import teach
 from tests.unit.services.learner.near import NearReplay
 
 UPDATES = ("stages.world_updates=4", "stages.tokenizer_updates=2", "value.width=16", "value.channels=4")
@@ -27,8 +28,8 @@ def run_dir(tmp_path: Path) -> Path:
     replay = NearReplay(tmp_path / "replay", settings)
     for task in TASKS:
         for seed in range(3):
-            replay.add(settings, task, seed, "demos")
-        replay.add(settings, task, 9, "online")
+            teach(replay, settings, task, seed, "demos")
+        teach(replay, settings, task, 9, "online")
     find_basis(replay).write(tmp_path / "checkpoints" / "basis.json")  # type: ignore[arg-type]
     replay.shard.close()
     return tmp_path
