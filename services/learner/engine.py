@@ -25,8 +25,9 @@ import torch.distributed as dist
 from deepspeed.utils import safe_get_full_optimizer_state, safe_set_full_optimizer_state
 from torch import Tensor, nn
 
-from ramp.errors import Invalid, RampError
+from ramp.errors import Invalid
 from ramp.interfaces import Algorithm
+from services.learner.divergence import DivergedError
 from services.learner.schedule import lr_factor
 
 # DeepSpeed would compile its shared-memory all-reduce at the first start: 25 s and a C++ compiler. It serves
@@ -34,10 +35,6 @@ from services.learner.schedule import lr_factor
 deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
 
 MOMENTS = ("exp_avg", "exp_avg_sq")  # of AdamW
-
-
-class DivergedError(RampError):
-    """The weights are no longer finite: only a checkpoint helps."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,23 +17,26 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 
 import torch
 
-from ramp.errors import Full, RampError, Timeout, Unavailable
+from ramp.errors import Full, Timeout, Unavailable
 from ramp.models.manifest import policy_manifest, world_manifest
-from ramp.recipes.recipe import PRETRAINED
 from ramp.types import Kind, SampleSpec
 from services.common import metrics
 from services.learner.basis import find_basis
 from services.learner.batches import Mixture, Sampled, convert, open_mixture, shares
 from services.learner.context import Context
-from services.learner.engine import DivergedError, agree, from_first, rank, share_buffers, workers
+from services.learner.divergence import DivergedError
+from services.learner.engine import agree, from_first, rank, share_buffers, workers
+from services.learner.pretrained import STAGE2, Pretrained
 from services.learner.progress import DEMOS, DONE, JOINT, POLICY, WORLD, Progress, total
 from services.learner.publish import finite
 from services.learner.published import PublishedWorld
 from services.learner.relabel import Relabeller
+from services.learner.rewinds import Rewinds
 from services.learner.trainer import POLICY as POLICY_MODEL
 from services.learner.trainer import PREDICTOR, TOKENIZER, Trainer
 
@@ -41,9 +44,6 @@ LOG = logging.getLogger(__name__)
 
 POLL_S = 0.25  # longest wait for data before the other workers are asked how they are
 LABEL_S = 1.0  # of labelling before the other workers are told that worker 0 is alive
-STAGE2 = "stage2"  # alias of the policy that stage 2 ends with
-MODELS = {Kind.POLICY: POLICY_MODEL, Kind.WORLD: PREDICTOR}  # in training beside each other in the joint stage
-MAX_REWINDS = 5  # in one life; a training that diverges that often needs other settings
 
 
 class Learner:
@@ -57,11 +57,12 @@ class Learner:
         self._trainer: Trainer | None = None
         self._world: PublishedWorld | None = None
         self._relabeller: Relabeller | None = None
-        self._rewinds = 0
+        self._rewinds = Rewinds(context.checkpoints)
+        self._pretrained = Pretrained(self._settings.training.restart, context.registry)
         self._saved_at = 0  # updates of the stage at the last checkpoint
 
     def run(self) -> None:
-        """Raises RampError where the run can't go on."""
+        """Raises RampError where the run can't go on, DivergedError where no other life of it could either."""
         stages: dict[str, Callable[[], None]] = {
             DEMOS: self._wait_for_demonstrations,
             WORLD: self._pretrain_world_model,
@@ -75,7 +76,8 @@ class Learner:
                 stages[self.progress.stage]()
             except DivergedError as error:
                 self._rewind(error)
-        self._checkpoint()
+        with suppress(DivergedError):  # then the checkpoint before is the last one
+            self._checkpoint()
         self._announce()
         if self._relabeller is not None:
             self._relabeller.close()
@@ -117,7 +119,7 @@ class Learner:
             if not self._updates(total(POLICY, self._settings), lambda: self._update(POLICY_MODEL, chunks)):
                 return
         self._publish_policy("latest", STAGE2)
-        self._begin_round()
+        self._pretrained.begin_round(self._models)
         self._enter(JOINT)
 
     def _train_jointly(self) -> None:
@@ -145,22 +147,8 @@ class Learner:
             before = self.progress.world_version
             self._publish_world()
             if self.progress.world_version != before:
-                self._begin_round()
+                self._pretrained.begin_round(self._models)
         return True
-
-    def _begin_round(self) -> None:
-        """RECAP, Algorithm 1: policy and world model train from the pre-trained ones. Those are in the registry, so a
-        learner that dies here comes back to the same weights. RAMP does not say; by default both just go on."""
-        for kind, number in self._pretrained().items():
-            self._models.restart(MODELS[kind], self._at.registry.load(kind, number)[0])
-            LOG.info("a round begins from %s %d", kind, number)
-
-    def _pretrained(self) -> dict[Kind, int]:
-        """The versions that every round begins from; none where rounds go on from each other."""
-        if self._settings.training.restart != PRETRAINED:
-            return {}
-        manifest = self._at.registry.manifest(Kind.POLICY, STAGE2)
-        return {Kind.POLICY: int(manifest["version"]), Kind.WORLD: int(manifest["world_version"])}
 
     # ------------------------------------------------------------------------------------------ updates
 
@@ -216,8 +204,10 @@ class Learner:
     # ---------------------------------------------------------------------------------------- publishing
 
     def _publish_policy(self, *aliases: str) -> None:
-        """Averaged weights, with the world model they were trained with. All workers go on when it is there."""
+        """Averaged weights, with the world model they were trained with. All workers go on when it is there, or raise
+        DivergedError together."""
         models, engine = self._models, self._models.engine(POLICY_MODEL)
+        models.check()
         manifest = policy_manifest(models.policy, self._at.basis.normalizer, models.told)
         manifest |= self._origin(Kind.POLICY, engine.updates)
         number = self.progress.policy_version
@@ -234,6 +224,7 @@ class Learner:
     def _publish_world(self) -> None:
         """Publish, and take it from the registry like everybody else: policy and actors must see the same tokens."""
         models, engine = self._models, self._models.engine(PREDICTOR)
+        models.check()
         manifest = world_manifest(models.world, self._at.basis.normalizer) | self._origin(Kind.WORLD, engine.updates)
         number = self.progress.world_version
         if rank() == 0:
@@ -260,7 +251,7 @@ class Learner:
             self._at.publisher.point(Kind.WORLD, self.progress.world_version, ("final",))
 
     def _origin(self, kind: Kind, update: int) -> dict[str, object]:
-        parent = self._pretrained().get(kind) if self.progress.stage == JOINT else None
+        parent = self._pretrained.versions().get(kind) if self.progress.stage == JOINT else None
         return ({"parent": parent} if parent else {}) | {
             "stage": self.progress.stage,
             "update": update,
@@ -307,11 +298,7 @@ class Learner:
             self._models.engine(PREDICTOR)
 
     def _rewind(self, error: DivergedError) -> None:
-        self._rewinds += 1
-        metrics.LEARNER_REWINDS.inc()
-        if self._rewinds > MAX_REWINDS:
-            raise RampError(f"the training diverged {self._rewinds} times: {error}; lower the learning rate") from error
-        LOG.warning("back to the last checkpoint: %s", error)
+        self._rewinds.prepare(error)
         if self._relabeller is not None:
             self._relabeller.close()
         self.progress, self._trainer, self._world, self._relabeller = Progress(), None, None, None
@@ -324,9 +311,11 @@ class Learner:
         self._says.tell(self.progress, now=True)
 
     def _checkpoint(self) -> None:
-        """All workers give their part, worker 0 writes. A full disk does not stop the training."""
+        """All workers give their part, worker 0 writes. A full disk does not stop the training. Raises DivergedError
+        where the weights are nothing to come back to."""
         if self._trainer is None:
             return
+        self._trainer.check()
         with self._says.spent("checkpoint"):
             states = self._trainer.states()
             if rank() == 0:

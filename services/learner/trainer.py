@@ -23,7 +23,8 @@ from services.common import metrics
 from services.common.settings import Settings
 from services.learner.batches import Sampled
 from services.learner.checkpoint import States
-from services.learner.engine import DivergedError, Engine, Plan, rank, training_device
+from services.learner.divergence import DivergedError
+from services.learner.engine import Engine, Plan, rank, training_device
 from services.learner.progress import Basis
 from services.learner.published import PublishedWorld
 from services.learner.schedule import rounds

@@ -66,6 +66,11 @@ def test_value_models_are_compared_on_the_data_of_a_run_and_a_second_start_measu
         assert whole["mae"] == pytest.approx(sum(row["mae"] for row in tasks) / 2, abs=1e-4)
         assert 0.0 <= whole["mae"] <= 1.0
         assert whole["seconds_per_frame"] > 0
+    assert {name for name in table if "has learnt" in name} == {
+        f"{arm}, frames that {which} has learnt"
+        for arm in ("wm-value-only", "wm-state+value")
+        for which in ("this value output", "only the other output", "neither output")
+    }
     assert "wm-state+value against wm-value-only, same episodes" in table
     written = {path: path.stat().st_mtime_ns for path in cells_of(tmp_path, "test").rglob("*.json")}
     values.measure(plan, tmp_path, "test")

@@ -10,7 +10,7 @@ import numpy as np
 from ramp.replay.info import AnnotateResult, EpisodeInfo, ReplayInfo
 from ramp.replay.local import LocalReplay
 from ramp.replay.shard import Shard, ShardConfig, shard_tables
-from ramp.types import Episode
+from ramp.types import Episode, Kind
 from services.clients.registry import DirectoryRegistry
 from services.common.coordination import Coordination
 from services.common.settings import Settings
@@ -80,3 +80,32 @@ def context(settings: Settings, replay: NearReplay) -> Context:
         telemetry=Telemetry(board, 0),
         basis_path=where / "checkpoints" / "basis.json",
     )
+
+
+def registry(settings: Settings) -> DirectoryRegistry:
+    return DirectoryRegistry(Path(settings.dir) / "registry")
+
+
+def updates(settings: Settings, kind: Kind) -> list[int]:
+    found = registry(settings)
+    return [found.manifest(kind, version)["update"] for version in found.versions(kind)]
+
+
+def assert_complete(settings: Settings) -> None:
+    """Every version that the recipe promises, once, and the aliases in their places."""
+    stages, training, found = settings.stages, settings.training, registry(settings)
+    first, last = stages.policy_updates, stages.policy_updates + stages.joint_updates
+    assert updates(settings, Kind.POLICY) == [
+        first,
+        *range(first + training.publish_every, last, training.publish_every),
+        last,
+    ]
+    relabels = (stages.joint_updates - 1) // training.relabel_every
+    assert len(found.versions(Kind.WORLD)) == 1 + relabels
+    policies, worlds = found.aliases(Kind.POLICY), found.aliases(Kind.WORLD)
+    assert policies == {"stage2": 1, "latest": policies["final"], "final": found.versions(Kind.POLICY)[-1]}
+    assert worlds["final"] == found.manifest(Kind.POLICY, "final")["world_version"]
+
+
+class Killed(BaseException):
+    """Stands for a death without any farewell."""

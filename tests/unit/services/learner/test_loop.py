@@ -1,8 +1,7 @@
-"""The stage machine through all stages, over its own death, over divergence and over a stop."""
+"""The stage machine through all stages, over its own death and over a stop."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,7 +9,6 @@ import torch
 
 from ramp.models.agent import Agent
 from ramp.types import Kind, Observation
-from services.clients.registry import DirectoryRegistry
 from services.common.settings import Settings
 from services.learner import relabel
 from services.learner.checkpoint import Checkpoints
@@ -19,59 +17,20 @@ from services.learner.progress import DONE
 from services.learner.published import observations
 from services.learner.trainer import Trainer
 from tests.counting import counting_settings, teach
-from tests.unit.services.learner.near import NearReplay, context, filled_replay
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Tiny models: more threads only wait for each other."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    return counting_settings(tmp_path, "learner.checkpoint_every=3")
-
-
-@pytest.fixture
-def replay(settings: Settings) -> Iterator[NearReplay]:
-    found = filled_replay(settings)
-    yield found
-    found.close()
+from tests.unit.services.learner.near import (
+    Killed,
+    NearReplay,
+    assert_complete,
+    context,
+    filled_replay,
+    registry,
+)
 
 
 def seen_by(replay: NearReplay) -> Observation:
     """What the first frame of some episode shows."""
     episode = replay.fetch(replay.query()[0].episode_id)
     return observations(episode, slice(0, 1))[0]
-
-
-def registry(settings: Settings) -> DirectoryRegistry:
-    return DirectoryRegistry(Path(settings.dir) / "registry")
-
-
-def updates(settings: Settings, kind: Kind) -> list[int]:
-    found = registry(settings)
-    return [found.manifest(kind, version)["update"] for version in found.versions(kind)]
-
-
-def assert_complete(settings: Settings) -> None:
-    """Every version that the recipe promises, once, and the aliases in their places."""
-    stages, training, found = settings.stages, settings.training, registry(settings)
-    first, last = stages.policy_updates, stages.policy_updates + stages.joint_updates
-    assert updates(settings, Kind.POLICY) == [
-        first,
-        *range(first + training.publish_every, last, training.publish_every),
-        last,
-    ]
-    relabels = (stages.joint_updates - 1) // training.relabel_every
-    assert len(found.versions(Kind.WORLD)) == 1 + relabels
-    policies, worlds = found.aliases(Kind.POLICY), found.aliases(Kind.WORLD)
-    assert policies == {"stage2": 1, "latest": policies["final"], "final": found.versions(Kind.POLICY)[-1]}
-    assert worlds["final"] == found.manifest(Kind.POLICY, "final")["world_version"]
 
 
 def test_all_stages_end_with_versions_that_an_agent_can_act_with(settings: Settings, replay: NearReplay) -> None:
@@ -146,10 +105,6 @@ def test_a_late_episode_is_labelled_too_while_the_training_goes_on(
     replay.close()
 
 
-class Killed(BaseException):
-    """Stands for a death without any farewell."""
-
-
 @pytest.mark.parametrize("at", [3, 4, 10, 26])
 def test_a_death_at_any_update_is_survived_and_nothing_is_published_twice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: int
@@ -196,123 +151,12 @@ def test_a_checkpoint_after_the_tokenizer_s_last_update_brings_the_tokenizer_bac
     assert registry(settings).load(Kind.WORLD, 1)[0]["tokenizer.mean"].abs().sum() > 0.0
 
 
-def test_a_predictor_that_stays_bad_is_noticed_between_good_policy_updates(
-    settings: Settings, replay: NearReplay, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    real, bad = Trainer.update, []
-
-    def poisoned(self, name, sampled, world=None):
-        if name == "predictor" and self._settings.stages.world_updates <= self.engine(name).updates and len(bad) < 3:
-            bad.append(name)
-            sampled.tensors["proprio"].fill_(float("nan"))
-        return real(self, name, sampled, world)
-
-    monkeypatch.setattr(Trainer, "update", poisoned)
-    learner = Learner(context(settings, replay))
-    learner.run()
-
-    assert learner._rewinds == 1
-
-
-class Rounds(Learner):
-    """Remembers what its rounds began with."""
-
-    def _begin_round(self) -> None:
-        super()._begin_round()
-        self.began = [*getattr(self, "began", []), self._trainer.states()]
-
-
-def published(settings: Settings, kind: Kind, version: int | str) -> dict[str, torch.Tensor]:
-    return {f"model.{name}": tensor for name, tensor in registry(settings).load(kind, version)[0].items()}
-
-
-def assert_same(state: dict[str, torch.Tensor], weights: dict[str, torch.Tensor]) -> None:
-    assert all(torch.equal(state[name], tensor) for name, tensor in weights.items())
-
-
-def test_every_round_begins_from_the_pretrained_models(tmp_path: Path) -> None:
-    settings = counting_settings(tmp_path, "training.restart=pretrained")
-    replay = filled_replay(settings)
-    learner = Rounds(context(settings, replay))
-    learner.run()
-
-    assert_complete(settings)
-    assert len(learner.began) == 2, "one at the joint stage's beginning, one with the world model in its middle"
-    for states in learner.began:
-        assert_same(states["policy"], published(settings, Kind.POLICY, "stage2"))
-        assert_same(states["predictor"], published(settings, Kind.WORLD, 1))
-        assert not any(bool(t.any()) for name, t in states["policy"].items() if name.startswith("exp_avg"))
-    stages, length = settings.stages, settings.training.relabel_every
-    assert learner._models.engine("policy").plan.spans == (stages.policy_updates, length, length)
-    assert learner._models.engine("predictor").plan.spans == (stages.world_updates, 2, 3)
-    parents = {
-        v: registry(settings).manifest(Kind.POLICY, v)["parent"] for v in registry(settings).versions(Kind.POLICY)
-    }
-    assert parents == {1: None} | dict.fromkeys(range(2, len(parents) + 1), 1)
-    replay.close()
-
-
-def test_rounds_go_on_from_each_other_unless_told_otherwise(settings: Settings, replay: NearReplay) -> None:
-    learner = Rounds(context(settings, replay))
-    learner.run()
-    assert any(bool(t.any()) for name, t in learner.began[1]["policy"].items() if name.startswith("exp_avg"))
-    assert [registry(settings).manifest(Kind.POLICY, v)["parent"] for v in (1, 2, 3)] == [None, 1, 2]
-
-
-def test_a_learner_killed_in_a_later_round_comes_back_to_the_weights_that_this_round_began_with(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    settings = counting_settings(tmp_path, "training.restart=pretrained", "learner.checkpoint_every=1")
-    replay, real = filled_replay(settings), Trainer.update
-
-    def dying(self, name, sampled, world=None):
-        if len(getattr(learner, "began", [])) == 2:
-            raise Killed
-        return real(self, name, sampled, world)
-
-    monkeypatch.setattr(Trainer, "update", dying)
-    learner = Rounds(context(settings, replay))
-    with pytest.raises(Killed):
-        learner.run()
-    monkeypatch.setattr(Trainer, "update", real)
-    resumed = Learner(context(settings, replay))
-    resumed._restore()
-    for name, state in learner.began[1].items():
-        again = resumed._models.engine(name).state()
-        assert set(again) == set(state)
-        assert_same(again, state)
-    Learner(context(settings, replay)).run()
-    assert_complete(settings)
-    replay.close()
-
-
 def test_a_done_run_does_nothing_more(settings: Settings, replay: NearReplay) -> None:
     Learner(context(settings, replay)).run()
     before = registry(settings).versions(Kind.POLICY)
     Learner(context(settings, replay)).run()
 
     assert registry(settings).versions(Kind.POLICY) == before
-
-
-def test_three_bad_updates_in_a_row_go_back_to_the_checkpoint(
-    settings: Settings, replay: NearReplay, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    real, calls = Trainer.update, []
-
-    def poisoned(self, name, sampled, world=None):
-        calls.append(name)
-        if len(calls) in (4, 15, 16, 17):
-            sampled.tensors["proprio"].fill_(float("nan"))
-        return real(self, name, sampled, world)
-
-    monkeypatch.setattr(Trainer, "update", poisoned)
-    learner = Learner(context(settings, replay))
-    learner.run()
-
-    assert learner.progress.stage == DONE
-    assert learner._rewinds == 1
-    assert_complete(settings)
-    assert all(torch.isfinite(t).all() for t in registry(settings).load(Kind.POLICY, "final")[0].values())
 
 
 def test_a_damaged_checkpoint_is_passed_over(settings: Settings, replay: NearReplay) -> None:
