@@ -9,9 +9,12 @@ from typing import Any
 import numpy as np
 
 from ramp.errors import Invalid
+from ramp.types import StepSchema
 
 SMALLEST_RANGE = 1e-3
 """A dimension that hardly moves is centred, not blown up."""
+ROUNDING = 1e-5
+"""Of quantiles in float32, relative to the bounds that they are compared with."""
 FIELDS = ("proprio_low", "proprio_high", "action_low", "action_high")
 
 
@@ -52,10 +55,40 @@ class Normalizer:
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> Normalizer:
-        """Inverse of to_dict. Raises Invalid for missing or unknown fields."""
+        """Inverse of to_dict. Raises Invalid for missing or unknown fields, and for what cannot be quantiles."""
         if set(fields) != set(FIELDS):
             raise Invalid("normalizer", sorted(fields), f"exactly these fields: {', '.join(FIELDS)}")
-        return cls(**{name: np.asarray(fields[name], np.float32) for name in FIELDS})
+        found = cls(**{name: np.asarray(fields[name], np.float32) for name in FIELDS})
+        for kind in ("proprio", "action"):
+            _check_quantiles(kind, getattr(found, f"{kind}_low"), getattr(found, f"{kind}_high"))
+        return found
+
+    def check(self, schema: StepSchema) -> None:
+        """Raises Invalid where these are another robot's statistics: of other widths, or of actions that this one's
+        bounds do not allow. Another robot of the same widths and wider bounds cannot be told apart."""
+        for name in FIELDS:
+            width = schema.action_width if name.startswith("action") else schema.proprio_width
+            if getattr(self, name).shape != (width,):
+                remedy = f"this robot has {width}: fit the statistics to its own demonstrations"
+                raise Invalid(f"normalizer.{name}", f"width {getattr(self, name).size}", remedy)
+        low, high = np.asarray(schema.action_low), np.asarray(schema.action_high)
+        slack = ROUNDING * (1.0 + high - low)
+        for name, beyond in (
+            ("action_low", self.action_low < low - slack),
+            ("action_high", self.action_high > high + slack),
+        ):
+            if beyond.any():
+                remedy = f"this robot acts within {low.tolist()} and {high.tolist()}: these are another one's"
+                raise Invalid(f"normalizer.{name}", getattr(self, name).tolist(), remedy)
+
+
+def _check_quantiles(kind: str, low: np.ndarray, high: np.ndarray) -> None:
+    if low.ndim != 1 or low.shape != high.shape:
+        remedy = "give a low and a high per dimension"
+        raise Invalid(f"normalizer.{kind}", f"shapes {low.shape} and {high.shape}", remedy)
+    if not (np.isfinite(low).all() and np.isfinite(high).all() and (low <= high).all()):
+        remedy = "give finite quantiles, low at or below high"
+        raise Invalid(f"normalizer.{kind}", [low.tolist(), high.tolist()], remedy)
 
 
 def _check_samples(name: str, samples: np.ndarray) -> None:

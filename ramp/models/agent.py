@@ -70,6 +70,7 @@ class Agent:
         self.version, self.efficient, self.told = version, efficient, told or Told()
         self.thoughts, self.prompts = thoughts, prompts
         self.schema = policy.schema
+        normalizer.check(self.schema)
         self._low = np.asarray(self.schema.action_low, np.float32)
         self._high = np.asarray(self.schema.action_high, np.float32)
 
@@ -92,6 +93,8 @@ class Agent:
         policy = load_policy(policy_tensors, policy_manifest)
         world = load_world(world_tensors, world_manifest)
         told, normalizer = load_told(policy_manifest), load_normalizer(policy_manifest)
+        if load_normalizer(world_manifest).to_dict() != normalizer.to_dict():
+            raise Invalid("normalizer", "of policy and world model differ", "serve the two that were trained together")
         thoughts, prompts = load_thoughts(policy_manifest), instructions(policy.config, tokenizer)
         return cls(
             policy,

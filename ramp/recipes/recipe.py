@@ -21,6 +21,9 @@ METHODS = ("ramp", "recap", "awr", "bc")
 PRECISIONS = ("float32", "bfloat16")
 """float16 is not among them: its range is too small for gradients that nobody scales."""
 
+CONTINUE, PRETRAINED = RESTARTS = ("continue", "pretrained")
+"""From which weights a round of the joint stage trains; docs/recipe.md says what a round is."""
+
 SEED_BLOCK = 100_000  # training seeds that belong to one value of `seed`
 
 
@@ -60,7 +63,11 @@ class StagesConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingConfig:
-    """Batches, optimisers and the rhythm of the joint stage."""
+    """Batches, optimisers and the rhythm of the joint stage.
+
+    A published world model begins a round. RECAP (Algorithm 1) trains every round from the pre-trained models,
+    `restart="pretrained"`; RAMP does not say whether it does.
+    """
 
     algorithm: str = "ramp"  # the policy's objective: ramp, recap, awr or bc
     policy_batch: int = 64  # items in one update of the policy
@@ -79,12 +86,15 @@ class TrainingConfig:
     world_every: int = 4  # joint stage: a world-model update every so many policy updates
     publish_every: int = 250  # joint stage: policy updates between published policies
     relabel_every: int = 500  # joint stage: policy updates between published world models (and so relabellings)
+    restart: str = CONTINUE  # joint stage: a round trains from the one before (continue) or from pretrained models
 
     def __post_init__(self) -> None:
         if self.algorithm not in METHODS:
             raise Invalid("training.algorithm", self.algorithm, f"choose one of {', '.join(METHODS)}")
         if self.precision not in PRECISIONS:
             raise Invalid("training.precision", self.precision, f"choose one of {', '.join(PRECISIONS)}")
+        if self.restart not in RESTARTS:
+            raise Invalid("training.restart", self.restart, f"choose one of {', '.join(RESTARTS)}")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -42,10 +42,11 @@ def methods(quick: Quick = False, seeds: Seeds = None, dir_: Where = None, out: 
 
 
 def conditioning(quick: Quick = False, seeds: Seeds = None, dir_: Where = None, out: Out = None) -> int:
-    """World-model tokens: with and without, hidden in training with probability 0, 0.2 or 0.5, standard and efficient.
+    """World-model tokens: with and without, hidden with probability 0, 0.2 or 0.5, both modes, one task and all.
 
     As `ramp bench methods`; the same data serve both (--dir). Efficient mode never calls the world model, and the table
-    says what a decision then costs.
+    says what a decision then costs. Two arms learn button-press-topdown-v3 alone, with tokens and without, and are
+    tried on it alone: read them beside the other arms' rows of that task.
 
     \b
     Examples:

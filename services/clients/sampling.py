@@ -26,6 +26,8 @@ from services.common.errors import from_call
 
 logger = logging.getLogger(__name__)
 
+CLOSING_S = 5.0  # longest for a batch that is being decoded when its stream is closed
+
 
 class SampleStream:
     """An endless iterator of batches.
@@ -92,6 +94,8 @@ class _Reader:
             if self._call is not None:
                 self._call.cancel()
         self._ready.put(Unavailable("the stream was closed"))
+        if threading.current_thread() is not self._thread:  # a dropped stream is closed wherever it is found
+            self._thread.join(CLOSING_S)
 
     # ------------------------------------------------------------------------------------------ the thread
 

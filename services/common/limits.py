@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from ramp.data.action_tokens import SCALE, alphabet
 from ramp.envs import check_tasks
 from ramp.errors import Invalid
-from ramp.recipes.recipe import SEED_BLOCK
+from ramp.recipes.recipe import PRETRAINED, SEED_BLOCK
 from ramp.replay.info import Limits
 from services.common.sizes import FULL_RANGES, INFINITE, check_sizes
 
@@ -146,6 +146,10 @@ def _check_rhythm(settings: Settings) -> None:
         raise Invalid("policy.chunk", chunk, f"use a multiple or a divisor of env.frame_stride={stride}")
     if chunk > limit:
         raise Invalid("policy.chunk", chunk, f"stay at or below env.max_steps={limit}")
+    training = settings.training
+    if training.restart == PRETRAINED and training.relabel_every % training.publish_every:
+        remedy = f"use a multiple of training.publish_every={training.publish_every}: a restart forgets the rest"
+        raise Invalid("training.relabel_every", training.relabel_every, remedy)
     first = settings.evaluation.first_seed
     if first < SEED_BLOCK:
         raise Invalid("evaluation.first_seed", first, f"keep {SEED_BLOCK} or more: training seeds lie below")

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 
 from ramp.errors import Unavailable
 from services.conductor.journal import Process
+from services.learner.divergence import DivergedError
 
 BUDGET = 3  # failures of the whole group within BUDGET_S; single workers are Ray Train's to restart
 BUDGET_S = 600.0
@@ -41,7 +42,8 @@ class LearnerGroup:
         return Process(name=NAME, what="restarted" if self.restarts else "started")
 
     def poll(self) -> Iterator[Process]:
-        """What has happened since the last call. Raises Unavailable where the group fails again and again."""
+        """What has happened since the last call. Raises Unavailable where the group fails again and again, and
+        DivergedError where it need not be tried again."""
         if self._thread is None or self._thread.is_alive() or self.returned:
             return
         if self._error is None:
@@ -52,6 +54,8 @@ class LearnerGroup:
         now = time.monotonic()
         self._failures.append(now)
         yield Process(name=NAME, what="died", detail=why)
+        if isinstance(self._error, DivergedError):
+            raise self._error
         recent = sum(1 for failure in self._failures if now - failure < BUDGET_S)
         if recent > BUDGET:
             raise Unavailable(f"the learner failed {recent} times within {BUDGET_S:g} s, at last with: {why}")

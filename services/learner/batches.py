@@ -8,14 +8,10 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from types import TracebackType
-from typing import Protocol
-
-import torch
-from torch import Tensor
 
 from ramp.data.normalize import Normalizer
 from ramp.data.thoughts import ThoughtVocabulary
@@ -25,31 +21,13 @@ from ramp.interfaces import Replay
 from ramp.types import Batch, SampleSpec
 from services.clients.sampling import SampleStream
 from services.common.settings import Settings
+from services.learner.chosen import Chosen
 from services.learner.progress import Basis
+from services.learner.sampled import Sampled, Source, joined
 
 AHEAD = 3  # batches of one stream that wait converted
 PATIENCE_S = 2.0  # between looks whether the stream was closed meanwhile
-
-
-@dataclass(frozen=True, kw_only=True)
-class Sampled:
-    """A batch as a model takes it.
-
-    Example: Sampled(tensors={"images": ...}, keys=[("count-7-1f", 8)], policy_versions=[3])
-    """
-
-    tensors: dict[str, Tensor]  # keys of ramp/data/transforms.py, on the CPU
-    keys: list[tuple[str, int]]  # (episode, step) of each row
-    policy_versions: list[int]  # that acted, of rows where one did
-
-
-class Source(Protocol):
-    """Where a loop takes its batches from."""
-
-    def poll(self, timeout_s: float) -> Sampled | None:
-        """The next batch, or None where there is none yet."""
-
-    def close(self) -> None: ...
+CLOSING_S = 8.0  # longest for a batch that is being converted when its stream is closed
 
 
 def convert(
@@ -68,7 +46,8 @@ def convert(
     return Sampled(
         tensors=tensors,
         keys=[(episode, int(step)) for episode, step in zip(batch.episode_id, batch.step, strict=True)],
-        policy_versions=[int(version) for version in batch.policy_version if version > 0],
+        tasks=list(batch.task),
+        policy_versions=[int(version) for version in batch.policy_version],
     )
 
 
@@ -80,6 +59,7 @@ class Stream:
         self._replay, self._spec, self._convert = replay, spec, converter
         self._ready: queue.Queue[Sampled | Exception] = queue.Queue(AHEAD)
         self._closed = threading.Event()
+        self._batches: Iterator[Batch] = iter(())
         self._thread = threading.Thread(target=self._fill, name=f"stream-{spec.table}", daemon=True)
         self._thread.start()
 
@@ -94,19 +74,27 @@ class Stream:
         return item
 
     def close(self) -> None:
-        """Ask the thread to end; one that waits inside a request ends with it."""
+        """End the thread, and a request that it waits in. (One that still runs inside Arrow or torch when Python ends
+        takes the process down with it.)"""
         self._closed.set()
+        _close(self._batches)
+        self._thread.join(PATIENCE_S + CLOSING_S)
+
+    @property
+    def rows(self) -> int:
+        """Of every batch."""
+        return self._spec.batch_size
 
     def _fill(self) -> None:
         while not self._closed.is_set():
-            batches = self._replay.sample(self._spec, timeout=PATIENCE_S)
+            self._batches = self._replay.sample(self._spec, timeout=PATIENCE_S)
             try:
-                self._pump(batches)
+                self._pump(self._batches)
             except Exception as error:  # handed to the loop, which ends with it
                 self._hand_over(error)
                 return
             finally:
-                _close(batches)
+                _close(self._batches)
 
     def _pump(self, batches: Iterator[Batch]) -> None:
         while not self._closed.is_set():
@@ -143,7 +131,7 @@ class Mixture:
         if len(parts) < len(self._sources):
             return None
         self._parts = [None] * len(self._sources)
-        return _joined(parts)
+        return joined(parts)
 
     def close(self) -> None:
         for source in self._sources:
@@ -165,17 +153,28 @@ def _close(batches: Iterator[Batch]) -> None:
 
 
 def open_mixture(
-    replay: Replay, rows: Mapping[str, int], spec: SampleSpec, converter: Callable[[Batch], Sampled]
+    replay: Replay,
+    rows: Mapping[str, int],
+    spec: SampleSpec,
+    converter: Callable[[Batch], Sampled],
+    of: Collection[str] = (),
 ) -> Mixture:
-    """Streams of `spec` from every table in `rows`, with that many rows each."""
+    """Streams of `spec` from every table in `rows`, with that many rows each; `of` these tasks alone, () of all."""
     specs = [replace(spec, table=table, batch_size=count) for table, count in rows.items()]
-    return Mixture([Stream(replay, each, converter) for each in specs])
+    streams = [Stream(replay, each, converter) for each in specs]
+    return Mixture([Chosen(stream, of, stream.rows) for stream in streams] if of else streams)
 
 
 def policy_batches(
-    replay: Replay, settings: Settings, basis: Basis, rows: Mapping[str, int], prompts: Prompts | None = None
+    replay: Replay,
+    settings: Settings,
+    basis: Basis,
+    rows: Mapping[str, int],
+    prompts: Prompts | None = None,
+    of: Collection[str] = (),
 ) -> Mixture:
-    """What a policy is trained on: by priority, without futures, with labels of thought where it thinks.
+    """What a policy is trained on: by priority, without futures, with labels of thought where it thinks; `of` these
+    tasks alone, () of all.
 
     Raises Invalid where it shall think and nobody has fitted its words.
     """
@@ -197,7 +196,7 @@ def policy_batches(
         thoughts=basis.thoughts if policy.thought else None,
         length=policy.thought_length,
     )
-    return open_mixture(replay, rows, spec, converter)
+    return open_mixture(replay, rows, spec, converter, of)
 
 
 def shares(batch: int, online_share: float, workers: int) -> dict[str, int]:
@@ -205,13 +204,3 @@ def shares(batch: int, online_share: float, workers: int) -> dict[str, int]:
     own = max(1, batch // workers)
     online = min(own, round(own * online_share))
     return {table: rows for table, rows in (("demos", own - online), ("online", online)) if rows}
-
-
-def _joined(parts: Sequence[Sampled]) -> Sampled:
-    if len(parts) == 1:
-        return parts[0]
-    return Sampled(
-        tensors={name: torch.cat([part.tensors[name] for part in parts]) for name in parts[0].tensors},
-        keys=[key for part in parts for key in part.keys],
-        policy_versions=[version for part in parts for version in part.policy_versions],
-    )

@@ -49,8 +49,12 @@ class Checkpoints:
         _write(hidden / STATE, json.dumps({"progress": dict(progress), "checksums": checksums}).encode())
         hidden.rename(self._folder / f"{number:08d}")
         for old in self.numbers()[:-KEPT]:
-            shutil.rmtree(self._folder / f"{old:08d}", ignore_errors=True)
+            self.discard(old)
         return number
+
+    def discard(self, number: int) -> None:
+        """The one before is the newest again."""
+        shutil.rmtree(self._folder / f"{number:08d}", ignore_errors=True)
 
     def newest(self) -> int:
         """Number of the newest checkpoint that is whole; 0 where there is none."""

@@ -34,7 +34,11 @@ class Contestant:
 
     model: nn.Module
     lessons: tuple[Lesson, ...]
-    remaining: Callable[[Mapping[str, Tensor], torch.Generator], Tensor]  # float32 [B] in [0, 1]
+    outputs: Callable[[Mapping[str, Tensor], torch.Generator], Tensor]  # float32 [B, K] in [0, 1], by each value output
+
+    def remaining(self, tensors: Mapping[str, Tensor], generator: torch.Generator) -> Tensor:
+        """float32 [B]: what it says of observations that it has not learnt from, the mean of its outputs."""
+        return self.outputs(tensors, generator).mean(dim=1)
 
 
 def contestant(name: str, settings: Settings, schema: StepSchema) -> Contestant:
@@ -56,7 +60,7 @@ def _vlm(settings: Settings, schema: StepSchema) -> Contestant:
         updates=settings.stages.world_updates,
         begin=lambda: model.requires_grad_(True),
     )
-    return Contestant(model=model, lessons=(lesson,), remaining=lambda tensors, _: model.predict(tensors))
+    return Contestant(model=model, lessons=(lesson,), outputs=lambda tensors, _: model.predict(tensors)[:, None])
 
 
 def _world(settings: Settings, schema: StepSchema) -> Contestant:
@@ -78,5 +82,5 @@ def _world(settings: Settings, schema: StepSchema) -> Contestant:
     return Contestant(
         model=model,
         lessons=(tokenizer, predictor) if tokenizer.updates else (predictor,),
-        remaining=lambda tensors, generator: model.predict(tensors, generator=generator).value,
+        outputs=lambda tensors, generator: model.predict(tensors, generator=generator).remaining,
     )

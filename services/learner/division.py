@@ -25,7 +25,7 @@ Tensors = dict[str, Tensor]
 
 @dataclass(frozen=True, kw_only=True)
 class Tried:
-    """A held-out episode as a value model sees it: parts of at most AT_ONCE frames, and what is true of all F."""
+    """A whole episode as a value model sees it: parts of at most AT_ONCE frames, and what is true of all F."""
 
     episode_id: str
     task: str
@@ -59,18 +59,24 @@ class Division:
             yield {name: tensor[:rows] for name, tensor in joined.items()}
             waiting = [{name: tensor[rows:] for name, tensor in joined.items()}]
 
-    def episodes(self) -> Iterator[Tried]:
-        """The held-out ones, by id. Raises Corrupt."""
-        for episode_id in sorted(self.tried_on):
-            episode = self._shard.fetch(episode_id)
-            frames = len(episode.steps.frame_row)
-            parts = [observations(episode, slice(start, start + AT_ONCE)) for start in range(0, frames, AT_ONCE)]
-            yield Tried(
-                episode_id=episode_id,
-                task=episode.header.task,
-                parts=[observation_tensors(part, self._normalizer) for part in parts],
-                remaining=self._remaining(episode),
-            )
+    def tried(self) -> Iterator[Tried]:
+        """The held-out episodes, by id. Raises Corrupt."""
+        return map(self._whole, sorted(self.tried_on))
+
+    def learnt(self) -> Iterator[Tried]:
+        """The others, likewise."""
+        return map(self._whole, sorted(self.learnt_from))
+
+    def _whole(self, episode_id: str) -> Tried:
+        episode = self._shard.fetch(episode_id)
+        frames = len(episode.steps.frame_row)
+        parts = [observations(episode, slice(start, start + AT_ONCE)) for start in range(0, frames, AT_ONCE)]
+        return Tried(
+            episode_id=episode_id,
+            task=episode.header.task,
+            parts=[observation_tensors(part, self._normalizer) for part in parts],
+            remaining=self._remaining(episode),
+        )
 
     def _drawn(self, rows: int, horizons: tuple[int, ...], generator: np.random.Generator) -> Iterator[Batch]:
         items = {table.name: table.items for table in self._shard.info().tables}

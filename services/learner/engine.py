@@ -1,8 +1,9 @@
-"""One model in training: DeepSpeed behind five verbs. The only file that imports it.
+"""One model in training: DeepSpeed behind six verbs. The only file that imports it.
 
     loss, report = engine.loss(algorithm, tensors, generator=generator)
     engine.step(loss)                  # backward, clip, AdamW, averaged weights
     engine.weights()                   # what is published
+    engine.restart(weights)            # from other weights, the optimiser as at the first update
     engine.state() / engine.load()     # what is checkpointed: whole tensors, so any number of workers can go on
 
 Several engines live in one process (tokenizer, world model, policy). ZeRO stages 0 to 2; stage 0 replicates the
@@ -24,8 +25,9 @@ import torch.distributed as dist
 from deepspeed.utils import safe_get_full_optimizer_state, safe_set_full_optimizer_state
 from torch import Tensor, nn
 
-from ramp.errors import Invalid, RampError
+from ramp.errors import Invalid
 from ramp.interfaces import Algorithm
+from services.learner.divergence import DivergedError
 from services.learner.precision import matrix_products
 from services.learner.schedule import lr_factor
 
@@ -34,10 +36,6 @@ from services.learner.schedule import lr_factor
 deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
 
 MOMENTS = ("exp_avg", "exp_avg_sq")  # of AdamW
-
-
-class DivergedError(RampError):
-    """The weights are no longer finite: only a checkpoint helps."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +63,7 @@ class Engine:
             raise Invalid("learner.zero_stage", plan.zero_stage, "use 0, 1 or 2")
         _ensure_group()
         self.model, self.plan, self.updates = model, plan, 0
+        self._began = 0  # updates at the last restart: AdamW and the averaged weights know nothing of those before
         self._trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
         optimizer = torch.optim.AdamW(
             self._trained.values(),
@@ -119,13 +118,13 @@ class Engine:
             found[f"ema.{name}"] = _copy(mean)
         for name, parameter in self._trained.items() if self.updates else ():
             found |= {f"{key}.{name}": _copy(self._moment(parameter, key)) for key in MOMENTS}
-        found["updates"] = torch.tensor(self.updates)
+        found |= {"updates": torch.tensor(self.updates), "began": torch.tensor(self._began)}
         return found
 
     def load(self, state: Mapping[str, Tensor]) -> None:
         """Inverse of `state`, whatever the number of workers was. Raises Invalid where the model is another one."""
         self._check(state)
-        updates = int(state["updates"])
+        updates, began = int(state["updates"]), int(state.get("began", 0))  # 0: written before there were restarts
         if updates:
             self._create_moments()
         with torch.no_grad():
@@ -135,10 +134,28 @@ class Engine:
             for name, parameter in self._trained.items() if updates else ():
                 for key in MOMENTS:
                     self._set_moment(parameter, key, state[f"{key}.{name}"])
-        self._set_count(updates)
-        self.updates = updates
+        self._set_count(updates - began)
+        self.updates, self._began = updates, began
         if self.plan.zero_stage:
             self._engine.optimizer.refresh_fp32_params()
+
+    def restart(self, weights: Mapping[str, Tensor]) -> None:
+        """Go on from these weights as if no update had been: averaged weights and AdamW begin anew. The count of
+        updates, by which learning rate, noise and published versions go, runs on. Collective. Raises Invalid where the
+        weights are another model's."""
+        count = torch.tensor(self.updates)
+        state = {f"model.{name}": tensor for name, tensor in weights.items()} | {"updates": count, "began": count}
+        for name, parameter in self._trained.items():
+            nothing = torch.zeros((), dtype=parameter.dtype).expand_as(parameter)
+            state |= {f"{key}.{name}": nothing for key in MOMENTS}
+            if name in weights:
+                state[f"ema.{name}"] = weights[name]
+        self.load(state)
+
+    def finite(self) -> bool:
+        """Whether all that would be checkpointed or published of the model is a number; the same on every worker."""
+        tensors = [*self.model.state_dict().values(), *self._averaged]
+        return all(bool(torch.isfinite(tensor).all()) for tensor in tensors)
 
     def _check(self, state: Mapping[str, Tensor]) -> None:
         """Invalid where a tensor is missing or of another shape."""
@@ -185,7 +202,8 @@ class Engine:
     def _average(self) -> None:
         """mean <- decay * mean + (1 - decay) * weights; the decay rises at first, so that the start is forgotten."""
         if self._averaged:
-            decay = min(self.plan.ema, (1 + self.updates) / (10 + self.updates))
+            done = self.updates - self._began
+            decay = min(self.plan.ema, (1 + done) / (10 + done))
             torch._foreach_lerp_(self._averaged, [p.detach() for p in self._trained.values()], 1.0 - decay)
 
     def _moment(self, parameter: Tensor, key: str) -> Tensor:

@@ -17,6 +17,7 @@ from ray.train.torch import TorchConfig, TorchTrainer
 
 from ramp.errors import RampError
 from services.common.settings import Settings, load_settings
+from services.learner.divergence import DivergedError
 
 LOG = logging.getLogger(__name__)
 
@@ -30,13 +31,15 @@ COLLECTIVE_S = 600  # longest wait for another worker inside an update
 def run_learner(settings_path: str, replay_address: str, redis_url: str) -> None:
     """Train from wherever the last checkpoint stands, until the run is done or asked to stop; blocks.
 
-    Needs a connected Ray. Raises RampError where the group failed MAX_FAILURES times.
+    Needs a connected Ray. Raises RampError where the group failed MAX_FAILURES times, and DivergedError at once where
+    going back to checkpoints did not help: the next group would go back to the same ones.
     """
     os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", str(WATCH_S))
     os.environ.setdefault("RAY_TRAIN_WORKER_HEALTH_CHECK_TIMEOUT_S", str(HUNG_S))
     os.environ.setdefault("RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S", str(START_S))
     settings = load_settings(settings_path)
     run_dir = Path(settings.dir).resolve()
+    _given_up(run_dir).unlink(missing_ok=True)
     gpu = ray.cluster_resources().get("GPU", 0) >= settings.learner.workers
     trainer = TorchTrainer(
         train_worker,
@@ -59,6 +62,8 @@ def run_learner(settings_path: str, replay_address: str, redis_url: str) -> None
         trainer.fit()
     except ray.train.TrainingFailedError as error:
         raise RampError(f"the learner group failed: {_last_line(error)}; see {_log_path(run_dir)}") from error
+    if _given_up(run_dir).exists():
+        raise DivergedError(_given_up(run_dir).read_text(encoding="utf-8"))
 
 
 def train_worker(config: dict[str, Any]) -> None:
@@ -73,6 +78,9 @@ def train_worker(config: dict[str, Any]) -> None:
     torch.set_num_threads(context.settings.learner.threads)
     try:
         Learner(context).run()
+    except DivergedError as error:  # a worker that raised it would be started again
+        LOG.error("%s", error)
+        _given_up(Path(config["run_dir"])).write_text(str(error), encoding="utf-8")
     except Exception:
         LOG.exception("a learner worker ends")
         raise
@@ -82,6 +90,11 @@ def train_worker(config: dict[str, Any]) -> None:
 
 def _environment(settings: Settings) -> dict[str, str]:
     return {"OMP_NUM_THREADS": str(settings.learner.threads)}
+
+
+def _given_up(run_dir: Path) -> Path:
+    """Why the workers ended although the training is not done."""
+    return run_dir / "checkpoints" / "diverged.txt"
 
 
 def _log_path(run_dir: Path) -> Path:

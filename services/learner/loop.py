@@ -5,7 +5,8 @@
              publish; label everything
     policy   stage 2: the policy, conditioned on the published world model's tokens and the indicator; publish
     joint    stages 3 and 4: while actors collect, policy updates on demonstrations and fresh experience, a world-model
-             update now and then; publish both by and by; relabel in the background
+             update now and then; publish both by and by; relabel in the background. A published world model begins a
+             round: both go on training, or begin again from what stages 1 and 2 published (training.restart)
     done     the last versions have the alias `final`
 
 Every worker runs the same loop. Worker 0 alone publishes, relabels, writes checkpoints and speaks; what depends on the
@@ -17,22 +18,27 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 
 import torch
 
-from ramp.errors import Full, RampError, Timeout, Unavailable
+from ramp.errors import Full, Timeout, Unavailable
 from ramp.models.manifest import policy_manifest, world_manifest
 from ramp.types import Kind, SampleSpec
 from services.common import metrics
 from services.learner.basis import find_basis
-from services.learner.batches import Mixture, Sampled, convert, open_mixture, policy_batches, shares
+from services.learner.batches import Mixture, convert, open_mixture, policy_batches, shares
 from services.learner.context import Context
-from services.learner.engine import DivergedError, agree, from_first, rank, share_buffers, workers
+from services.learner.divergence import DivergedError
+from services.learner.engine import agree, from_first, rank, share_buffers, workers
+from services.learner.pretrained import STAGE2, Pretrained
 from services.learner.progress import DEMOS, DONE, JOINT, POLICY, WORLD, Progress, total
 from services.learner.publish import finite
 from services.learner.published import PublishedWorld
 from services.learner.relabel import Relabeller
+from services.learner.rewinds import Rewinds
+from services.learner.sampled import Sampled
 from services.learner.tokenizer_file import keep_tokenizer
 from services.learner.trainer import POLICY as POLICY_MODEL
 from services.learner.trainer import PREDICTOR, TOKENIZER, Trainer
@@ -41,7 +47,6 @@ LOG = logging.getLogger(__name__)
 
 POLL_S = 0.25  # longest wait for data before the other workers are asked how they are
 LABEL_S = 1.0  # of labelling before the other workers are told that worker 0 is alive
-MAX_REWINDS = 5  # in one life; a training that diverges that often needs other settings
 
 
 class Learner:
@@ -55,11 +60,12 @@ class Learner:
         self._trainer: Trainer | None = None
         self._world: PublishedWorld | None = None
         self._relabeller: Relabeller | None = None
-        self._rewinds = 0
+        self._rewinds = Rewinds(context.checkpoints)
+        self._pretrained = Pretrained(self._settings.training.restart, context.registry)
         self._saved_at = 0  # updates of the stage at the last checkpoint
 
     def run(self) -> None:
-        """Raises RampError where the run can't go on."""
+        """Raises RampError where the run can't go on, DivergedError where no other life of it could either."""
         stages: dict[str, Callable[[], None]] = {
             DEMOS: self._wait_for_demonstrations,
             WORLD: self._pretrain_world_model,
@@ -73,7 +79,8 @@ class Learner:
                 stages[self.progress.stage]()
             except DivergedError as error:
                 self._rewind(error)
-        self._checkpoint()
+        with suppress(DivergedError):  # then the checkpoint before is the last one
+            self._checkpoint()
         self._announce()
         if self._relabeller is not None:
             self._relabeller.close()
@@ -114,7 +121,8 @@ class Learner:
         with self._chunks(online=0.0) as chunks:
             if not self._updates(total(POLICY, self._settings), lambda: self._update(POLICY_MODEL, chunks)):
                 return
-        self._publish_policy("latest", "stage2")
+        self._publish_policy("latest", STAGE2)
+        self._pretrained.begin_round(self._models)
         self._enter(JOINT)
 
     def _train_jointly(self) -> None:
@@ -139,7 +147,10 @@ class Learner:
         if done % training.publish_every == 0 and done < last:
             self._publish_policy("latest")
         if done % training.relabel_every == 0 and done < last:
+            before = self.progress.world_version
             self._publish_world()
+            if self.progress.world_version != before:
+                self._pretrained.begin_round(self._models)
         return True
 
     # ------------------------------------------------------------------------------------------ updates
@@ -167,8 +178,9 @@ class Learner:
             applied, report = self._models.update(model, sampled, world)
         if applied:
             self._says.updated(model, report, self.progress)
-        if sampled.policy_versions and model == POLICY_MODEL:
-            age = self.progress.policy_version - sum(sampled.policy_versions) / len(sampled.policy_versions)
+        acted = [version for version in sampled.policy_versions if version]
+        if acted and model == POLICY_MODEL:
+            age = self.progress.policy_version - sum(acted) / len(acted)
             metrics.LEARNER_POLICY_AGE.set(age)
             self._says.observe("policy_age", age)
         return applied
@@ -195,11 +207,13 @@ class Learner:
     # ---------------------------------------------------------------------------------------- publishing
 
     def _publish_policy(self, *aliases: str) -> None:
-        """Averaged weights, with the world model they were trained with. All workers go on when it is there."""
+        """Averaged weights, with the world model they were trained with. All workers go on when it is there, or raise
+        DivergedError together."""
         models, engine = self._models, self._models.engine(POLICY_MODEL)
+        models.check()
         basis = self._at.basis
         manifest = policy_manifest(models.policy, basis.normalizer, models.told, basis.thoughts)
-        manifest |= self._origin(engine.updates)
+        manifest |= self._origin(Kind.POLICY, engine.updates)
         number = self.progress.policy_version
         if rank() == 0:
             with self._says.spent("publish"):
@@ -214,7 +228,8 @@ class Learner:
     def _publish_world(self) -> None:
         """Publish, and take it from the registry like everybody else: policy and actors must see the same tokens."""
         models, engine = self._models, self._models.engine(PREDICTOR)
-        manifest = world_manifest(models.world, self._at.basis.normalizer) | self._origin(engine.updates)
+        models.check()
+        manifest = world_manifest(models.world, self._at.basis.normalizer) | self._origin(Kind.WORLD, engine.updates)
         number = self.progress.world_version
         if rank() == 0:
             with self._says.spent("publish"):
@@ -242,8 +257,9 @@ class Learner:
         if rank() == 0:
             self._at.publisher.point(Kind.WORLD, self.progress.world_version, ("final",))
 
-    def _origin(self, update: int) -> dict[str, object]:
-        return {
+    def _origin(self, kind: Kind, update: int) -> dict[str, object]:
+        parent = self._pretrained.versions().get(kind) if self.progress.stage == JOINT else None
+        return ({"parent": parent} if parent else {}) | {
             "stage": self.progress.stage,
             "update": update,
             "world_version": self.progress.world_version,
@@ -289,11 +305,7 @@ class Learner:
             self._models.engine(PREDICTOR)
 
     def _rewind(self, error: DivergedError) -> None:
-        self._rewinds += 1
-        metrics.LEARNER_REWINDS.inc()
-        if self._rewinds > MAX_REWINDS:
-            raise RampError(f"the training diverged {self._rewinds} times: {error}; lower the learning rate") from error
-        LOG.warning("back to the last checkpoint: %s", error)
+        self._rewinds.prepare(error)
         if self._relabeller is not None:
             self._relabeller.close()
         self.progress, self._trainer, self._world, self._relabeller = Progress(), None, None, None
@@ -306,9 +318,11 @@ class Learner:
         self._says.tell(self.progress, now=True)
 
     def _checkpoint(self) -> None:
-        """All workers give their part, worker 0 writes. A full disk does not stop the training."""
+        """All workers give their part, worker 0 writes. A full disk does not stop the training. Raises DivergedError
+        where the weights are nothing to come back to."""
         if self._trainer is None:
             return
+        self._trainer.check()
         with self._says.spent("checkpoint"):
             states = self._trainer.states()
             if rank() == 0:

@@ -3,7 +3,7 @@
     python -m services.learner.offline --settings S --replay HOST:PORT --start stage2 training.algorithm=awr
 
 Starts from a registered policy and the world model with the alias `final`, labels all episodes with that world model,
-makes `stages.policy_updates` updates and publishes one version. Speaks JSON, a line a second:
+makes `stages.policy_updates` updates on the data of `tasks` and publishes one version. Speaks JSON, a line a second:
 {"update": 120, "of": 1500, "loss": 0.21}, and at the end {"version": 7}. A training that is killed has published
 nothing and begins anew.
 """
@@ -58,8 +58,8 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
 
 
 def train(settings: Settings, run_dir: Path, replay_address: str, start: str) -> Iterator[dict[str, Any]]:
-    """What is said, as it happens. Raises RampError: an unknown start or one of another size, no world model, a replay
-    server that is away."""
+    """What is said, as it happens. Raises RampError: an unknown start or one of another size, no world model, a task
+    without data, a replay server that is away."""
     torch.set_num_threads(settings.learner.threads)
     registry, basis = DirectoryRegistry(run_dir / "registry"), Basis.of_run(run_dir)
     first = _version(registry, Kind.POLICY, start)
@@ -69,16 +69,18 @@ def train(settings: Settings, run_dir: Path, replay_address: str, start: str) ->
     prompts = instructions(settings.policy, tokenizer)
     with closing(ReplayClient(replay_address, name="offline", token=replay_token(settings))) as replay:
         world = PublishedWorld.from_registry(registry, _version(registry, Kind.WORLD, "final"), torch.device("cpu"))
+        _check_tasks(settings, replay)
         _label(replay, basis, world)
         trainer = Trainer(settings, basis, {}, filled=True)
         load_weights(trainer.policy, tensors)
         rows = shares(settings.training.policy_batch, settings.training.online_share, 1)
-        with policy_batches(replay, settings, basis, rows, prompts) as batches:
+        with policy_batches(replay, settings, basis, rows, prompts, of=settings.tasks) as batches:
             yield from _updates(trainer, batches, world, settings.stages.policy_updates)
     engine = trainer.engine(POLICY)
     manifest = policy_manifest(trainer.policy, basis.normalizer, trainer.told, basis.thoughts) | {
         "stage": "offline",
         "algorithm": settings.training.algorithm,
+        "tasks": list(settings.tasks),
         "update": engine.updates,
         "world_version": world.version,
         "parent": first,
@@ -110,6 +112,14 @@ def _label(replay: ReplayClient, basis: Basis, world: PublishedWorld) -> None:
         while not relabeller.work(SAY_S):
             if time.monotonic() > until:
                 raise Unavailable(f"the episodes were not labelled within {LABEL_S:g} s: see the messages above")
+
+
+def _check_tasks(settings: Settings, replay: ReplayClient) -> None:
+    """Raises NotFound where replay has nothing of a task."""
+    known = {info.task for info in replay.query()}
+    for task in settings.tasks:
+        if task not in known:
+            raise NotFound(f"replay has no episodes of {task}; there are {', '.join(sorted(known))}")
 
 
 def _version(registry: DirectoryRegistry, kind: Kind, name: str) -> int:

@@ -45,13 +45,14 @@ class Publisher:
         self, kind: Kind, weights: Mapping[str, Tensor], manifest: Mapping[str, Any], aliases: tuple[str, ...]
     ) -> int:
         """The version that stands for `manifest["update"]` of this kind: a new one, or the one of an earlier life.
+        Its parent is the version before, unless the manifest names another.
 
         Raises Full, Invalid.
         """
         number = self._published(kind, int(manifest["update"]))
         if number is None:
             stored, beside = published(weights, self._precision), self._beside(kind)
-            number = self._registry.publish(kind, stored, {**manifest, **self._provenance(kind)}, beside)
+            number = self._registry.publish(kind, stored, {**self._provenance(kind), **manifest}, beside)
         self.point(kind, number, aliases)
         LEARNER_VERSION.labels(kind.value).set(number)
         return number

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 
 def lr_factor(update: int, spans: Sequence[int], *, warmup: int, final: float) -> float:
@@ -26,3 +27,13 @@ def _within(update: int, span: int, warmup: int, final: float, floor: float) -> 
         return floor + (1.0 - floor) * (update + 1) / warmup
     done = (update - warmup) / max(1, span - warmup)
     return final + (1.0 - final) * 0.5 * (1.0 + math.cos(math.pi * done))
+
+
+def rounds(updates: int, length: int, every: int = 1) -> tuple[int, ...]:
+    """A stage of `updates` cut into rounds of `length`, the last one what is left. `every` counts another model's
+    updates, one for every so many of these.
+
+    Example: rounds(2400, 1000) is (1000, 1000, 400); rounds(2400, 1000, every=3) is (333, 333, 134)
+    """
+    edges = [*range(0, updates, length), updates]
+    return tuple(end // every - start // every for start, end in pairwise(edges))

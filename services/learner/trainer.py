@@ -17,14 +17,17 @@ import torch
 
 from ramp.algorithms import TokenizerAlgorithm, WorldModelAlgorithm, policy_algorithm
 from ramp.models.build import first_policy, first_world, new_policy, new_world
+from ramp.recipes.recipe import PRETRAINED
 from services.common import metrics
 from services.common.settings import Settings
-from services.learner.batches import Sampled
 from services.learner.checkpoint import States
-from services.learner.engine import DivergedError, Engine, Plan, rank, training_device
+from services.learner.divergence import DivergedError
+from services.learner.engine import Engine, Plan, rank, training_device
 from services.learner.precision import in_bfloat16
 from services.learner.progress import Basis
 from services.learner.published import PublishedWorld
+from services.learner.sampled import Sampled
+from services.learner.schedule import rounds
 
 LOG = logging.getLogger(__name__)
 
@@ -73,6 +76,16 @@ class Trainer:
         if name in self._engines:
             self._engines.pop(name).close()
 
+    def restart(self, name: str, weights: Mapping[str, torch.Tensor]) -> None:
+        """This model goes on from these weights, its optimiser anew. Collective. Raises Invalid."""
+        self.engine(name).restart(weights)
+
+    def check(self) -> None:
+        """Raises DivergedError, on every worker, where a weight of a model in training is no longer a number."""
+        for name, engine in self._engines.items():
+            if not engine.finite():
+                raise DivergedError(f"weights of the {name} are not finite after {engine.updates} updates")
+
     def states(self) -> States:
         """Of all engines, for a checkpoint; of those not made yet, what was loaded for them. Collective."""
         return {**self._states, **{name: engine.state() for name, engine in self._engines.items()}}
@@ -110,10 +123,12 @@ class Trainer:
 
     def _plan(self, name: str) -> Plan:
         training, stages = self._settings.training, self._settings.stages
+        joint = stages.joint_updates
+        length = training.relabel_every if training.restart == PRETRAINED else max(1, joint)
         spans = {
             TOKENIZER: (stages.tokenizer_updates,),
-            PREDICTOR: (stages.world_updates, stages.joint_updates // training.world_every),
-            POLICY: (stages.policy_updates, stages.joint_updates),
+            PREDICTOR: (stages.world_updates, *rounds(joint, length, training.world_every)),
+            POLICY: (stages.policy_updates, *rounds(joint, length)),
         }
         return Plan(
             lr=training.policy_lr if name == POLICY else training.world_lr,

@@ -4,8 +4,10 @@
 
 Reads the run's replay directory, which nobody else may have open, and writes nothing but what is said on standard
 output: JSON, a line a second, {"lesson": "value", "update": 120, "of": 1500, "loss": 0.21}, and at the end
-{"seconds_per_frame": ..., "parameters": ..., "learnt_from": ..., "episodes": [...]}, an episode being
-{"episode", "task", "predicted": [F], "remaining": [F]}. A training that is killed begins anew.
+{"seconds_per_frame": ..., "parameters": ..., "learnt_from": ..., "episodes": [...], "learnt": [...]}: the held-out
+episodes and, of a model with two value outputs, those that it has learnt from. An episode is {"episode", "task",
+"predicted": [F], "remaining": [F]}; two outputs say also "label": [F], by the one that labels it in a run, as it takes
+no loss from that half of the episodes, and "other": [F]. A training that is killed begins anew.
 """
 
 from __future__ import annotations
@@ -22,12 +24,15 @@ from typing import Any
 import numpy as np
 import torch
 
+from ramp.data.transforms import FOLDS, fold_of
 from ramp.evaluation.latency import median_seconds
+from ramp.models.world.latents import out_of_fold
 from ramp.replay.shard import Shard, ShardConfig
 from services.common.settings import Settings
 from services.learner.contestants import Contestant, Lesson, contestant
-from services.learner.division import Division, Tensors
-from services.learner.engine import DivergedError, Engine, Plan, training_device
+from services.learner.divergence import DivergedError
+from services.learner.division import Division, Tensors, Tried
+from services.learner.engine import Engine, Plan, training_device
 from services.learner.precision import in_bfloat16
 from services.learner.progress import Basis
 from services.learner.speaking import speak
@@ -91,31 +96,39 @@ def _update(engine: Engine, lesson: Lesson, batches: Iterator[Tensors], seed: in
 
 
 def _tried(subject: Contestant, division: Division, seed: int) -> dict[str, Any]:
-    model, device = subject.model.eval(), training_device()
-    episodes = []
-    for episode in division.episodes():
-        generator = _generator(f"{seed}/tried/{episode.episode_id}", device)
-        parts = [subject.remaining(_on(part, device), generator).cpu() for part in episode.parts]
-        episodes.append(
-            {
-                "episode": episode.episode_id,
-                "task": episode.task,
-                "predicted": _rounded(torch.cat(parts).numpy()),
-                "remaining": _rounded(episode.remaining),
-            }
-        )
+    subject.model.eval()
+    tried = [_says(subject, episode, seed) for episode in division.tried()]
+    two = "label" in tried[0]
     return {
         "seconds_per_frame": _seconds_per_frame(subject, division),
-        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "parameters": sum(parameter.numel() for parameter in subject.model.parameters()),
         "learnt_from": len(division.learnt_from),
-        "episodes": episodes,
+        "episodes": tried,
+        "learnt": [_says(subject, episode, seed) for episode in division.learnt()] if two else [],
     }
+
+
+def _says(subject: Contestant, episode: Tried, seed: int) -> dict[str, Any]:
+    device = training_device()
+    generator = _generator(f"{seed}/tried/{episode.episode_id}", device)
+    outputs = torch.cat([subject.outputs(_on(part, device), generator).cpu() for part in episode.parts])
+    said = {
+        "episode": episode.episode_id,
+        "task": episode.task,
+        "predicted": _rounded(outputs.mean(dim=1).numpy()),
+        "remaining": _rounded(episode.remaining),
+    }
+    if outputs.shape[1] == FOLDS:
+        fold = torch.full((len(outputs),), fold_of(episode.episode_id))
+        said["label"] = _rounded(out_of_fold(outputs, fold).numpy())
+        said["other"] = _rounded(out_of_fold(outputs, 1 - fold).numpy())
+    return said
 
 
 def _seconds_per_frame(subject: Contestant, division: Division) -> float:
     """Of one observation at a time, on one core where there is no GPU: as a robot asks."""
     device = training_device()
-    part = next(division.episodes()).parts[0]
+    part = next(division.tried()).parts[0]
     one = _on({name: tensor[:1] for name, tensor in part.items()}, device)
     generator, threads = _generator("latency", device), torch.get_num_threads()
     torch.set_num_threads(1)

@@ -10,9 +10,9 @@ import pytest
 import ray
 
 from services.actor.assignment import Assignment
+from tests.counting import counting_settings
 from tests.loop.fleet import (
     assert_whole,
-    counting_settings,
     hire,
     local_ray,
     publish_random_policy,

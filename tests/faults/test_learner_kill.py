@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from ramp.types import Kind
-from tests.loop.fleet import counting_settings, local_ray
+from tests.counting import counting_settings
+from tests.loop.fleet import local_ray
 from tests.loop.learning import classroom
 from tests.loop.test_learner import assert_taught
 from tests.waiting import eventually

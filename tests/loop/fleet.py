@@ -11,7 +11,7 @@ import numpy as np
 import ray
 
 from ramp.data.normalize import Normalizer
-from ramp.envs import make_env, task_names
+from ramp.envs import make_env
 from ramp.envs.counting import read_seed, read_step
 from ramp.models.build import new_policy, new_world
 from ramp.models.manifest import policy_manifest, weights, world_manifest
@@ -20,17 +20,9 @@ from ramp.types import Episode, Kind
 from services.actor.worker import start_actor
 from services.clients.registry import DirectoryRegistry
 from services.clients.replay import ReplayClient
-from services.common.settings import Settings, compose, save
+from services.common.settings import Settings
 from tests.replay_process import ReplayProcess
 from tests.unit.sources import ROOT
-
-
-def counting_settings(folder: Path, *overrides: str) -> Settings:
-    """Settings of the test world, on disk in `folder`."""
-    tasks = ",".join(task_names("counting"))
-    settings = compose("counting", None, [f"dir={folder}", f"tasks={tasks}", *overrides])
-    save(settings, folder / "settings.yaml")
-    return settings
 
 
 def publish_random_policy(settings: Settings) -> int:

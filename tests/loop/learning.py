@@ -8,16 +8,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
-from ramp.envs import label, make_env, make_expert
-from ramp.types import EpisodeHeader, Kind, Outcome, Source
-from services.actor.recording import Recording
+from ramp.types import Kind
 from services.clients.registry import DirectoryRegistry
 from services.clients.replay import ReplayClient
 from services.common.coordination import Coordination, run_key
 from services.common.settings import Settings
 from services.learner.group import run_learner
+from tests.counting import teach
 from tests.loop.fleet import replay_process
 from tests.replay_process import ReplayProcess
 from tests.unit.services.common.redis_process import RedisProcess
@@ -92,32 +89,3 @@ def classroom(settings: Settings) -> Iterator[Classroom]:
                 teach(client, settings, task, seed + 100, "online")
         board = stack.enter_context(contextlib.closing(Coordination(redis.url, run_key(folder))))
         yield Classroom(settings, server, client, redis.url, board)
-
-
-def teach(client: ReplayClient, settings: Settings, task: str, seed: int, table: str, batch_steps: int = 50) -> int:
-    """An episode by the counting world's expert, named TASK-SEED-TABLE, in the given table; its length."""
-    env = make_env(task, settings.env)
-    expert, recording = make_expert(env), Recording(env.control_hz)
-    state = env.reset(seed)
-    while not (state.success or state.truncated):
-        frames = env.render() if len(recording) % settings.env.frame_stride == 0 else None
-        action = expert.act()
-        recording.add(state.proprio, action, Source.DEMO, frames)
-        state = env.step(action)
-    header = EpisodeHeader(
-        episode_id=f"{task}-{seed}-{table}",
-        task=task,
-        instruction=env.instruction,
-        robot="teacher",
-        seed=seed,
-        max_steps=env.max_steps,
-        tables=(table,),
-        schema=env.schema,
-        thoughts=True,
-    )
-    writer = client.open(header)
-    trainable, labels = np.ones(len(recording), bool), label(env, recording.proprio)
-    for steps in recording.batches(trainable, 0, batch_steps, labels):
-        writer.append(steps)
-    writer.end(Outcome.SUCCESS if state.success else Outcome.FAILURE)
-    return len(recording)

@@ -17,7 +17,8 @@ from services.actor.assignment import Assignment
 from services.clients.replay import ReplayClient
 from services.common.coordination import Coordination, run_key
 from services.common.settings import Settings
-from tests.loop.fleet import assert_whole, counting_settings, hire, local_ray, publish_random_policy, replay_process
+from tests.counting import counting_settings
+from tests.loop.fleet import assert_whole, hire, local_ray, publish_random_policy, replay_process
 from tests.unit.services.common.redis_process import RedisProcess
 
 pytestmark = pytest.mark.loop

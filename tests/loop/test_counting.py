@@ -20,8 +20,9 @@ from ramp.envs.counting import read_action_step, read_camera, read_seed, read_st
 from ramp.types import Batch, SampleSpec
 from services.clients.replay import ReplayClient
 from services.common.settings import compose
-from services.learner.batches import Mixture, Sampled, convert, open_mixture
-from tests.loop.learning import teach
+from services.learner.batches import Mixture, convert, open_mixture
+from services.learner.sampled import Sampled
+from tests.counting import teach
 from tests.replay_process import ReplayProcess
 from tests.waiting import eventually
 
@@ -36,7 +37,7 @@ APPEND = 7  # steps in one append: frames fall at all places of a batch
 
 def play(client: ReplayClient, seed: int) -> int:
     """One episode of the expert; its length."""
-    return teach(client, SETTINGS, ("count-up", "count-down")[seed % 2], seed, "demos", APPEND)
+    return teach(client, SETTINGS, ("count-up", "count-down")[seed % 2], seed, "demos", batch_steps=APPEND)
 
 
 def learner_batches(client: ReplayClient) -> Mixture:

@@ -11,7 +11,8 @@ from ramp.models.agent import Agent
 from ramp.types import Kind
 from services.learner.checkpoint import Checkpoints
 from services.learner.progress import DEMOS, DONE, JOINT, POLICY, WORLD
-from tests.loop.fleet import counting_settings, local_ray
+from tests.counting import counting_settings
+from tests.loop.fleet import local_ray
 from tests.loop.learning import Classroom, classroom
 from tests.waiting import eventually
 

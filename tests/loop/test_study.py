@@ -24,6 +24,7 @@ PLAN = Plan(
         Arm(name="awr", settings=("training.algorithm=awr",)),
         Arm(name="ramp", settings=("training.algorithm=ramp",)),
         Arm(name="efficient", of="ramp", efficient=True),
+        Arm(name="alone", settings=("training.algorithm=recap", "tasks=count-down")),
     ),
     against="ramp",
     recipe="counting",
@@ -38,10 +39,13 @@ def test_a_comparison_goes_through_and_a_second_start_measures_nothing_again(tmp
     cells = arms.measure(PLAN, tmp_path, "test")
     names = {row["name"] for row in rows(PLAN, cells)}
     assert {"start, all tasks", "awr, all tasks", "ramp against efficient, same starts"} <= names
+    assert {"alone, count-down", "ramp against alone, same starts"} <= names
+    assert not {"alone, all tasks", "alone, count-up"} & names
     registry = DirectoryRegistry(data(tmp_path, 0).registry)
     versions = {arm.name: cells.get(cell(0, arm.name))["version"] for arm in PLAN.arms}  # type: ignore[index]
     assert versions[START] == registry.resolve(Kind.POLICY, STAGE2)
     assert versions["efficient"] == versions["ramp"]
+    assert registry.manifest(Kind.POLICY, versions["alone"])["tasks"] == ["count-down"]
     for method in ("awr", "ramp"):
         manifest = registry.manifest(Kind.POLICY, versions[method])
         assert (manifest["algorithm"], manifest["update"], manifest["parent"]) == (method, 4, versions[START])
@@ -62,6 +66,11 @@ def test_value_models_are_compared_on_the_data_of_a_run_and_a_second_start_measu
         assert whole["mae"] == pytest.approx(sum(row["mae"] for row in tasks) / 2, abs=1e-4)
         assert 0.0 <= whole["mae"] <= 1.0
         assert whole["seconds_per_frame"] > 0
+    assert {name for name in table if "has learnt" in name} == {
+        f"{arm}, frames that {which} has learnt"
+        for arm in ("wm-value-only", "wm-state+value")
+        for which in ("this value output", "only the other output", "neither output")
+    }
     assert "wm-state+value against wm-value-only, same episodes" in table
     written = {path: path.stat().st_mtime_ns for path in cells_of(tmp_path, "test").rglob("*.json")}
     values.measure(plan, tmp_path, "test")

@@ -57,9 +57,9 @@ def _measure_arm(plan: Plan, field: Field, cells: Cells, seed: int, arm: Arm, co
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console) as bars:
         version = _earlier(field, cells, seed, arm) if arm.of else _train(plan, field, label, arm, bars)
-        bar = bars.add_task(f"{label}: trying", total=plan.episodes * len(field.settings.tasks))
-        episodes = []
-        for summary in field.evaluate(version, plan.episodes, plan.first_seed, efficient=arm.efficient):
+        tasks, episodes = arm.tasks or field.settings.tasks, []
+        bar = bars.add_task(f"{label}: trying", total=plan.episodes * len(tasks))
+        for summary in field.evaluate(version, tasks, plan.episodes, plan.first_seed, efficient=arm.efficient):
             episodes.append(outcome(summary))
             bars.advance(bar)
     return {"version": version, "seconds": time.monotonic() - began, "episodes": episodes}

@@ -46,10 +46,12 @@ class Field:
         return int(said["version"])
 
     def evaluate(
-        self, version: int, episodes_per_task: int, first_seed: int, *, efficient: bool
+        self, version: int, tasks: Sequence[str], episodes_per_task: int, first_seed: int, *, efficient: bool
     ) -> Iterator[EpisodeSummary]:
-        """As they come in. Raises Unavailable, Invalid, Corrupt."""
-        held_out = replace(self.settings, evaluation=replace(self.settings.evaluation, first_seed=first_seed))
+        """As they come in; a task has the same starts whichever others are tried. Raises Unavailable, Invalid,
+        Corrupt."""
+        evaluation = replace(self.settings.evaluation, first_seed=first_seed)
+        held_out = replace(self.settings, tasks=tuple(tasks), evaluation=evaluation)
         todo = assignments(held_out, version, episodes_per_task)
         todo = [replace(each, efficient=efficient) for each in reversed(todo)]
         return drain(self._fleet.crew, todo, self._tell)

@@ -8,7 +8,11 @@ from typing import Any
 from ramp.recipes.recipe import METHODS
 
 START = "start"  # the policy that every arm starts from, as it is
+TASKS = "tasks="  # begins the setting by which an arm is of some tasks alone
 
+SINGLE = "button-press-topdown-v3"
+"""The task that is also learnt alone: of the six, the one whose success is nearest to half before the joint stage (main
+job in BENCHMARKS.md, "before"), so that a difference to either side can show."""
 
 QUICK_DATA = (
     "tasks=drawer-open-v3,button-press-topdown-v3,reach-v3",
@@ -28,6 +32,12 @@ class Arm:
     settings: tuple[str, ...] = ()  # of its training, laid over the run's
     of: str = ""  # an earlier arm whose policy it tries in another way; "": it trains its own
     efficient: bool = False  # tried without the world model
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """Whose data alone it learns from, and which alone it is tried on; (): all of the run's."""
+        named = [setting.removeprefix(TASKS) for setting in self.settings if setting.startswith(TASKS)]
+        return tuple(named[-1].split(",")) if named else ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,13 +69,16 @@ def conditioning() -> Plan:
     """RAMP's figure 14 and its two modes: what the world model's tokens are worth, and what hiding them does.
 
     `policy.mask_world` and `policy.mask_indicator` are set alike; an efficient arm tries the same weights without the
-    world model.
+    world model. The arms of one task make as many updates as the others, as at equal steps of the paper's figure: they
+    see their task as often as the others see all of theirs together. Start policy and world model have seen all tasks.
     """
     arms = [Arm(name=START, of=START), Arm(name="no tokens", settings=("training.algorithm=recap",))]
     for share in (0.0, 0.2, 0.5):
         masks = (f"policy.mask_world={share}", f"policy.mask_indicator={share}")
         arms.append(Arm(name=f"tokens, mask {share}", settings=("training.algorithm=ramp", *masks)))
         arms.append(Arm(name=f"tokens, mask {share}, efficient", of=f"tokens, mask {share}", efficient=True))
+    for name, method in (("tokens", "ramp"), ("no tokens", "recap")):
+        arms.append(Arm(name=f"one task, {name}", settings=(f"training.algorithm={method}", f"{TASKS}{SINGLE}")))
     return Plan(arms=tuple(arms), against="tokens, mask 0.2")
 
 

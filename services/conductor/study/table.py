@@ -15,13 +15,17 @@ Episodes = Sequence[dict[str, Any]]  # as study.field.outcome makes them
 
 
 def rows(plan: Plan, cells: Cells) -> list[Row]:
-    """One row per arm over all tasks and seeds, one per arm and task, one per pair of arms. Needs every cell."""
+    """One row per arm over all tasks and seeds, one per arm and task, one per pair of arms. An arm of some tasks alone
+    has no row over all of them. Needs every cell."""
     found = {arm: _episodes(plan, cells, arm) for arm in (each.name for each in plan.arms)}
-    tasks = list(dict.fromkeys(each["task"] for each in found[plan.arms[0].name]))
-    table = [{"name": f"{arm}, all tasks"} | score(episodes) | _by_seed(episodes) for arm, episodes in found.items()]
+    tasks = dict.fromkeys(each["task"] for episodes in found.values() for each in episodes)
+    whole = [each.name for each in plan.arms if not each.tasks]
+    table = [{"name": f"{arm}, all tasks"} | score(found[arm]) | _by_seed(found[arm]) for arm in whole]
     for task in tasks:
         for arm, episodes in found.items():
-            table.append({"name": f"{arm}, {task}"} | score([each for each in episodes if each["task"] == task]))
+            chosen = [each for each in episodes if each["task"] == task]
+            if chosen:
+                table.append({"name": f"{arm}, {task}"} | score(chosen) | _by_seed(chosen))
     return table + _comparisons(plan, found)
 
 
@@ -54,22 +58,28 @@ def _by_seed(episodes: Episodes) -> Row:
 
 
 def _comparisons(plan: Plan, found: dict[str, list[dict[str, Any]]]) -> list[Row]:
-    """One arm against each other one on the same starts (McNemar)."""
-    best, table = plan.against, []
-    for arm in found:
-        if arm == best:
-            continue
-        test = mcnemar(_by_start(found[best]), _by_start(found[arm]))
-        table.append(
-            {
-                "name": f"{best} against {arm}, same starts",
-                "difference": f"{100 * test.difference:+.1f} points",
-                "won_alone": test.first_only,
-                "lost_alone": test.second_only,
-                "p": float(f"{test.p_value:.2g}"),
-            }
-        )
-    return table
+    """One arm against each other one, and the first arm of some tasks alone against the others of the same tasks."""
+    pairs = [(plan.against, arm.name) for arm in plan.arms if arm.name != plan.against]
+    first: dict[tuple[str, ...], str] = {}
+    for arm in plan.arms:
+        if arm.tasks and first.setdefault(arm.tasks, arm.name) != arm.name:
+            pairs.append((first[arm.tasks], arm.name))
+    return [_comparison(one, other, found) for one, other in pairs]
+
+
+def _comparison(one: str, other: str, found: dict[str, list[dict[str, Any]]]) -> Row:
+    """McNemar's test on the starts from which both were tried."""
+    won, lost = _by_start(found[one]), _by_start(found[other])
+    common = won.keys() & lost.keys()
+    test = mcnemar({start: won[start] for start in common}, {start: lost[start] for start in common})
+    return {
+        "name": f"{one} against {other}, same starts",
+        "starts": test.starts,
+        "difference": f"{100 * test.difference:+.1f} points",
+        "won_alone": test.first_only,
+        "lost_alone": test.second_only,
+        "p": float(f"{test.p_value:.2g}"),
+    }
 
 
 def _by_start(episodes: Episodes) -> dict[Hashable, bool]:

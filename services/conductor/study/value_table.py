@@ -20,6 +20,7 @@ from services.conductor.study.value_plan import JOINT, ValuePlan
 
 Row = dict[str, Any]
 Cell = dict[str, Any]  # what services/learner/values.py has found
+Episodes = list[dict[str, Any]]  # of one seed, likewise
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,15 +34,17 @@ class _Errors:
 
 
 def rows(plan: ValuePlan, cells: Cells) -> list[Row]:
-    """One row per arm over all tasks, one per arm and task, and joint prediction against each other arm on the same
-    episodes. Needs every cell. Raises Conflict where the arms were tried on different episodes."""
+    """One row per arm over all tasks, one per arm and task, three per arm with two value outputs, and joint prediction
+    against each other arm on the same episodes. Needs every cell. Raises Conflict where the arms were tried on
+    different episodes."""
     found = {arm.name: [_measured(cells, seed, arm.name) for seed in plan.seeds] for arm in plan.arms}
-    errors = {arm: _errors(plan, measured) for arm, measured in found.items()}
-    figures = {arm: [_figures(each) for each in measured] for arm, measured in found.items()}
+    errors = {arm: _errors(plan, [each["episodes"] for each in measured]) for arm, measured in found.items()}
+    figures = {arm: [_figures(each["episodes"]) for each in measured] for arm, measured in found.items()}
     table = [_whole(arm, found[arm], [mean for _, mean in figures[arm]], errors[arm]) for arm in found]
     for task in sorted({task for by_task, _ in figures[plan.arms[0].name] for task in by_task}):
         for arm in found:
             table.append({"name": f"{arm}, {task}"} | _shown(average([by_task[task] for by_task, _ in figures[arm]])))
+    table += [row for arm, measured in found.items() if measured[0]["learnt"] for row in _outputs(plan, arm, measured)]
     return table + [_against(arm, errors) for arm in found if JOINT in found and arm != JOINT]
 
 
@@ -56,6 +59,24 @@ def _whole(arm: str, measured: list[Cell], by_seed: list[ValueErrors], errors: _
         "parameters": measured[0]["parameters"],
         "episodes": len(errors.episode),
     }
+
+
+def _outputs(plan: ValuePlan, arm: str, measured: list[Cell]) -> list[Row]:
+    """One value output on frames that it has learnt, that only the other one has, and that neither has. Where the last
+    two agree, what one output learns does not reach the other through the weights they share."""
+    learnt, held_out = [each["learnt"] for each in measured], [each["episodes"] for each in measured]
+    return [
+        _output(plan, f"{arm}, frames that this value output has learnt", learnt, "other"),
+        _output(plan, f"{arm}, frames that only the other output has learnt", learnt, "label"),
+        _output(plan, f"{arm}, frames that neither output has learnt", held_out, "label"),
+    ]
+
+
+def _output(plan: ValuePlan, name: str, by_seed: list[Episodes], column: str) -> Row:
+    errors = _errors(plan, by_seed, column)
+    low, high = bootstrap_interval(errors.total, errors.frames, errors.group)
+    shown = _shown(average([_figures(each, column)[1] for each in by_seed]))
+    return {"name": name} | shown | {"mae_interval": f"{low:.4f} to {high:.4f}", "episodes": len(errors.episode)}
 
 
 def _shown(errors: ValueErrors) -> Row:
@@ -79,17 +100,16 @@ def _against(arm: str, errors: dict[str, _Errors]) -> Row:
     }
 
 
-def _figures(measured: Cell) -> tuple[dict[str, ValueErrors], ValueErrors]:
+def _figures(episodes: Episodes, column: str = "predicted") -> tuple[dict[str, ValueErrors], ValueErrors]:
     """Of one seed: by task, and their average."""
-    episodes = measured["episodes"]
-    columns = {name: np.concatenate([each[name] for each in episodes]) for name in ("predicted", "remaining")}
+    predicted, remaining = (np.concatenate([each[name] for each in episodes]) for name in (column, "remaining"))
     task = [each["task"] for each in episodes for _ in each["remaining"]]
-    return value_errors_by_task(columns["predicted"], columns["remaining"], task)
+    return value_errors_by_task(predicted, remaining, task)
 
 
-def _errors(plan: ValuePlan, measured: list[Cell]) -> _Errors:
-    flat = [(seed, each) for seed, cell in zip(plan.seeds, measured, strict=True) for each in cell["episodes"]]
-    wrong = [np.abs(np.subtract(each["predicted"], each["remaining"])) for _, each in flat]
+def _errors(plan: ValuePlan, by_seed: list[Episodes], column: str = "predicted") -> _Errors:
+    flat = [(seed, each) for seed, episodes in zip(plan.seeds, by_seed, strict=True) for each in episodes]
+    wrong = [np.abs(np.subtract(each[column], each["remaining"])) for _, each in flat]
     return _Errors(
         episode=[(seed, each["episode"]) for seed, each in flat],
         group=[(seed, each["task"]) for seed, each in flat],

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ramp.advantage import AdvantageConfig, indicator, positive_threshold, thresholds
+from ramp.advantage import AdvantageConfig, indicator, n_step_advantage, positive_threshold, thresholds
 from ramp.types import UNLABELLED, Source
 
 CONFIG = AdvantageConfig(demo_positive=0.3, rollout_positive=0.4)
@@ -73,3 +73,26 @@ def test_without_an_advantage_only_a_person_s_step_is_judged(source: Source) -> 
 
 def test_a_task_without_a_threshold_has_no_positive_items() -> None:
     assert indicator(np.array([5.0]), ["new"], np.array([Source.POLICY]), {}).tolist() == [0]
+
+
+def test_in_a_world_of_two_states_the_good_action_is_the_positive_one() -> None:
+    """From the far state (10 steps to go) the good action leads to the near one (2 steps), the bad one stays: A is 7
+    and -1 steps (test_nstep.py). As rollouts where two actions of five are good, eps lies between them."""
+    far, near, limit = 0.10, 0.02, 100
+    remaining, reward = np.array([far, far, near, near / 2]), np.full(4, -1.0, np.float32)
+    bad, good, *_ = n_step_advantage(remaining, np.arange(4), reward, max_steps=limit, success=True, n=1)
+    advantage, source = np.array([bad, good, bad, good, bad]), np.full(5, Source.POLICY)
+    eps = thresholds(advantage, ["a"] * 5, source, CONFIG)
+    assert bad <= eps["a", False] < good
+    assert indicator(advantage, ["a"] * 5, source, eps).tolist() == [0, 1, 0, 1, 0]
+
+
+def test_a_value_that_has_memorised_its_episodes_makes_nothing_positive() -> None:
+    """With gamma 1 every advantage is 0 then, and equal advantages are never told apart."""
+    frames, limit = np.arange(0, 40, 4), 100
+    remaining = (40 - frames) / limit
+    advantage = n_step_advantage(remaining, frames, np.full(40, -1.0), max_steps=limit, success=True, n=8)
+    np.testing.assert_allclose(advantage, 0.0, atol=1e-6)
+    source, advantage = np.full(len(frames), Source.POLICY), advantage.round(6)
+    names = ["a"] * len(frames)
+    assert not indicator(advantage, names, source, thresholds(advantage, names, source, CONFIG)).any()

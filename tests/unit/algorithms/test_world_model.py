@@ -9,6 +9,7 @@ import torch
 
 from ramp.algorithms import TokenizerAlgorithm, WorldModelAlgorithm
 from ramp.models.world import WorldModel
+from ramp.models.world.latents import out_of_fold
 from tests.unit.models.samples import SCHEMA, WORLD, generator, tensors, world
 
 
@@ -115,3 +116,29 @@ def test_the_value_alone_is_learnt_without_any_future() -> None:
     values = model.predict(items, generator=generator(999)).remaining
     learnt = values.gather(1, 1 - items["fold"][:, None])[:, 0]
     assert float((learnt - items["remaining"]).abs().max()) < 0.15
+
+
+def test_what_one_value_output_memorises_reaches_the_other_through_the_weights_they_share() -> None:
+    """The limit that docs/recipe.md names, at its worst: labels that nothing in the frame explains, so that whoever
+    errs less than on new frames must remember these. An output errs no more on those that only the other has learnt."""
+    torch.manual_seed(0)
+    model = WorldModel(replace(WORLD, predicts="value"), SCHEMA)
+    learnt, new = (tensors(32, horizons=0, seed=seed) for seed in (1, 2))
+    for items, seed in ((learnt, 3), (new, 4)):
+        items["remaining"], items["fold"] = torch.rand(32, generator=generator(seed)), torch.arange(32) % 2
+    model.train_only("predictor")
+    optimizer = torch.optim.Adam(model.predictor.parameters(), lr=3e-3)
+    for update in range(300):
+        loss, _ = WorldModelAlgorithm().loss(model, learnt, generator=generator(update))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+    def error(items: dict[str, torch.Tensor], output: torch.Tensor) -> float:
+        both = model.predict(items, generator=generator(7)).remaining
+        return float((out_of_fold(both, output) - items["remaining"]).abs().mean())
+
+    own, other, neither = error(learnt, 1 - learnt["fold"]), error(learnt, learnt["fold"]), error(new, new["fold"])
+    assert own < 0.75 * neither
+    assert other < 0.75 * neither
+    assert other == pytest.approx(own, abs=0.25 * neither)

@@ -12,6 +12,7 @@ from hypothesis.extra import numpy as hnp
 
 from ramp.data.normalize import Normalizer
 from ramp.errors import Invalid
+from ramp.types import StepSchema
 
 ROWS = hnp.arrays(np.float32, (20, 3), elements=st.floats(-50, 50, width=32))
 
@@ -55,3 +56,53 @@ def test_samples_that_are_empty_or_not_finite_are_refused(bad: np.ndarray) -> No
 def test_a_dictionary_with_other_fields_is_refused() -> None:
     with pytest.raises(Invalid, match="normalizer"):
         Normalizer.from_dict({"mean": [0.0]})
+
+
+ROBOT = StepSchema(cameras={}, proprio_width=3, action_low=(-1.0, 0.0), action_high=(1.0, 0.04))
+
+
+def fitted_to(proprio: int, low: list[float], high: list[float]) -> Normalizer:
+    """Of a robot with so many sensors whose actions lie between these."""
+    random = np.random.default_rng(0)
+    return Normalizer.fit(random.random((200, proprio)), random.uniform(low, high, (200, len(low))))
+
+
+def test_statistics_of_its_own_robot_pass_up_to_the_bounds() -> None:
+    fitted_to(3, [-1.0, 0.0], [1.0, 0.04]).check(ROBOT)
+    Normalizer.from_dict(
+        {"proprio_low": [0] * 3, "proprio_high": [1] * 3, "action_low": [-1.0, 0.0], "action_high": [1.0, 0.04]}
+    ).check(ROBOT)
+
+
+@pytest.mark.parametrize(
+    ("other", "field"),
+    [
+        (fitted_to(4, [-1.0, 0.0], [1.0, 0.04]), "normalizer.proprio_low"),
+        (fitted_to(3, [-1.0, 0.0, 0.0], [1.0, 0.04, 1.0]), "normalizer.action_low"),
+        (fitted_to(3, [-1.0], [1.0]), "normalizer.action_low"),
+        (fitted_to(3, [-1.0, -0.04], [1.0, 0.04]), "normalizer.action_low"),
+        (fitted_to(3, [-1.0, 0.0], [1.0, 1.0]), "normalizer.action_high"),
+    ],
+)
+def test_statistics_of_another_robot_are_refused_by_name(other: Normalizer, field: str) -> None:
+    """Two of them would otherwise pass unseen: numpy stretches a width of one, and bounds cut what is too large."""
+    with pytest.raises(Invalid) as refused:
+        other.check(ROBOT)
+    assert refused.value.field == field
+
+
+@pytest.mark.parametrize(
+    "spoilt",
+    [
+        {"action_low": [0.0, float("nan")]},
+        {"action_high": [0.0, float("inf")]},
+        {"proprio_low": [9.0, 0.0]},
+        {"proprio_high": [1.0]},
+        {"action_low": [[0.0, 0.0]], "action_high": [[1.0, 1.0]]},
+    ],
+)
+def test_numbers_that_are_no_quantiles_are_refused(spoilt: dict[str, object]) -> None:
+    good = {"proprio_low": [0, 0], "proprio_high": [1, 1], "action_low": [0, 0], "action_high": [1, 1]}
+    Normalizer.from_dict(good)
+    with pytest.raises(Invalid, match=r"normalizer\.(proprio|action)"):
+        Normalizer.from_dict(good | spoilt)

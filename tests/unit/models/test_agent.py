@@ -190,3 +190,44 @@ def test_a_policy_that_was_not_trained_to_think_says_so() -> None:
         agent().think(observation())
     with pytest.raises(Invalid, match="thought"):
         policy().think({"proprio": torch.zeros(1, 3)})
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("proprio_low", [0.0] * 4),
+        ("action_low", [-0.5] * 3),
+        ("action_high", [0.8]),
+        ("action_low", [-40.0, -0.5]),
+    ],
+)
+def test_statistics_of_another_robot_never_act(field: str, value: list[float]) -> None:
+    """Two policies of one shape: nothing but the statistics tells whose they are."""
+    p, w, n = policy(), world(), normalizer()
+    other = {**n.to_dict(), field: value}
+    partner = field.replace("low", "high") if "low" in field else field.replace("high", "low")
+    if len(value) != len(other[partner]):
+        other[partner] = [2.0 if "low" in field else -2.0] * len(value)
+    told = policy_manifest(p, n, Told()) | {"normalizer": other}
+    with pytest.raises(Invalid, match="normalizer"):
+        Agent.from_registry_parts(weights(p), told, weights(w), world_manifest(w, n) | {"normalizer": other})
+
+
+def test_a_world_model_of_another_robot_of_the_same_shape_is_refused() -> None:
+    p, w, n = policy(), world(), normalizer()
+    other = n.to_dict() | {"proprio_high": [9.0, 9.0, 9.0]}
+    with pytest.raises(Invalid, match="trained together"):
+        Agent.from_registry_parts(
+            weights(p), policy_manifest(p, n, Told()), weights(w), world_manifest(w, n) | {"normalizer": other}
+        )
+
+
+@pytest.mark.parametrize("spoil", [float("nan"), 1e30])
+def test_efficient_mode_is_untouched_by_whatever_the_world_model_says(spoil: float) -> None:
+    clean, spoilt = agent(efficient=True), agent(efficient=True)
+    with torch.no_grad():
+        for parameter in spoilt.world.parameters():
+            parameter.fill_(spoil)
+    chunks = [robot.decide(observation(), generator=generator(1)).chunk for robot in (clean, spoilt)]
+    assert np.isfinite(chunks[0]).all()
+    assert np.array_equal(*chunks)

@@ -34,6 +34,21 @@ def test_hidden_world_tokens_change_nothing() -> None:
     torch.testing.assert_close(first, velocity(model, ones, None))
 
 
+@pytest.mark.parametrize("said", [float("nan"), float("inf"), 1e30])
+def test_hidden_world_tokens_may_be_no_numbers_at_all(said: float) -> None:
+    """One set of weights serves both modes: neither the action nor a gradient knows what the world model has said."""
+    model, ones = policy(), torch.ones(SIZE, dtype=torch.int64)
+    hidden, answers, gradients = torch.zeros(SIZE, dtype=torch.bool), [], []
+    for tokens in (futures(model), torch.full((SIZE, *model.token_shape), said)):
+        model.zero_grad()
+        answers.append(velocity(model, ones, tokens, hidden))
+        answers[-1].square().sum().backward()
+        gradients.append({name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None})
+    assert torch.equal(*answers)
+    assert gradients[0].keys() == gradients[1].keys()
+    assert all(torch.equal(gradients[1][name], gradient) for name, gradient in gradients[0].items())
+
+
 def test_visible_world_tokens_do_change_the_action() -> None:
     model, ones = policy(), torch.ones(SIZE, dtype=torch.int64)
     difference = velocity(model, ones, futures(model, 1)) - velocity(model, ones, futures(model, 2))
@@ -97,6 +112,21 @@ def test_guidance_of_one_is_none_and_more_goes_further_the_same_way() -> None:
             torch.nn.init.normal_(parameter, std=0.1)
         acted[beta] = model.act(tensors(SIZE), None, torch.ones(SIZE, dtype=torch.int64), generator=generator())
     torch.testing.assert_close(acted[2.0] - acted[1.0], acted[1.0] - acted[0.0])
+    assert float((acted[1.0] - acted[0.0]).abs().max()) > 1e-4
+
+
+def test_guidance_of_one_acts_as_the_policy_does_with_i_and_of_zero_as_it_does_without() -> None:
+    """f(.) + beta (f(I) - f(.)) is f(I) at 1 and f(.) at 0, over all steps of the flow."""
+    ones, hidden = torch.ones(SIZE, dtype=torch.int64), torch.full((SIZE,), UNLABELLED)
+    weights = policy().state_dict()
+    acted = {}
+    for beta in (0.0, 1.0 - 1e-12, 1.0):  # the second takes the guided road: 1 itself is a shorter one
+        model = VLAPolicy(replace(POLICY, guidance=beta), SCHEMA, world().token_shape)
+        model.load_state_dict(weights)
+        acted[beta] = model.act(tensors(SIZE), None, ones, generator=generator())
+        without = model.act(tensors(SIZE), None, hidden, generator=generator())
+    torch.testing.assert_close(acted[1.0 - 1e-12], acted[1.0])
+    torch.testing.assert_close(acted[0.0], without)
     assert float((acted[1.0] - acted[0.0]).abs().max()) > 1e-4
 
 

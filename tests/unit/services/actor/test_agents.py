@@ -79,8 +79,17 @@ def test_without_any_policy_the_error_says_so(registry: DirectoryRegistry) -> No
         Agents(registry).get(0, ENV.schema)
 
 
-def test_weights_of_another_robot_never_act(registry: DirectoryRegistry) -> None:
-    agents, other = Agents(registry), replace(ENV.schema, proprio_width=5)
+@pytest.mark.parametrize(
+    "other",
+    [
+        replace(ENV.schema, proprio_width=5),
+        replace(ENV.schema, action_low=(-1.0,), action_high=(1.0,)),
+        replace(ENV.schema, action_low=(-2.0, -2.0), action_high=(2.0, 2.0)),
+    ],
+    ids=["sensors", "actions", "bounds"],
+)
+def test_weights_of_another_robot_never_act(registry: DirectoryRegistry, other: StepSchema) -> None:
+    agents = Agents(registry)
     publish(registry, other)
     with pytest.raises(Invalid, match="schema"):
         agents.get(0, ENV.schema)

@@ -94,6 +94,7 @@ def test_text_is_read_as_a_person_wrote_it(text: str, key: str, value: object) -
         ("world.predicts=futures", "world.predicts", "state, value"),
         ("world.predicts=value", "world.predicts", "training.algorithm=recap"),
         ("value.bins=0", "value.bins", "from 1"),
+        ("training.restart=never", "training.restart", "continue, pretrained"),
         ("policy.chunk=7", "policy.chunk", "env.frame_stride"),
         ("policy.width=102", "policy.width", "policy.heads"),
         ("policy.insulation=0.1", "policy.insulation", "trains the backbone"),
@@ -124,6 +125,13 @@ def test_a_policy_that_thinks_needs_a_token_for_every_value_of_its_quantiser() -
     with pytest.raises(Invalid, match="171 or more"):
         compose("metaworld", None, [*thinking, "policy.action_vocabulary=170"])
     assert compose("metaworld", None, [*thinking, "policy.action_vocabulary=171"]).policy.thought
+
+
+def test_a_restart_must_not_forget_a_policy_that_nobody_has_seen() -> None:
+    rhythm = ["training.publish_every=200", "training.relabel_every=500"]
+    compose("metaworld", None, rhythm)
+    with pytest.raises(Invalid, match=r"relabel_every: 500; use a multiple of training\.publish_every=200"):
+        compose("metaworld", None, [*rhythm, "training.restart=pretrained"])
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import pytest
 from ramp.errors import RampError, Unavailable
 from services.conductor.journal import Process
 from services.conductor.training import BUDGET, LearnerGroup
+from services.learner.divergence import DivergedError
 
 
 def finished(group: LearnerGroup) -> list[Process]:
@@ -56,6 +57,17 @@ def test_a_learner_that_always_fails_ends_the_run() -> None:
         finished(group)
     with pytest.raises(Unavailable, match="the learner failed 4 times"):
         finished(group)
+
+
+def test_a_training_that_no_other_try_would_help_ends_the_run_at_once() -> None:
+    def body() -> None:
+        raise DivergedError("6 times; lower the learning rate")
+
+    group = LearnerGroup(body)
+    group.start()
+    with pytest.raises(DivergedError, match="lower the learning rate"):
+        finished(group)
+    assert group.restarts == 0
 
 
 def test_a_learner_whose_thread_is_told_to_exit_has_failed() -> None:

@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 
-from ramp.envs import label, make_env, make_expert
 from ramp.replay.info import AnnotateResult, EpisodeInfo, ReplayInfo
+from ramp.replay.local import LocalReplay
 from ramp.replay.shard import Shard, ShardConfig, shard_tables
-from ramp.types import Batch, Episode, EpisodeHeader, Outcome, SampleSpec, Source
-from services.actor.recording import Recording
+from ramp.types import Episode, Kind
 from services.clients.registry import DirectoryRegistry
 from services.common.coordination import Coordination
-from services.common.settings import Settings, compose
+from services.common.settings import Settings
 from services.learner.checkpoint import Checkpoints
 from services.learner.context import Context
 from services.learner.publish import Publisher
 from services.learner.telemetry import Telemetry
+from tests.counting import teach
 
 
-class NearReplay:
+class NearReplay(LocalReplay):
     """What ReplayClient offers, on a shard in this process."""
 
     def __init__(self, folder: Path, settings: Settings) -> None:
@@ -32,42 +32,8 @@ class NearReplay:
             slack=sampling.slack,
             human_priority=sampling.human_priority,
         )
-        self.shard = Shard(folder, ShardConfig(tables=tables, advantage=settings.advantage))
+        super().__init__(Shard(folder, ShardConfig(tables=tables, advantage=settings.advantage)))
         self.annotated: list[tuple[int, int, bool]] = []  # (world version, episodes, extends)
-
-    def add(self, settings: Settings, task: str, seed: int, table: str, policy_version: int = 0) -> str:
-        """An episode of the counting world by its expert."""
-        env = make_env(task, settings.env)
-        expert, recording = make_expert(env), Recording(env.control_hz)
-        state = env.reset(seed)
-        while not (state.success or state.truncated):
-            frames = env.render() if len(recording) % settings.env.frame_stride == 0 else None
-            action = expert.act()
-            recording.add(state.proprio, action, Source.DEMO, frames)
-            state = env.step(action)
-        labels = label(env, recording.proprio)
-        header = EpisodeHeader(
-            episode_id=f"{task}-{seed}-{table}",
-            task=task,
-            instruction=env.instruction,
-            robot="test",
-            seed=seed,
-            max_steps=env.max_steps,
-            tables=(table,),
-            schema=env.schema,
-            thoughts=True,
-        )
-        self.shard.begin(header)
-        batches = list(recording.batches(np.ones(len(recording), bool), policy_version, 50, labels))
-        for number, steps in enumerate(batches):
-            self.shard.append(header.episode_id, number, steps)
-        self.shard.end(header.episode_id, Outcome.SUCCESS if state.success else Outcome.FAILURE, len(batches))
-        return header.episode_id
-
-    def sample(self, spec: SampleSpec, *, timeout: float) -> Iterator[Batch]:
-        generator = self.shard.generator()
-        while True:
-            yield self.shard.sample(spec, generator, timeout)[0]
 
     def query(self, table: str = "", unlabelled_by: int = 0, limit: int = 0) -> list[EpisodeInfo]:
         return self.shard.query(table, unlabelled_by, limit)
@@ -89,18 +55,14 @@ class NearReplay:
         self.shard.close()
 
 
-def counting_settings(folder: Path, *overrides: str) -> Settings:
-    return compose("counting", None, [f"dir={folder}", "tasks=count-up,count-down", *overrides])
-
-
 def filled_replay(settings: Settings) -> NearReplay:
     """With all demonstrations, and enough fresh experience for the joint stage."""
     replay = NearReplay(Path(settings.dir) / "replay", settings)
     for task in settings.tasks:
         for seed in range(settings.demos.episodes_per_task):
-            replay.add(settings, task, seed, "demos")
+            teach(replay, settings, task, seed, "demos")
         for seed in range(3):
-            replay.add(settings, task, seed, "online", policy_version=1)
+            teach(replay, settings, task, seed, "online", policy_version=1)
     return replay
 
 
@@ -125,3 +87,32 @@ def context(settings: Settings, replay: NearReplay) -> Context:
         telemetry=Telemetry(board, 0),
         basis_path=where / "checkpoints" / "basis.json",
     )
+
+
+def registry(settings: Settings) -> DirectoryRegistry:
+    return DirectoryRegistry(Path(settings.dir) / "registry")
+
+
+def updates(settings: Settings, kind: Kind) -> list[int]:
+    found = registry(settings)
+    return [found.manifest(kind, version)["update"] for version in found.versions(kind)]
+
+
+def assert_complete(settings: Settings) -> None:
+    """Every version that the recipe promises, once, and the aliases in their places."""
+    stages, training, found = settings.stages, settings.training, registry(settings)
+    first, last = stages.policy_updates, stages.policy_updates + stages.joint_updates
+    assert updates(settings, Kind.POLICY) == [
+        first,
+        *range(first + training.publish_every, last, training.publish_every),
+        last,
+    ]
+    relabels = (stages.joint_updates - 1) // training.relabel_every
+    assert len(found.versions(Kind.WORLD)) == 1 + relabels
+    policies, worlds = found.aliases(Kind.POLICY), found.aliases(Kind.WORLD)
+    assert policies == {"stage2": 1, "latest": policies["final"], "final": found.versions(Kind.POLICY)[-1]}
+    assert worlds["final"] == found.manifest(Kind.POLICY, "final")["world_version"]
+
+
+class Killed(BaseException):
+    """Stands for a death without any farewell."""

@@ -12,14 +12,15 @@ from ramp.errors import Invalid, NotFound
 from services.learner import basis
 from services.learner.basis import find_basis, find_vocabulary
 from services.learner.progress import Basis
-from tests.unit.services.learner.near import NearReplay, counting_settings
+from tests.counting import counting_settings, teach
+from tests.unit.services.learner.near import NearReplay
 
 
 def test_no_more_episodes_are_fetched_than_promised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = counting_settings(tmp_path)
     replay, fetched = NearReplay(tmp_path / "replay", settings), []
     for seed in range(7):
-        replay.add(settings, "count-up", seed, "demos")
+        teach(replay, settings, "count-up", seed, "demos")
     real = replay.fetch
     monkeypatch.setattr(replay, "fetch", lambda name: fetched.append(name) or real(name))
     monkeypatch.setattr(basis, "EPISODES", 4)

@@ -12,14 +12,17 @@ import torch
 from ramp.data.normalize import Normalizer
 from ramp.errors import Invalid, Timeout
 from ramp.types import Batch, SampleSpec
-from services.learner.batches import Mixture, Sampled, Stream, convert, open_mixture, shares
-from tests.unit.services.learner.near import NearReplay, counting_settings
+from services.learner.batches import Mixture, Stream, convert, open_mixture, shares
+from services.learner.sampled import Sampled
+from tests.counting import counting_settings, teach
+from tests.unit.services.learner.near import NearReplay
 
 SPEC = SampleSpec(table="demos", batch_size=4, chunk=4)
 
 
 def numbered(number: int) -> Sampled:
-    return Sampled(tensors={"x": torch.full((2, 1), number)}, keys=[(f"e{number}", 0)], policy_versions=[number])
+    x = torch.full((2, 1), number)
+    return Sampled(tensors={"x": x}, keys=[(f"e{number}", 0)], tasks=["a"], policy_versions=[number])
 
 
 class Scripted:
@@ -137,8 +140,8 @@ def test_real_batches_of_two_tables_become_one_of_tensors(tmp_path: Path) -> Non
     settings = counting_settings(tmp_path)
     replay = NearReplay(tmp_path / "replay", settings)
     for seed in range(4):
-        replay.add(settings, "count-up", seed, "demos")
-        replay.add(settings, "count-up", seed, "online", policy_version=3)
+        teach(replay, settings, "count-up", seed, "demos")
+        teach(replay, settings, "count-up", seed, "online", policy_version=3)
     steps = replay.fetch("count-up-0-demos").steps
     normalizer = Normalizer.fit(steps.proprio, steps.action)
     converter: Callable[[Batch], Sampled] = lambda batch: convert(batch, normalizer, 1.0)  # noqa: E731
@@ -148,6 +151,7 @@ def test_real_batches_of_two_tables_become_one_of_tensors(tmp_path: Path) -> Non
     assert sampled is not None
     assert sampled.tensors["action"].shape == (5, 4, 2)
     assert sampled.tensors["future_images"].shape[:2] == (5, 2)
-    assert sampled.policy_versions == [3, 3]
+    assert sampled.policy_versions == [0, 0, 0, 3, 3]
+    assert sampled.tasks == ["count-up"] * 5
     assert [episode.rpartition("-")[2] for episode, _ in sampled.keys] == ["demos"] * 3 + ["online"] * 2
     replay.close()

@@ -86,9 +86,16 @@ def test_the_same_rows_come_whatever_horizons_a_model_asks_for(shard: Shard) -> 
     assert seen(divided(shard), 5) != seen(divided(shard), 5, seed=1)
 
 
+def test_the_others_come_whole_as_well_and_no_episode_is_both(shard: Shard) -> None:
+    division = divided(shard)
+    tried, learnt = ([each.episode_id for each in part] for part in (division.tried(), division.learnt()))
+    assert learnt == sorted(division.learnt_from)
+    assert len({*tried, *learnt}) == len(tried) + len(learnt) == EPISODES
+
+
 def test_held_out_episodes_come_whole_with_their_true_remaining_time(shard: Shard) -> None:
     division = divided(shard)
-    tried = list(division.episodes())
+    tried = list(division.tried())
     assert [each.episode_id for each in tried] == sorted(division.tried_on)
     steps = np.arange(0, LENGTH, 4)
     for each in tried:

@@ -1,8 +1,7 @@
-"""The stage machine through all stages, over its own death, over divergence and over a stop."""
+"""The stage machine through all stages, over its own death and over a stop."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,7 +9,6 @@ import torch
 
 from ramp.models.agent import Agent
 from ramp.types import Kind, Observation
-from services.clients.registry import DirectoryRegistry
 from services.common.settings import Settings
 from services.learner import relabel
 from services.learner.checkpoint import Checkpoints
@@ -18,59 +16,21 @@ from services.learner.loop import Learner
 from services.learner.progress import DONE
 from services.learner.published import observations
 from services.learner.trainer import Trainer
-from tests.unit.services.learner.near import NearReplay, context, counting_settings, filled_replay
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Tiny models: more threads only wait for each other."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    return counting_settings(tmp_path, "learner.checkpoint_every=3")
-
-
-@pytest.fixture
-def replay(settings: Settings) -> Iterator[NearReplay]:
-    found = filled_replay(settings)
-    yield found
-    found.close()
+from tests.counting import counting_settings, teach
+from tests.unit.services.learner.near import (
+    Killed,
+    NearReplay,
+    assert_complete,
+    context,
+    filled_replay,
+    registry,
+)
 
 
 def seen_by(replay: NearReplay) -> Observation:
     """What the first frame of some episode shows."""
     episode = replay.fetch(replay.query()[0].episode_id)
     return observations(episode, slice(0, 1))[0]
-
-
-def registry(settings: Settings) -> DirectoryRegistry:
-    return DirectoryRegistry(Path(settings.dir) / "registry")
-
-
-def updates(settings: Settings, kind: Kind) -> list[int]:
-    found = registry(settings)
-    return [found.manifest(kind, version)["update"] for version in found.versions(kind)]
-
-
-def assert_complete(settings: Settings) -> None:
-    """Every version that the recipe promises, once, and the aliases in their places."""
-    stages, training, found = settings.stages, settings.training, registry(settings)
-    first, last = stages.policy_updates, stages.policy_updates + stages.joint_updates
-    assert updates(settings, Kind.POLICY) == [
-        first,
-        *range(first + training.publish_every, last, training.publish_every),
-        last,
-    ]
-    relabels = (stages.joint_updates - 1) // training.relabel_every
-    assert len(found.versions(Kind.WORLD)) == 1 + relabels
-    policies, worlds = found.aliases(Kind.POLICY), found.aliases(Kind.WORLD)
-    assert policies == {"stage2": 1, "latest": policies["final"], "final": found.versions(Kind.POLICY)[-1]}
-    assert worlds["final"] == found.manifest(Kind.POLICY, "final")["world_version"]
 
 
 def test_all_stages_end_with_versions_that_an_agent_can_act_with(settings: Settings, replay: NearReplay) -> None:
@@ -141,12 +101,12 @@ def test_demonstrations_are_complete_when_each_task_has_its_own(tmp_path: Path) 
     settings = counting_settings(tmp_path)
     replay, each = NearReplay(tmp_path / "replay", settings), settings.demos.episodes_per_task
     for seed in range(each + 1):
-        replay.add(settings, "count-up", seed, "demos")
+        teach(replay, settings, "count-up", seed, "demos")
     for seed in range(each - 1):
-        replay.add(settings, "count-down", seed, "demos")
+        teach(replay, settings, "count-down", seed, "demos")
     learner = Learner(context(settings, replay))
     assert not learner._read_demonstrations()
-    replay.add(settings, "count-down", each, "demos")
+    teach(replay, settings, "count-down", each, "demos")
     assert learner._read_demonstrations()
     replay.close()
 
@@ -161,7 +121,7 @@ def test_a_late_episode_is_labelled_too_while_the_training_goes_on(
     class Late(Learner):
         def _joint_update(self, chunks, windows):
             if not late and self.progress.update == 2:
-                late.append(replay.add(settings, "count-up", 77, "online", policy_version=1))
+                late.append(teach(replay, settings, "count-up", 77, "online", policy_version=1))
             if late and self.progress.update < 398 and not replay.query(unlabelled_by=1):
                 self.progress.update = 398  # seen what was to be seen
             return super()._joint_update(chunks, windows)
@@ -170,10 +130,6 @@ def test_a_late_episode_is_labelled_too_while_the_training_goes_on(
 
     assert (1, 1, True) in replay.annotated
     replay.close()
-
-
-class Killed(BaseException):
-    """Stands for a death without any farewell."""
 
 
 @pytest.mark.parametrize("at", [3, 4, 10, 26])
@@ -222,51 +178,12 @@ def test_a_checkpoint_after_the_tokenizer_s_last_update_brings_the_tokenizer_bac
     assert registry(settings).load(Kind.WORLD, 1)[0]["tokenizer.mean"].abs().sum() > 0.0
 
 
-def test_a_predictor_that_stays_bad_is_noticed_between_good_policy_updates(
-    settings: Settings, replay: NearReplay, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    real, bad = Trainer.update, []
-
-    def poisoned(self, name, sampled, world=None):
-        if name == "predictor" and self._settings.stages.world_updates <= self.engine(name).updates and len(bad) < 3:
-            bad.append(name)
-            sampled.tensors["proprio"].fill_(float("nan"))
-        return real(self, name, sampled, world)
-
-    monkeypatch.setattr(Trainer, "update", poisoned)
-    learner = Learner(context(settings, replay))
-    learner.run()
-
-    assert learner._rewinds == 1
-
-
 def test_a_done_run_does_nothing_more(settings: Settings, replay: NearReplay) -> None:
     Learner(context(settings, replay)).run()
     before = registry(settings).versions(Kind.POLICY)
     Learner(context(settings, replay)).run()
 
     assert registry(settings).versions(Kind.POLICY) == before
-
-
-def test_three_bad_updates_in_a_row_go_back_to_the_checkpoint(
-    settings: Settings, replay: NearReplay, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    real, calls = Trainer.update, []
-
-    def poisoned(self, name, sampled, world=None):
-        calls.append(name)
-        if len(calls) in (4, 15, 16, 17):
-            sampled.tensors["proprio"].fill_(float("nan"))
-        return real(self, name, sampled, world)
-
-    monkeypatch.setattr(Trainer, "update", poisoned)
-    learner = Learner(context(settings, replay))
-    learner.run()
-
-    assert learner.progress.stage == DONE
-    assert learner._rewinds == 1
-    assert_complete(settings)
-    assert all(torch.isfinite(t).all() for t in registry(settings).load(Kind.POLICY, "final")[0].values())
 
 
 def test_a_damaged_checkpoint_is_passed_over(settings: Settings, replay: NearReplay) -> None:
@@ -290,7 +207,7 @@ def test_a_stop_is_heeded_where_the_learner_waits_for_data_and_can_be_resumed(tm
     replay = NearReplay(tmp_path / "replay", settings)
     for task in settings.tasks:
         for seed in range(settings.demos.episodes_per_task):
-            replay.add(settings, task, seed, "demos")
+            teach(replay, settings, task, seed, "demos")
     stopped = context(settings, replay)
     asked = iter([False] * 30)
     stopped.telemetry.stop_requested = lambda: next(asked, True)  # type: ignore[method-assign]
@@ -299,7 +216,7 @@ def test_a_stop_is_heeded_where_the_learner_waits_for_data_and_can_be_resumed(tm
     assert learner.progress.stage == "joint", "online is empty, so the joint stage waits"
 
     for seed in range(3):
-        replay.add(settings, "count-up", seed, "online")
+        teach(replay, settings, "count-up", seed, "online")
     resumed = Learner(context(settings, replay))
     resumed.run()
     assert resumed.progress.stage == DONE

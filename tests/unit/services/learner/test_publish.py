@@ -13,7 +13,8 @@ from services.common.coordination import Coordination
 from services.learner.progress import Progress
 from services.learner.publish import Publisher, finite
 from services.learner.telemetry import Telemetry
-from tests.unit.services.learner.near import NearReplay, counting_settings
+from tests.counting import counting_settings, teach
+from tests.unit.services.learner.near import NearReplay
 
 WEIGHTS = {"a": torch.ones(3)}
 
@@ -47,7 +48,7 @@ class Away:
 def test_a_version_names_its_parent_code_recipe_and_data(tmp_path: Path) -> None:
     settings = counting_settings(tmp_path)
     replay = NearReplay(tmp_path / "replay", settings)
-    replay.add(settings, "count-up", 1, "demos")
+    teach(replay, settings, "count-up", 1, "demos")
     registry = DirectoryRegistry(tmp_path / "registry")
     publisher = Publisher(registry, Board(), replay, "counting", precision="float32", home=tmp_path)  # type: ignore[arg-type]
     for update in (5, 10):

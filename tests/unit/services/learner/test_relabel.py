@@ -19,7 +19,8 @@ from services.common.settings import Settings
 from services.learner import relabel
 from services.learner.published import PublishedWorld
 from services.learner.relabel import Relabeller
-from tests.unit.services.learner.near import NearReplay, counting_settings
+from tests.counting import counting_settings, teach
+from tests.unit.services.learner.near import NearReplay
 
 CPU = torch.device("cpu")
 
@@ -33,7 +34,7 @@ def settings(tmp_path: Path) -> Settings:
 def replay(settings: Settings) -> Iterator[NearReplay]:
     found = NearReplay(Path(settings.dir) / "replay", settings)
     for seed in range(4):
-        found.add(settings, "count-up", seed, "demos")
+        teach(found, settings, "count-up", seed, "demos")
     yield found
     found.close()
 
@@ -63,7 +64,7 @@ def test_a_new_version_labels_everything_and_late_episodes_are_added(
     relabeller.slice()
     relabeller.use(world(settings, replay, 1))
     assert relabeller.work(60.0)
-    replay.add(settings, "count-down", 9, "online")
+    teach(replay, settings, "count-down", 9, "online")
     slices(relabeller, replay, 2)
     relabeller.use(world(settings, replay, 2))
     slices(relabeller, replay, 3)

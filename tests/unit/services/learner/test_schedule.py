@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from services.learner.schedule import lr_factor
+from services.learner.schedule import lr_factor, rounds
 
 
 def course(spans: tuple[int, ...], warmup: int = 10, final: float = 0.1) -> list[float]:
@@ -35,3 +35,15 @@ def test_a_short_span_has_a_short_warm_up() -> None:
 
 def test_no_warm_up_begins_at_the_full_rate() -> None:
     assert course((100,), warmup=0)[0] == 1.0
+
+
+def test_a_stage_is_cut_into_rounds_and_what_is_left() -> None:
+    assert rounds(2400, 1000) == (1000, 1000, 400)
+    assert rounds(2000, 1000) == (1000, 1000)
+    assert rounds(10, 10) == rounds(10, 99) == (10,)
+    assert rounds(0, 10) == ()
+
+
+def test_updates_of_a_model_that_is_updated_now_and_then_fall_into_the_same_rounds() -> None:
+    assert rounds(2400, 1000, every=3) == (333, 333, 134)
+    assert sum(rounds(17, 5, every=4)) == 17 // 4

@@ -5,15 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
+from ramp.data.transforms import fold_of
 from ramp.errors import Invalid, NotFound, Unavailable
+from ramp.models.world.latents import Layout
 from ramp.replay.shard import Shard, ShardConfig
 from services.common.settings import Settings, compose
 from services.conductor.study.value_plan import ARMS
 from services.learner import values
 from services.learner.basis import find_basis
+from services.learner.divergence import DivergedError
+from tests.counting import teach
 from tests.unit.services.learner.near import NearReplay
 
 UPDATES = ("stages.world_updates=4", "stages.tokenizer_updates=2", "value.width=16", "value.channels=4")
@@ -27,8 +32,8 @@ def run_dir(tmp_path: Path) -> Path:
     replay = NearReplay(tmp_path / "replay", settings)
     for task in TASKS:
         for seed in range(3):
-            replay.add(settings, task, seed, "demos")
-        replay.add(settings, task, 9, "online")
+            teach(replay, settings, task, seed, "demos")
+        teach(replay, settings, task, 9, "online")
     find_basis(replay, settings.policy).write(tmp_path / "checkpoints" / "basis.json")  # type: ignore[arg-type]
     replay.shard.close()
     return tmp_path
@@ -57,6 +62,35 @@ def test_every_arm_answers_for_the_same_frames(run_dir: Path) -> None:
     assert len(truth) == 1
     assert [each["task"] for each in found["vlm-scalar"]["episodes"]] == sorted(TASKS)
     assert found["wm-state+value"]["parameters"] > found["wm-value-only"]["parameters"]
+
+
+@pytest.mark.parametrize("arm", ["wm-value-only", "wm-state+value"])
+def test_both_outputs_of_a_world_model_are_asked_for_all_episodes(run_dir: Path, arm: str) -> None:
+    found = told(run_dir, arm)[-1]
+    held_out, learnt = ({each["episode"] for each in found[part]} for part in ("episodes", "learnt"))
+    assert len(learnt) == found["learnt_from"] == 6
+    assert not learnt & held_out
+    for each in found["episodes"] + found["learnt"]:
+        mean = np.mean([each["label"], each["other"]], axis=0)
+        assert each["predicted"] == pytest.approx(mean, abs=1e-5)
+        assert each["label"] != each["other"]
+
+
+def test_a_model_of_one_output_has_no_other_to_be_compared_with(run_dir: Path) -> None:
+    found = told(run_dir, "vlm-scalar")[-1]
+    assert found["learnt"] == []
+    assert "label" not in found["episodes"][0]
+
+
+def test_the_output_that_labels_an_episode_takes_no_loss_from_its_half(
+    run_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Outputs that have learnt nothing but who they are: 0.25 for the first, 0.75 for the second."""
+    known = torch.tensor([0.25, 0.75])
+    monkeypatch.setattr(Layout, "read_values", lambda self, s: known.expand(len(s), 2))
+    for each in (found := told(run_dir, "wm-value-only")[-1])["episodes"] + found["learnt"]:
+        assert set(each["label"]) == {known[fold_of(each["episode"])].item()}
+        assert set(each["other"]) == {known[1 - fold_of(each["episode"])].item()}
 
 
 def test_the_world_models_tokenizer_comes_first(run_dir: Path) -> None:
@@ -88,5 +122,5 @@ def test_a_training_that_is_never_finite_ends_with_an_error(run_dir: Path, monke
     from ramp.models.value import ValueModel
 
     monkeypatch.setattr(ValueModel, "forward", lambda self, _: self.head.weight.sum() * torch.full((8, 1), torch.nan))
-    with pytest.raises(values.DivergedError, match="in a row"):
+    with pytest.raises(DivergedError, match="in a row"):
         told(run_dir, "vlm-scalar", "training.world_batch=8")

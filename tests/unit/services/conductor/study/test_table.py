@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,43 @@ def test_methods_are_compared_on_the_same_starts(cells: Cells) -> None:
     against = found["ramp against bc, same starts"]
     assert (against["difference"], against["won_alone"], against["lost_alone"]) == ("+75.0 points", 6, 0)
     assert against["p"] == pytest.approx(2 * 0.5**6, rel=0.05)
+
+
+@pytest.fixture
+def alone(tmp_path: Path) -> tuple[Plan, Cells]:
+    """Two more arms, of one task: they win both of its starts, and none."""
+    extra = [Arm(name=name, settings=("tasks=task-0",)) for name in ("alone", "alone, blind")]
+    plan = replace(PLAN, arms=(*PLAN.arms, *extra))
+    found = Cells(tmp_path / "alone", plan.plain())
+    for seed in plan.seeds:
+        for arm, wins in (("start", 0), ("bc", 1), ("ramp", 2)):
+            found.put(cell(seed, arm), {"version": 1, "episodes": episodes(wins)})
+        for arm, wins in (("alone", 4), ("alone, blind", 0)):
+            of_one = [each for each in episodes(wins) if each["task"] == "task-0"]
+            found.put(cell(seed, arm), {"version": 1, "episodes": of_one})
+    return plan, found
+
+
+def test_an_arm_of_one_task_stands_beside_the_others_in_that_tasks_rows(alone: tuple[Plan, Cells]) -> None:
+    table = {row["name"]: row for row in rows(*alone)}
+    assert {name for name in table if name.startswith("alone") and "against" not in name} == {
+        "alone, task-0",
+        "alone, blind, task-0",
+    }
+    assert table["alone, task-0"]["success"].startswith("4/4 (")
+    assert table["ramp, task-0"]["success"].startswith("2/4 (")
+    assert table["alone, task-0"]["by_seed"] == "100.0 % 100.0 %"
+
+
+def test_an_arm_of_one_task_is_compared_on_its_starts_and_with_the_others_of_that_task(
+    alone: tuple[Plan, Cells],
+) -> None:
+    found = {row["name"]: row for row in rows(*alone) if "p" in row}
+    all_and_one = found["ramp against alone, same starts"]
+    assert (all_and_one["starts"], all_and_one["difference"]) == (4, "-50.0 points")
+    with_and_without = found["alone against alone, blind, same starts"]
+    assert (with_and_without["starts"], with_and_without["difference"]) == (4, "+100.0 points")
+    assert found["ramp against bc, same starts"]["starts"] == 8
 
 
 def test_without_a_success_there_is_no_time_to_it() -> None:

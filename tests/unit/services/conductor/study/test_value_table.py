@@ -24,7 +24,21 @@ def said(*, near: float, far: float, seconds: float = 0.01) -> dict[str, Any]:
         for task, truth in TRUTH.items()
         for i in range(2)
     ]
-    return {"seconds": 1.0, "seconds_per_frame": seconds, "parameters": 7, "learnt_from": 4, "episodes": episodes}
+    parts = {"learnt_from": 4, "episodes": episodes, "learnt": []}
+    return {"seconds": 1.0, "seconds_per_frame": seconds, "parameters": 7, **parts}
+
+
+def with_outputs(*, learnt: float, other: float, neither: float) -> dict[str, Any]:
+    """A world model whose outputs err by so much on what they have learnt themselves, on what only the other one has,
+    and on what is held out."""
+    found = said(near=0.0, far=0.0)
+    found["learnt"] = [each | {"label": _off(each, other), "other": _off(each, learnt)} for each in found["episodes"]]
+    found["episodes"] = [each | {"label": _off(each, neither), "other": _off(each, 0.9)} for each in found["episodes"]]
+    return found
+
+
+def _off(episode: dict[str, Any], error: float) -> list[float]:
+    return [x + error for x in episode["remaining"]]
 
 
 @pytest.fixture
@@ -59,6 +73,24 @@ def test_joint_prediction_is_compared_on_the_same_episodes(cells: Cells) -> None
     row = next(each for each in rows(PLAN, cells) if "against" in each["name"])
     assert row["name"] == "wm-state+value against vlm-scalar, same episodes"
     assert (row["mae_difference"], row["interval"]) == ("-0.1500", "-0.1500 to -0.1500")
+
+
+def test_what_each_value_output_knows_of_what_it_and_the_other_have_learnt_stands_beside_the_held_out(
+    cells: Cells,
+) -> None:
+    for seed, leak in zip(PLAN.seeds, (0.02, 0.04), strict=True):
+        cells.put(cell(seed, "wm-state+value"), with_outputs(learnt=0.01, other=leak, neither=0.05))
+    table = {each["name"]: each for each in rows(PLAN, cells)}
+    parts = {
+        "frames that this value output has learnt": 0.01,
+        "frames that only the other output has learnt": 0.03,
+        "frames that neither output has learnt": 0.05,
+    }
+    for part, mae in parts.items():
+        row = table[f"wm-state+value, {part}"]
+        assert row["mae"] == pytest.approx(mae)
+        assert (row["frames"], row["episodes"]) == (20, 8)
+    assert not any("learnt" in name for name in table if name.startswith("vlm"))
 
 
 def test_arms_that_were_tried_on_different_episodes_are_not_compared(cells: Cells) -> None:
