@@ -43,7 +43,7 @@ def test_the_words_of_thoughts_are_learnt_once_and_written_down(tmp_path: Path) 
     settings = counting_settings(tmp_path, "policy.thought=true", "policy.text_vocabulary=300")
     replay = NearReplay(tmp_path / "replay", settings)
     for seed in range(4):
-        replay.add(settings, ("count-up", "count-down")[seed % 2], seed, "demos")
+        teach(replay, settings, ("count-up", "count-down")[seed % 2], seed, "demos")
     found = find_basis(replay, settings.policy)  # type: ignore[arg-type]
     found.write(tmp_path / "basis.json")
     again = Basis.read(tmp_path / "basis.json")
@@ -63,7 +63,7 @@ def test_the_words_of_thoughts_are_learnt_once_and_written_down(tmp_path: Path) 
 def test_unlabelled_demonstrations_teach_nobody_to_think(tmp_path: Path) -> None:
     settings = counting_settings(tmp_path, "policy.thought=true")
     replay = NearReplay(tmp_path / "replay", settings)
-    replay.add(settings, "count-up", 0, "demos")
+    teach(replay, settings, "count-up", 0, "demos")
     basis = find_basis(replay, settings.policy)  # type: ignore[arg-type]
     steps = replace(replay.fetch("count-up-0-demos").steps, subgoal=None, hand=None)
     with pytest.raises(Invalid, match="thought"):
