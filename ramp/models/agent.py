@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from torch import Tensor
 from ramp.data.normalize import Normalizer
 from ramp.data.transforms import observation_tensors
 from ramp.errors import Invalid
+from ramp.models.depth import sees_depth, with_hidden_depth, without_depth
 from ramp.models.manifest import load_normalizer, load_policy, load_told, load_world
 from ramp.models.vla.config import Told
 from ramp.models.vla.policy import VLAPolicy
@@ -36,8 +37,9 @@ class Agent:
 
     `told` is what the policy was trained with: a RECAP policy sees no world-model tokens, a cloned one no indicator
     either; the world model then serves the predicted remaining time alone. `efficient` hides the tokens from any policy
-    and skips the world model, for the highest rate; there is no predicted remaining time then. Not thread-safe. One
-    decision at a time is fastest with one torch thread.
+    and skips the world model, for the highest rate; there is no predicted remaining time then. Frames without depth are
+    served with depth hidden, where the policy has learnt to do without. Not thread-safe. One decision at a time is
+    fastest with one torch thread.
     """
 
     def __init__(
@@ -75,6 +77,11 @@ class Agent:
         told, normalizer = load_told(policy_manifest), load_normalizer(policy_manifest)
         return cls(policy, world, normalizer, version=version, efficient=efficient, told=told)
 
+    def serves(self, schema: StepSchema) -> bool:
+        """Whether a robot of this schema can be driven: its own, or the same without depth where training hid that."""
+        blind = without_depth(self.schema) if self.policy.config.depth_dropout > 0.0 else self.schema
+        return schema in (self.schema, blind)
+
     def decide(self, observation: Observation, *, generator: torch.Generator) -> AgentDecision:
         """An action chunk with I = 1. Raises Invalid for an observation that does not match the schema."""
         return self.decide_many([observation], generator=generator)[0]
@@ -82,8 +89,7 @@ class Agent:
     @torch.inference_mode()
     def decide_many(self, observations: list[Observation], *, generator: torch.Generator) -> list[AgentDecision]:
         """The same for several robots at once."""
-        for observation in observations:
-            check_observation(observation, self.schema)
+        observations = [self._checked(observation) for observation in observations]
         tensors = observation_tensors(observations, self.normalizer)
         prediction = None if self.efficient else self.world.predict(tensors, generator=generator)
         tokens = prediction.tokens if prediction is not None and self.told.world else None
@@ -92,6 +98,13 @@ class Agent:
         chunk = self.policy.act(tensors, tokens, indicator, generator=generator).numpy()
         chunk = np.clip(self.normalizer.denormalise_action(chunk), self._low, self._high)
         return [AgentDecision(chunk=c, remaining=v) for c, v in zip(chunk, remaining, strict=True)]
+
+    def _checked(self, observation: Observation) -> Observation:
+        """As the policy takes it: with depth hidden where the robot has none."""
+        if sees_depth(self.schema) and self.policy.config.depth_dropout > 0.0:
+            observation = replace(observation, images=with_hidden_depth(observation.images))
+        check_observation(observation, self.schema)
+        return observation
 
 
 def check_observation(observation: Observation, schema: StepSchema) -> None:

@@ -56,7 +56,7 @@ class Agents:
 
     def _load(self, version: int, schema: StepSchema) -> Agent:
         agent = self._kept.get(version) or self._read(version)
-        if agent.schema != schema:
+        if not agent.serves(schema):
             raise Invalid("schema", f"of policy {version}: {agent.schema}", f"this robot has {schema}")
         self._kept[version] = agent
         self._kept.move_to_end(version)

@@ -12,8 +12,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ramp.errors import Invalid
+from ramp.models.depth import sees_depth
 from ramp.models.flow import guide, integrate
-from ramp.models.frames import letterbox
+from ramp.models.frames import letterbox, letterbox_depth
 from ramp.models.insulation import insulate
 from ramp.models.vla.embodiment import EmbodimentLinear
 from ramp.models.vla.gemma_expert import GemmaExpert
@@ -63,7 +64,7 @@ class PaliGemmaPolicy(nn.Module):
         check_fit(config, schema, token_shape)
         self.config, self.schema, self.token_shape = config, schema, tuple(token_shape)
         width, robots = config.language_width, config.embodiments
-        self.prefix = Prefix(config, backbone or new_backbone(config))
+        self.prefix = Prefix(config, backbone or new_backbone(config), depth=sees_depth(schema))
         self.future = nn.Sequential(nn.Linear(token_shape[1], width), nn.SiLU(), nn.Linear(width, width))
         self.place = nn.Parameter(0.02 * torch.randn(token_shape[0], width))
         self.indicator = nn.Embedding(3, config.width)  # 0 negative, 1 positive, 2 hidden
@@ -103,8 +104,10 @@ class PaliGemmaPolicy(nn.Module):
         Raises Invalid where the tokens have another shape than the policy was built for.
         """
         images, words = tensors["images"], tensors["words"]
-        frames = letterbox(images, self.config.image_side).unflatten(0, images.shape[:2])
-        seen = self.prefix.see(frames)
+        frames = letterbox(images, self.config.image_side)
+        if sees_depth(self.schema):
+            frames = torch.cat([frames, letterbox_depth(images, self.config.image_side)], dim=1)
+        seen = self.prefix.see(frames.unflatten(0, images.shape[:2]))
         tokens = torch.cat([seen, self.prefix.read(words)], dim=1)
         visible = torch.cat([torch.ones_like(seen[..., 0], dtype=torch.bool), words > 0], dim=1)
         if world_tokens is not None:

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from ramp.errors import Invalid
+from ramp.models.depth import sees_depth
 from ramp.models.flow import guide, integrate
-from ramp.models.frames import frame_side, to_float
+from ramp.models.frames import frame_side, to_depth, to_float
 from ramp.models.insulation import insulate
 from ramp.models.vla.backbone import Backbone
 from ramp.models.vla.config import PolicyConfig
@@ -31,7 +32,8 @@ class Context:
 
 
 class VLAPolicy(nn.Module):
-    """Small size. `token_shape` is WorldModel.token_shape: (N, D) of the tokens that condition it."""
+    """Small size. `token_shape` is WorldModel.token_shape: (N, D) of the tokens that condition it. It sees depth where
+    the schema's frames have it."""
 
     def __init__(self, config: PolicyConfig, schema: StepSchema, token_shape: tuple[int, int]) -> None:
         super().__init__()
@@ -43,6 +45,7 @@ class VLAPolicy(nn.Module):
             proprio=schema.proprio_width,
             channels=config.channels,
             width=width,
+            depth=sees_depth(schema),
         )
         self.future = nn.Sequential(nn.Linear(token_shape[1], width), nn.SiLU(), nn.Linear(width, width))
         self.place = nn.Parameter(0.02 * torch.randn(token_shape[0], width))
@@ -66,8 +69,10 @@ class VLAPolicy(nn.Module):
         Raises Invalid where the tokens have another shape than the policy was built for.
         """
         images = tensors["images"]
-        frames = to_float(images).unflatten(0, images.shape[:2])
-        seen, summary = self.backbone(frames, tensors["proprio"], tensors["words"])
+        frames = to_float(images)
+        if sees_depth(self.schema):
+            frames = torch.cat([frames, to_depth(images)], dim=1)
+        seen, summary = self.backbone(frames.unflatten(0, images.shape[:2]), tensors["proprio"], tensors["words"])
         tokens = insulate(seen, self.config.insulation)
         visible = torch.ones(tokens.shape[:2], dtype=torch.bool, device=tokens.device)
         if world_tokens is not None:

@@ -44,7 +44,8 @@ class JointModel(nn.Module):
     predictor: nn.Module
 
     def tokenize(self, images: Tensor) -> Tensor:
-        """uint8 frames [..., V, height, width, 3] to latent tokens float32 [..., V, n, d]; no gradient."""
+        """uint8 frames [..., V, height, width, 3 or 4] to latent tokens float32 [..., V, n, d], of RGB alone; no
+        gradient."""
         raise NotImplementedError
 
     @property
