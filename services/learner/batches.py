@@ -9,7 +9,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Protocol
 
@@ -37,6 +37,7 @@ class Sampled:
     tensors: dict[str, Tensor]  # keys of ramp/data/transforms.py, on the CPU
     keys: list[tuple[str, int]]  # (episode, step) of each row
     policy_versions: list[int]  # that acted, of rows where one did
+    ahead: list[tuple[str, int]] = field(default_factory=list)  # of each future frame, row by row [B * K]
 
 
 class Source(Protocol):
@@ -48,12 +49,14 @@ class Source(Protocol):
     def close(self) -> None: ...
 
 
-def convert(batch: Batch, normalizer: Normalizer, failure_penalty: float) -> Sampled:
-    """Robot units to tensors, with the rows' origin."""
+def convert(batch: Batch, normalizer: Normalizer, failure_penalty: float, horizons: Sequence[int] = ()) -> Sampled:
+    """Robot units to tensors, with the rows' origin; `horizons` are those that the batch was asked for with."""
+    rows = list(zip(batch.episode_id, batch.step.tolist(), batch.length.tolist(), strict=True))
     return Sampled(
         tensors=to_tensors(batch, normalizer, failure_penalty=failure_penalty),
-        keys=[(episode, int(step)) for episode, step in zip(batch.episode_id, batch.step, strict=True)],
+        keys=[(episode, step) for episode, step, _ in rows],
         policy_versions=[int(version) for version in batch.policy_version if version > 0],
+        ahead=[(episode, min(step + each, length - 1)) for episode, step, length in rows for each in horizons],
     )
 
 
@@ -171,4 +174,5 @@ def _joined(parts: Sequence[Sampled]) -> Sampled:
         tensors={name: torch.cat([part.tensors[name] for part in parts]) for name in parts[0].tensors},
         keys=[key for part in parts for key in part.keys],
         policy_versions=[version for part in parts for version in part.policy_versions],
+        ahead=[key for part in parts for key in part.ahead],
     )

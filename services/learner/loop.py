@@ -226,7 +226,9 @@ class Learner:
         """The policy's tokens and the labels come from this version from now on."""
         self.progress.world_version = number
         if number and (self._world is None or self._world.version != number):
-            self._world = PublishedWorld.from_registry(self._at.registry, number, self._models.device)
+            self._world = PublishedWorld.from_registry(
+                self._at.registry, number, self._models.device, self._models.latents
+            )
             if self._relabeller is not None:
                 self._relabeller.use(self._world)
 
@@ -367,5 +369,6 @@ class Learner:
                 convert,
                 normalizer=self._at.basis.normalizer,
                 failure_penalty=self._settings.advantage.failure_penalty,
+                horizons=horizons,
             ),
         )
