@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ramp.errors import Invalid
 from ramp.models.depth import sees_depth
-from ramp.models.flow import guide, integrate
+from ramp.models.flow import guide, integrate, twice
 from ramp.models.frames import letterbox, letterbox_depth
 from ramp.models.insulation import insulate
 from ramp.models.vla.embodiment import EmbodimentLinear
@@ -39,6 +39,16 @@ class PrefixContext:
     embodiment: Tensor  # int64 [B]
     prefix: list[KeyValue]  # every layer's keys and values, uninsulated: what words are written from
     visible: Tensor  # bool [B, M], False for padding and for hidden world-model tokens
+
+    def beside(self, condition: Tensor) -> PrefixContext:
+        """2 B rows: these, then the same under another condition. The prefix does not run again."""
+        return PrefixContext(
+            condition=torch.cat([self.condition, condition]),
+            state=twice(self.state),
+            embodiment=twice(self.embodiment),
+            prefix=[(twice(key), twice(value)) for key, value in self.prefix],
+            visible=twice(self.visible),
+        )
 
 
 class PaliGemmaPolicy(nn.Module):
@@ -154,9 +164,8 @@ class PaliGemmaPolicy(nn.Module):
         beta = self.config.guidance
         if beta == 1.0 or bool((indicator == UNLABELLED).all()):
             return integrate(lambda x, tau: self(x, tau, context), start, self.config.ode_steps)
-        blind = replace(context, condition=self._condition(torch.full_like(indicator, UNLABELLED)))
-        field = guide(lambda x, tau: self(x, tau, context), lambda x, tau: self(x, tau, blind), beta)
-        return integrate(field, start, self.config.ode_steps)
+        both = context.beside(self._condition(torch.full_like(indicator, UNLABELLED)))
+        return integrate(guide(lambda x, tau: self(x, tau, both), beta), start, self.config.ode_steps)
 
     def _condition(self, indicator: Tensor) -> Tensor:
         return self.indicator(torch.where(indicator == UNLABELLED, 2, indicator))
