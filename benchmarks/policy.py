@@ -91,6 +91,8 @@ def _parts(recipe: Recipe, mode: str) -> Row:
 def _straight(agent: Agent, seen: Observation) -> Callable[[], Tensor]:
     """The arithmetic of a decision and nothing else."""
     policy, world, config = agent.policy, agent.world, agent.policy.config
+    assert isinstance(policy, VLAPolicy)
+    assert isinstance(world, WorldModel)
     tensors = observation_tensors([seen], agent.normalizer)
     proprio, words, pictures = tensors["proprio"], tensors["words"], to_float(tensors["images"])
     layout, rows = world.layout, 1 if config.guidance == 1.0 else 2
