@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import copy
 import statistics
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from benchmarks.turns import alternate
 from ramp.algorithms import RampAlgorithm, WorldModelAlgorithm
 from ramp.data.words import word_ids
 from ramp.interfaces import Algorithm
@@ -75,7 +75,7 @@ def _compare(
     def by_hand() -> None:
         plain.step(algorithm, tensors, _generator())
 
-    ours, theirs = _alternate(deepspeed, by_hand, pairs)
+    ours, theirs = alternate(deepspeed, by_hand, pairs)
     ratio = statistics.median(a / b for a, b in zip(ours, theirs, strict=True))
     return {
         "name": f"engine: DeepSpeed step / plain PyTorch step, {name}",
@@ -89,21 +89,6 @@ def _compare(
         "parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
         "device": str(engine.device),
     }
-
-
-def _alternate(first: Callable[[], None], second: Callable[[], None], pairs: int) -> tuple[list[float], list[float]]:
-    """Seconds of each call, in pairs; each side begins every other pair. The first three are warm-up."""
-    ours: list[float] = []
-    theirs: list[float] = []
-    for pair in range(pairs + 3):
-        sides = [(first, ours), (second, theirs)]
-        for call, seconds in sides if pair % 2 else sides[::-1]:
-            began = time.perf_counter()
-            call()
-            _wait_for_gpu()
-            if pair >= 3:
-                seconds.append(time.perf_counter() - began)
-    return ours, theirs
 
 
 def _models(recipe: Recipe) -> list[tuple[str, nn.Module, Any, Plan, dict[str, Tensor]]]:
@@ -167,8 +152,3 @@ def _on(device: torch.device, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 def _generator() -> torch.Generator:
     return torch.Generator(device=training_device()).manual_seed(0)
-
-
-def _wait_for_gpu() -> None:
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()

@@ -48,7 +48,7 @@ class Observation:
                          instruction="open the drawer")
     """
 
-    images: Mapping[str, np.ndarray]  # camera -> uint8 [height, width, 3], RGB, upright
+    images: Mapping[str, np.ndarray]  # camera -> uint8 [height, width, 3], RGB, upright; a fourth channel is depth
     proprio: np.ndarray  # float32 [P], robot units
     instruction: str
 
@@ -69,7 +69,7 @@ class StepSchema:
     Example: StepSchema(cameras={"top": (64, 64, 3)}, proprio_width=4, action_low=(-1.0,) * 4, action_high=(1.0,) * 4)
     """
 
-    cameras: Mapping[str, tuple[int, int, int]]  # camera -> (height, width, channels), uint8
+    cameras: Mapping[str, tuple[int, int, int]]  # camera -> (height, width, channels), uint8; 3: RGB, 4: depth as well
     proprio_width: int
     action_low: tuple[float, ...]  # [A], inclusive
     action_high: tuple[float, ...]  # [A], inclusive
@@ -116,7 +116,7 @@ class StepBatch:
     trainable: np.ndarray  # bool [T], False where an intervention's boundary artefact was found
     policy_version: np.ndarray  # int32 [T], version that acted or would have acted; 0 where there was none
     frame_row: np.ndarray  # int32 [F], strictly increasing
-    images: Mapping[str, np.ndarray]  # camera -> uint8 [F, height, width, 3]
+    images: Mapping[str, np.ndarray]  # camera -> uint8 [F, height, width, channels]
     subgoal: np.ndarray | None = None  # object [T] of str, what the step was about; "" where nobody knows
     hand: np.ndarray | None = None  # float32 [T, 2], the hand in a camera's picture (ramp/data/track.py); nan: unknown
 
@@ -166,11 +166,11 @@ class Batch:
     probability: np.ndarray  # float64 [B], with which the item was drawn
     policy_version: np.ndarray  # int32 [B]
     source: np.ndarray  # uint8 [B], of the first step
-    images: Mapping[str, np.ndarray]  # camera -> uint8 [B, height, width, 3]
+    images: Mapping[str, np.ndarray]  # camera -> uint8 [B, height, width, channels]
     proprio: np.ndarray  # float32 [B, P]
     action: np.ndarray  # float32 [B, H, A]
     chunk_valid: np.ndarray  # bool [B, H]
-    future_images: Mapping[str, np.ndarray]  # camera -> uint8 [B, K, height, width, 3]
+    future_images: Mapping[str, np.ndarray]  # camera -> uint8 [B, K, height, width, channels]
     future_proprio: np.ndarray  # float32 [B, K, P]
     future_valid: np.ndarray  # bool [B, K]
     value: np.ndarray  # float32 [B], v of Eq. 8 from the current annotation; nan where there is none

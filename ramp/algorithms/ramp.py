@@ -9,6 +9,7 @@ from torch import Generator, Tensor
 
 from ramp.algorithms.thought import joint_loss
 from ramp.errors import Invalid
+from ramp.models.depth import hide_depth
 from ramp.models.flow import draw_tau, interpolate, noise_like, velocity
 from ramp.models.frames import random_shift
 from ramp.models.vla.chunk_policy import ChunkPolicy
@@ -66,6 +67,7 @@ def flow_matching(
     noise = noise_like(action, generator)
     tau = draw_tau(len(action), generator)
     images = random_shift(tensors["images"], model.config.shift, generator)
+    images = hide_depth(images, model.config.depth_dropout, generator)
     tokens = None if world_visible is None else tensors.get("world_tokens")
     context = model.observe({**tensors, "images": images}, tokens, indicator, world_visible=world_visible)
     predicted = model(interpolate(action, noise, tau), tau, context)

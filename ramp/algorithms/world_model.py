@@ -29,9 +29,9 @@ class WorldModelAlgorithm:
         self, model: JointModel, tensors: Mapping[str, Tensor], *, generator: torch.Generator
     ) -> tuple[Tensor, dict[str, float]]:
         """Needs all keys of ramp/data/transforms.py except action, chunk_valid and indicator; those of the future only
-        where the model predicts it."""
+        where the model predicts it. Frames may come as latents: `JointModel.seen`."""
         layout, config = model.layout, model.config
-        present, s = model.tokenize(tensors["images"]), joint_latent(model, tensors)
+        present, s = model.seen(tensors), joint_latent(model, tensors)
         noise = noise_like(s, generator)
         tau = draw_tau(len(s), generator, share_zero=config.share_zero)
         noisy = interpolate(s, noise, tau)
@@ -55,5 +55,4 @@ def joint_latent(model: JointModel, tensors: Mapping[str, Tensor]) -> Tensor:
     remaining = tensors["remaining"][:, None].expand(-1, FOLDS)
     if not model.layout.horizons:
         return model.layout.value_frames(remaining)
-    future = model.tokenize(tensors["future_images"])
-    return model.layout.join(future, tensors["future_proprio"], remaining)
+    return model.layout.join(model.seen(tensors, "future_"), tensors["future_proprio"], remaining)

@@ -2,7 +2,7 @@
 
 Keys of the resulting dict (V cameras in sorted order; legend in ramp/types.py):
 
-    images          uint8   [B, V, height, width, 3]
+    images          uint8   [B, V, height, width, 3 or 4]
     proprio         float32 [B, P]       normalised
     words           int64   [B, W]       hashed words of the instruction
     prompt          int64   [B, L]       the instruction by a policy's own tokenizer, only where it has one
@@ -13,7 +13,7 @@ Keys of the resulting dict (V cameras in sorted order; legend in ramp/types.py):
     indicator       int64   [B]          1, 0 or UNLABELLED
     remaining       float32 [B]          this episode's remaining time in [0, 1], the value's label
     fold            int64   [B]          0 or 1; value output k takes no loss from fold k
-    future_images   uint8   [B, K, V, height, width, 3]   only where horizons were asked for
+    future_images   uint8   [B, K, V, height, width, 3 or 4]   only where horizons were asked for
     future_proprio  float32 [B, K, P]
     future_valid    bool    [B, K]       False beyond the end of a failure: nobody knows what had come next; beyond
                                          that of a success True: a reached goal stays reached

@@ -17,8 +17,14 @@ class EnvConfig:
     suite: str = "metaworld"  # "counting" is the test world, "gymnasium" any registered Box-action environment
     cameras: tuple[str, ...] = ("front", "side")  # views of ramp/envs/rendering.py or the simulator model's own
     image_size: int = 64  # pixels, width and height of every camera frame
+    depth: bool = False  # frames have a fourth channel, inverse depth (ramp/envs/depth.py); the policy alone sees it
     frame_stride: int = 4  # steps from one rendered frame to the next
     max_steps: int = 200  # T_max; Meta-World's own limit is 500
+
+    @property
+    def frame(self) -> tuple[int, int, int]:
+        """Height, width and channels of every camera frame."""
+        return self.image_size, self.image_size, 4 if self.depth else 3
 
     def __post_init__(self) -> None:
         if self.suite not in SUITES:

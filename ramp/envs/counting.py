@@ -23,6 +23,7 @@ TASKS: Mapping[str, tuple[str, float]] = {
 SEED_BITS = 24  # float32 holds these exactly; larger seeds are shown modulo 2**24
 STEP_BITS = 12
 BAR_TOP = 4  # first row of the bar, which ends with the picture
+BAR_DEPTH, BACKGROUND_DEPTH = 192, 64  # nearer is brighter (ramp/envs/depth.py)
 START = 0.2  # the needle starts within this distance of the middle
 
 
@@ -41,9 +42,9 @@ class CountingEnv:
         self.task = task
         self.instruction, self.goal = TASKS[task]
         self.max_steps = config.max_steps
-        self._size = config.image_size
+        self._size, self._depth = config.image_size, config.depth
         self.schema = StepSchema(
-            cameras=dict.fromkeys(config.cameras, (self._size, self._size, 3)),
+            cameras=dict.fromkeys(config.cameras, config.frame),
             proprio_width=3,
             action_low=(-1.0, -1.0),
             action_high=(1.0, 1.0),
@@ -79,9 +80,10 @@ class CountingEnv:
         return EnvStep(proprio=proprio, success=self._needle == self.goal, truncated=self.count >= self.max_steps)
 
     def render(self) -> dict[str, np.ndarray]:
-        """camera -> uint8 [size, size, 3]. Raises Invalid before the first reset."""
+        """camera -> uint8 [size, size, 3], with depth [size, size, 4]. Raises Invalid before the first reset."""
         names = list(self.schema.cameras)
-        return {name: draw(self.count, self._seed, self._needle, index, self._size) for index, name in enumerate(names)}
+        frames = [draw(self.count, self._seed, self._needle, index, self._size) for index in range(len(names))]
+        return dict(zip(names, [with_depth(frame) for frame in frames] if self._depth else frames, strict=True))
 
     def hand(self, proprio: np.ndarray) -> Hand:
         """The needle's tip, which every camera sees at the end of the bar; there is no gripper."""
@@ -123,6 +125,13 @@ def draw(step: int, seed: int, needle: float, camera: int, size: int) -> np.ndar
     write_bits(picture, 2, camera, 4)
     picture[BAR_TOP:, : round((needle + 1.0) / 2.0 * size), camera % 3] = 255
     return picture
+
+
+def with_depth(picture: np.ndarray) -> np.ndarray:
+    """uint8 [size, size, 4]: the bar of a picture by `draw` stands before everything else."""
+    bar = (picture == 255).any(axis=-1, keepdims=True)
+    bar[:4] = False
+    return np.concatenate([picture, np.where(bar, BAR_DEPTH, BACKGROUND_DEPTH).astype(np.uint8)], axis=-1)
 
 
 def write_bits(picture: np.ndarray, channel: int, number: int, bits: int) -> None:

@@ -42,10 +42,11 @@ class GymnasiumEnv:
         max_steps: int,
         cameras: Sequence[str] = (FREE,),
         image_size: int = 64,
+        depth: bool = False,
         success: Success = reported_success,
     ) -> None:
-        """`image_size` is heeded by MuJoCo's environments. Raises Invalid where the action is no bounded vector or
-        pictures are not to be had."""
+        """`image_size` is heeded by MuJoCo's environments, which alone have `depth`. Raises Invalid where the action is
+        no bounded vector or pictures are not to be had."""
         space = env.action_space
         if not isinstance(space, gymnasium.spaces.Box) or len(space.shape) != 1 or not space.is_bounded():
             raise Invalid("action_space", space, "wrap the environment so that it takes a bounded vector")
@@ -53,7 +54,7 @@ class GymnasiumEnv:
             raise Invalid("render_mode", env.render_mode, 'make the environment with render_mode="rgb_array"')
         self.task, self.instruction, self.max_steps = task, instruction, max_steps
         self._env, self._success = env, success
-        self._paint = painter(env, cameras, image_size)
+        self._paint = painter(env, cameras, image_size, depth=depth)
         self._taken: int | None = None
         self._ended = False
         proprio, _ = env.reset(seed=0)
@@ -82,7 +83,7 @@ class GymnasiumEnv:
         return EnvStep(proprio=flat(observation), success=success, truncated=self._ended)
 
     def render(self) -> dict[str, np.ndarray]:
-        """camera -> uint8 [height, width, 3]. Raises Invalid before the first reset."""
+        """camera -> uint8 [height, width, 3 or 4]. Raises Invalid before the first reset."""
         check_running(-1 if self._taken is not None else None, self.max_steps)
         return self._paint()
 
@@ -90,13 +91,15 @@ class GymnasiumEnv:
         self._env.close()
 
 
-def painter(env: gymnasium.Env, names: Sequence[str], size: int) -> Callable[[], dict[str, np.ndarray]]:
+def painter(env: gymnasium.Env, names: Sequence[str], size: int, *, depth: bool) -> Callable[[], dict[str, np.ndarray]]:
     """What draws the environment: our own renderer for MuJoCo's, whose cameras may be named; the environment itself for
     all others, in the size it likes. Gymnasium's MuJoCo renderer is no use where a process holds two environments:
     they draw into each other's GL context."""
     if isinstance(env.unwrapped, MujocoEnv):
-        simulator, cameras = env.unwrapped, Cameras(env.unwrapped.model, names, size)
+        simulator, cameras = env.unwrapped, Cameras(env.unwrapped.model, names, size, depth=depth)
         return lambda: cameras.frames(simulator.data)
+    if depth:
+        raise Invalid("env.depth", True, "use false: of Gymnasium's environments only MuJoCo's have depth")
     if len(names) != 1:
         raise Invalid("env.cameras", tuple(names), "name one camera: this environment draws one picture")
     return lambda: {names[0]: np.array(env.render(), dtype=np.uint8)}
@@ -120,4 +123,5 @@ def make_gymnasium(task: str, config: EnvConfig) -> GymnasiumEnv:
         max_steps=config.max_steps,
         cameras=config.cameras,
         image_size=config.image_size,
+        depth=config.depth,
     )

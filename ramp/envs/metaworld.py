@@ -44,10 +44,9 @@ class MetaWorldEnv:
         self._sim = build_simulator(task)
         self._sim.max_path_length = config.max_steps + 1  # the limit is kept here; theirs would raise at the last step
         self.control_hz = 1.0 / self._sim.dt
-        self._cameras = Cameras(self._sim.model, config.cameras, config.image_size)
-        size = config.image_size
+        self._cameras = Cameras(self._sim.model, config.cameras, config.image_size, depth=config.depth)
         self.schema = StepSchema(
-            cameras=dict.fromkeys(config.cameras, (size, size, 3)),
+            cameras=dict.fromkeys(config.cameras, config.frame),
             proprio_width=PROPRIO_WIDTH,
             action_low=(-1.0,) * ACTION_WIDTH,
             action_high=(1.0,) * ACTION_WIDTH,
@@ -76,7 +75,7 @@ class MetaWorldEnv:
         return EnvStep(proprio=proprio, success=success, truncated=(self._taken or 0) >= self.max_steps)
 
     def render(self) -> dict[str, np.ndarray]:
-        """camera -> uint8 [size, size, 3]. Raises Invalid before the first reset and where rendering can't start."""
+        """camera -> uint8 [size, size, channels]. Raises Invalid before the first reset and where nothing can draw."""
         check_running(-1 if self._taken is not None else None, self.max_steps)
         for name, position in self._sim._target_site_config:  # physics moves the goal's mark back to its default
             self._sim._set_pos_site(name, position)

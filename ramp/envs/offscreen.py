@@ -50,6 +50,7 @@ class Offscreen:
         for flag in OFF:
             self.scene.flags[flag] = 0
         self._model, self._size = model, size
+        self._context.readDepthMap = mujoco.mjtDepthMap.mjDEPTH_ZEROFAR  # of both ways the one that keeps its precision
         self._option, self._perturbation = mujoco.MjvOption(), mujoco.MjvPerturb()
         self._frame = mujoco.MjrRect(0, 0, size, size)
 
@@ -65,6 +66,17 @@ class Offscreen:
         mujoco.mjr_render(self._frame, self.scene, self._context)
         mujoco.mjr_readPixels(picture, None, self._frame, self._context)
         return np.ascontiguousarray(picture[::-1])
+
+    def distances(self) -> np.ndarray:
+        """float64 [size, size]: metres along the camera's axis to what the picture drawn last shows, top row first.
+
+        The buffer b runs from 0 at the far plane f to 1 at the near plane n: 1 / metres = 1 / f + b (1 / n - 1 / f).
+        """
+        self._gl.make_current()
+        buffer = np.empty((self._size, self._size), np.float32)
+        mujoco.mjr_readPixels(None, buffer, self._frame, self._context)
+        near, far = (plane * self._model.stat.extent for plane in (self._model.vis.map.znear, self._model.vis.map.zfar))
+        return 1.0 / (1.0 / far + buffer[::-1].astype(np.float64) * (1.0 / near - 1.0 / far))
 
 
 def release(gl: mujoco.GLContext, context: mujoco.MjrContext) -> None:

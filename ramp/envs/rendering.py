@@ -12,33 +12,36 @@ import mujoco
 import numpy as np
 
 from ramp.envs.checks import unknown
+from ramp.envs.depth import nearness
 from ramp.envs.offscreen import Offscreen
 from ramp.envs.views import FREE, VIEWS
 
 # Meshes of the arm that the close views hardly touch and that hold half of all triangles.
 UNSEEN = ("pedestal", "base", "l0", "head", "l1")
+DEPTH_RANGE = (0.1, 2.0)  # of a camera that is none of VIEWS, in extents of the model
 
 
 class Cameras:
     """All cameras of one model. The gripper is drawn by its convex hull; where only close views are asked for, the
     far links are left out. Both together halve the time of a picture, and neither touches the physics."""
 
-    def __init__(self, model: mujoco.MjModel, names: Sequence[str], size: int) -> None:
-        """Raises Invalid for an unknown camera."""
+    def __init__(self, model: mujoco.MjModel, names: Sequence[str], size: int, *, depth: bool = False) -> None:
+        """With `depth`, frames have it as a fourth channel. Raises Invalid for an unknown camera."""
         known = {model.camera(i).name for i in range(model.ncam)} | set(VIEWS) | {FREE}
         for name in names:
             if name not in known:
                 raise unknown("env.cameras", name, known)
         if set(names) <= set(VIEWS):
             hide_meshes(model, UNSEEN)
-        self._model, self._size = model, size
+        self._model, self._size, self._depth = model, size, depth
         self._poses = {name: pose(model, name) for name in names}
         self._fovy = float(model.vis.global_.fovy)
         self._hulls = robot_hulls(model)
         self._screen: Offscreen | None = None
 
     def frames(self, data: mujoco.MjData) -> dict[str, np.ndarray]:
-        """camera -> uint8 [size, size, 3], upright RGB. Raises Invalid where rendering can't start."""
+        """camera -> uint8 [size, size, 3], upright RGB, or [size, size, 4] with ramp.envs.depth.nearness between the
+        distances of `View.reach`, DEPTH_RANGE for other cameras. Raises Invalid where rendering can't start."""
         if self._screen is None:
             self._screen = Offscreen(self._model, self._size)
         return {name: self._frame(self._screen, data, name) for name in self._poses}
@@ -49,7 +52,14 @@ class Cameras:
         screen.update(data, self._poses[name])
         self._simplify(screen.scene)
         picture = screen.draw()
+        if self._depth:
+            picture = np.dstack([picture, nearness(screen.distances(), *self._reach(name))])
         return np.ascontiguousarray(picture[::-1, ::-1]) if name == "corner2" else picture  # it hangs upside down
+
+    def _reach(self, name: str) -> tuple[float, float]:
+        near, far = DEPTH_RANGE
+        extent = float(self._model.stat.extent)
+        return VIEWS[name].reach if name in VIEWS else (near * extent, far * extent)
 
     def _simplify(self, scene: mujoco.MjvScene) -> None:
         for index in range(scene.ngeom):

@@ -16,6 +16,14 @@ class View:
     elevation: float
     fovy: float  # vertical field of view
 
+    @property
+    def reach(self) -> tuple[float, float]:
+        """Least and greatest distance in metres that a depth picture tells apart: half a table about `lookat`."""
+        return self.distance - REACH, self.distance + REACH
+
+
+REACH = 0.6  # metres before and behind what a view looks at
+
 
 # Close views of the table in front of the arm, in which hand, object and goal are large at 64 pixels. `front` looks
 # back at the arm from above (left-right and depth), `side` along the table's edge (depth and height).

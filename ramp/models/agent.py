@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from ramp.data.thoughts import ThoughtVocabulary
 from ramp.data.transforms import Prompts, observation_tensors
 from ramp.errors import Invalid
 from ramp.models.build import instructions
+from ramp.models.depth import sees_depth, with_hidden_depth, without_depth
 from ramp.models.manifest import load_normalizer, load_policy, load_thoughts, load_told, load_world
 from ramp.models.vla.chunk_policy import ChunkPolicy
 from ramp.models.vla.config import Told
@@ -48,7 +49,8 @@ class Agent:
     `told` is what the policy was trained with: a RECAP policy sees no world-model tokens, a cloned one no indicator
     either; the world model then serves the predicted remaining time alone. `efficient` hides the tokens from any policy
     and skips the world model, for the highest rate; there is no predicted remaining time then. `prompts` is what the
-    policy reads its instructions by, where it began with published weights. Not thread-safe. One decision at a time is
+    policy reads its instructions by, where it began with published weights. Frames without depth are served with depth
+    hidden, where the policy has learnt to do without. Not thread-safe. One decision at a time is
     fastest with one torch thread.
     """
 
@@ -107,6 +109,11 @@ class Agent:
             prompts=prompts,
         )
 
+    def serves(self, schema: StepSchema) -> bool:
+        """Whether a robot of this schema can be driven: its own, or the same without depth where training hid that."""
+        blind = without_depth(self.schema) if self.policy.config.depth_dropout > 0.0 else self.schema
+        return schema in (self.schema, blind)
+
     def decide(self, observation: Observation, *, generator: torch.Generator) -> AgentDecision:
         """An action chunk with I = 1. Raises Invalid for an observation that does not match the schema."""
         return self.decide_many([observation], generator=generator)[0]
@@ -114,8 +121,7 @@ class Agent:
     @torch.inference_mode()
     def decide_many(self, observations: list[Observation], *, generator: torch.Generator) -> list[AgentDecision]:
         """The same for several robots at once."""
-        for observation in observations:
-            check_observation(observation, self.schema)
+        observations = [self._checked(observation) for observation in observations]
         tensors = observation_tensors(observations, self.normalizer, self.prompts)
         prediction = None if self.efficient else self.world.predict(tensors, generator=generator)
         tokens = prediction.tokens if prediction is not None and self.told.world else None
@@ -133,8 +139,8 @@ class Agent:
         """
         if self.thoughts is None:
             raise Invalid("policy.thought", False, "this policy was not trained to think; train one with true")
-        check_observation(observation, self.schema)
-        written, track = self.policy.think(observation_tensors([observation], self.normalizer, self.prompts))
+        checked = self._checked(observation)
+        written, track = self.policy.think(observation_tensors([checked], self.normalizer, self.prompts))
         ids = written[0].tolist()
         return AgentThought(
             subgoal=self.thoughts.read_text(ids), chunk=self._chunk(self.thoughts, ids), track=track[0].numpy()
@@ -146,6 +152,13 @@ class Agent:
         except Invalid:  # a young policy's tokens need not make up a chunk; its words may be right all the same
             return None
         return None if chunk is None else self.normalizer.denormalise_action(chunk)
+
+    def _checked(self, observation: Observation) -> Observation:
+        """As the policy takes it: with depth hidden where the robot has none."""
+        if sees_depth(self.schema) and self.policy.config.depth_dropout > 0.0:
+            observation = replace(observation, images=with_hidden_depth(observation.images))
+        check_observation(observation, self.schema)
+        return observation
 
 
 def check_observation(observation: Observation, schema: StepSchema) -> None:

@@ -54,14 +54,22 @@ def integrate(field: Field, start: Tensor, steps: int) -> Tensor:
     return x
 
 
-def guide(shown: Field, hidden: Field, beta: float) -> Field:
-    """f(.) + beta (f(I) - f(.)): classifier-free guidance (Ho & Salimans 2022; RECAP). Asks both fields each time."""
+def guide(both: Field, beta: float) -> Field:
+    """f(.) + beta (f(I) - f(.)): classifier-free guidance (Ho & Salimans 2022; RECAP).
+
+    `both` answers for 2 B rows at once, which costs less than twice B: f(I) for the first half, f(.) for the second.
+    """
 
     def guided(x: Tensor, tau: Tensor) -> Tensor:
-        without = hidden(x, tau)
-        return without + beta * (shown(x, tau) - without)
+        shown, without = both(twice(x), twice(tau)).chunk(2)
+        return without + beta * (shown - without)
 
     return guided
+
+
+def twice(x: Tensor) -> Tensor:
+    """[B, ...] to [2 B, ...]: all rows, then all again."""
+    return torch.cat([x, x])
 
 
 def masked_mean(values: Tensor, mask: Tensor) -> Tensor:

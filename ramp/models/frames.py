@@ -14,37 +14,65 @@ STRIDE = 16
 
 
 def frame_side(schema: StepSchema, stride: int = STRIDE) -> tuple[int, int]:
-    """Height and width of every camera, padded up to multiples of `stride`. Raises Invalid where cameras differ."""
+    """Height and width of every camera, padded up to multiples of `stride`. Raises Invalid where cameras differ or have
+    other channels than RGB with or without depth."""
     shapes = set(schema.cameras.values())
     if len(shapes) != 1:
         raise Invalid("schema.cameras", dict(schema.cameras), "give at least one camera, all of the same size")
     height, width, channels = shapes.pop()
-    if channels != 3:
-        raise Invalid("schema.cameras", f"{channels} channels", "send RGB frames")
+    if channels not in (3, 4):
+        raise Invalid("schema.cameras", f"{channels} channels", "send RGB frames, or RGB with depth")
     return -(-height // stride) * stride, -(-width // stride) * stride
 
 
 def to_float(frames: Tensor, stride: int = STRIDE) -> Tensor:
     """uint8 [..., height, width, 3] to float32 [N, 3, height', width'] in [-1, 1], all leading dimensions flattened;
-    grey below and to the right up to multiples of `stride`."""
-    flat = frames.flatten(0, -4).permute(0, 3, 1, 2).to(torch.float32).div_(127.5).sub_(1.0)
+    grey below and to the right up to multiples of `stride`. A fourth channel, depth, is left out."""
+    flat = frames[..., :3].flatten(0, -4).permute(0, 3, 1, 2).to(torch.float32).div_(127.5).sub_(1.0)
     bottom, right = -flat.shape[-2] % stride, -flat.shape[-1] % stride
     return F.pad(flat, (0, right, 0, bottom)) if bottom or right else flat.contiguous()
 
 
+def to_depth(frames: Tensor, stride: int = STRIDE) -> Tensor:
+    """The fourth channel of uint8 [..., height, width, 4] as float32 [N, 1, height', width'] in [0, 1], nearer is more;
+    0, no reading, below and to the right up to multiples of `stride`."""
+    flat = frames[..., 3:].flatten(0, -4).permute(0, 3, 1, 2).to(torch.float32).div_(255.0)
+    return F.pad(flat, (0, -flat.shape[-1] % stride, 0, -flat.shape[-2] % stride))
+
+
 def letterbox(frames: Tensor, side: int) -> Tensor:
-    """uint8 [..., height, width, 3] to float32 [N, 3, side, side] in [-1, 1]: the longer edge scaled, black around."""
-    flat = frames.flatten(0, -4).permute(0, 3, 1, 2).to(torch.float32) / 127.5 - 1.0
-    scale = side / max(flat.shape[-2:])
-    height, width = (max(1, round(edge * scale)) for edge in flat.shape[-2:])
+    """uint8 [..., height, width, 3] to float32 [N, 3, side, side] in [-1, 1]: the longer edge scaled, black around. A
+    fourth channel, depth, is left out."""
+    flat = frames[..., :3].flatten(0, -4).permute(0, 3, 1, 2).to(torch.float32) / 127.5 - 1.0
+    height, width = _within(flat, side)
     if (height, width) != tuple(flat.shape[-2:]):
         flat = F.interpolate(flat, (height, width), mode="bilinear", antialias=True)
+    return _centred(flat, side, around=-1.0)
+
+
+def letterbox_depth(frames: Tensor, side: int) -> Tensor:
+    """The fourth channel of uint8 [..., height, width, 4] as float32 [N, 1, side, side] in [0, 1]: the nearest reading,
+    as a mean of two distances would be neither's; none around."""
+    flat = frames[..., 3:].flatten(0, -4).permute(0, 3, 1, 2).to(torch.float32) / 255.0
+    return _centred(F.interpolate(flat, _within(flat, side), mode="nearest-exact"), side, around=0.0)
+
+
+def _within(flat: Tensor, side: int) -> tuple[int, int]:
+    """Height and width of pictures [N, C, h, w] scaled so that the longer edge is `side`."""
+    scale = side / max(flat.shape[-2:])
+    height, width = (max(1, round(edge * scale)) for edge in flat.shape[-2:])
+    return height, width
+
+
+def _centred(flat: Tensor, side: int, *, around: float) -> Tensor:
+    height, width = flat.shape[-2:]
     top, left = (side - height) // 2, (side - width) // 2
-    return F.pad(flat, (left, side - width - left, top, side - height - top), value=-1.0)
+    return F.pad(flat, (left, side - width - left, top, side - height - top), value=around)
 
 
 def random_shift(frames: Tensor, reach: int, generator: torch.Generator) -> Tensor:
-    """Each uint8 frame [B, V, height, width, 3] moved by up to `reach` pixels, its edge repeated (DrQ, 2004.13649)."""
+    """Each uint8 frame [B, V, height, width, channels] moved by up to `reach` pixels, its edge repeated (DrQ,
+    2004.13649)."""
     if reach == 0:
         return frames
     flat = frames.flatten(0, 1)

@@ -145,7 +145,7 @@ def _frames(column: pa.BinaryArray, shape: tuple[int, int, int], name: str) -> t
     wrong = np.flatnonzero(sizes != np.where(present, expected, 0))
     if len(wrong):
         row = int(wrong[0])
-        raise Invalid(name, f"{sizes[row]} bytes at row {row}", f"send {expected} bytes (raw RGB {shape}), or null")
+        raise Invalid(name, f"{sizes[row]} bytes at row {row}", f"send {expected} bytes (raw pixels {shape}), or null")
     begin, end = int(offsets[0]), int(offsets[-1])
     flat = np.frombuffer(data, dtype=np.uint8)[begin:end] if end > begin else np.zeros(0, dtype=np.uint8)
     return present, flat.reshape(-1, *shape)

@@ -42,7 +42,7 @@ class Camera:
         self.rendered = 0  # steps that were rendered
 
     def at(self, step: int) -> Mapping[str, np.ndarray]:
-        """Camera name -> uint8 [height, width, 3] of the present state, which is that before step `step`."""
+        """Camera name -> uint8 [height, width, 3 or 4] of the present state, which is that before step `step`."""
         if step != self._step:
             with self._watch("render"):
                 self._frames = dict(self._env.render())

@@ -35,6 +35,7 @@ RANGES: Mapping[str, tuple[float, float]] = {
     "policy.heads": (1, INFINITE),
     "policy.mask_indicator": (0, 1),
     "policy.mask_world": (0, 1),
+    "policy.depth_dropout": (0, 1),
     "policy.guidance": (0, 100),
     "policy.thought_layers": (1, INFINITE),
     "policy.thought_length": (3, INFINITE),

@@ -117,6 +117,7 @@ LEARNER_VERSION = gauge("ramp_learner_published_version", "Last published versio
 LEARNER_POLICY_AGE = gauge("ramp_learner_policy_age_version", "Published versions since the one that acted, mean")
 LEARNER_RELABELLED = counter("ramp_learner_relabelled_episodes", "Episodes labelled")
 LEARNER_RELABEL_FAILURES = counter("ramp_learner_relabel_failures_total", "Relabelling passes that were broken off")
+LEARNER_FRAMES = counter("ramp_learner_latents_total", "Frames whose latents were asked for: tokenized, kept", ["what"])
 LEARNER_STREAM_RETRIES = counter("ramp_learner_stream_retries_total", "Attempts to open a sampling stream again")
 
 # --------------------------------------------------------------------------------------- servers of gRPC

@@ -35,19 +35,23 @@ def convert(
     normalizer: Normalizer,
     failure_penalty: float,
     *,
+    horizons: Sequence[int] = (),
     prompts: Prompts | None = None,
     thoughts: ThoughtVocabulary | None = None,
     length: int = 0,
 ) -> Sampled:
-    """To tensors, with the rows' origin; with a vocabulary also labels of thoughts, `length` tokens at most."""
+    """To tensors, with the rows' origin; `horizons` are those that the batch was asked for with. With a vocabulary also
+    labels of thoughts, `length` tokens at most."""
     tensors = to_tensors(batch, normalizer, failure_penalty=failure_penalty, prompts=prompts)
     if thoughts is not None:
         tensors |= thought_tensors(batch, normalizer, thoughts, length=length)
+    rows = list(zip(batch.episode_id, batch.step.tolist(), batch.length.tolist(), strict=True))
     return Sampled(
         tensors=tensors,
-        keys=[(episode, int(step)) for episode, step in zip(batch.episode_id, batch.step, strict=True)],
+        keys=[(episode, step) for episode, step, _ in rows],
         tasks=list(batch.task),
         policy_versions=[int(version) for version in batch.policy_version],
+        ahead=[(episode, min(step + each, length - 1)) for episode, step, length in rows for each in horizons],
     )
 
 

@@ -247,7 +247,7 @@ class Learner:
         if number and (self._world is None or self._world.version != number):
             models = self._models
             self._world = PublishedWorld.from_registry(
-                self._at.registry, number, models.device, bfloat16=models.bfloat16
+                self._at.registry, number, models.device, models.latents, bfloat16=models.bfloat16
             )
             if self._relabeller is not None:
                 self._relabeller.use(self._world)
@@ -382,5 +382,6 @@ class Learner:
                 convert,
                 normalizer=self._at.basis.normalizer,
                 failure_penalty=self._settings.advantage.failure_penalty,
+                horizons=horizons,
             ),
         )

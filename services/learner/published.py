@@ -15,38 +15,54 @@ from ramp.models.manifest import load_world
 from ramp.models.world.joint import JointModel, Prediction
 from ramp.models.world.latents import out_of_fold
 from ramp.types import Episode, Kind, Observation
+from services.learner.latents import FrameLatents, Key
 from services.learner.precision import matrix_products
 
 CACHED = 16_384  # token sets kept; beyond it the oldest are forgotten
-Key = tuple[str, int]
 
 
 class PublishedWorld:
     """One world-model version. Tokens of a frame are predicted once and kept: the model does not change any more.
 
     A prediction starts from noise, but at this end of the flow the answer hardly depends on it, so that one draw per
-    frame stands for all.
+    frame stands for all. `latents` are shared with whoever has the same tokenizer: all versions of a run.
     """
 
-    def __init__(self, model: JointModel, version: int, device: torch.device, *, bfloat16: bool = False) -> None:
+    def __init__(
+        self,
+        model: JointModel,
+        version: int,
+        device: torch.device,
+        latents: FrameLatents | None = None,
+        *,
+        bfloat16: bool = False,
+    ) -> None:
         self.version, self._bfloat16 = version, bfloat16
+        self._latents = latents or FrameLatents()
         self._model = model.to(device).eval().requires_grad_(False)
         self._device = device
         self._tokens: dict[Key, Tensor] = {}
 
     @classmethod
     def from_registry(
-        cls, registry: Registry, version: int, device: torch.device, *, bfloat16: bool = False
+        cls,
+        registry: Registry,
+        version: int,
+        device: torch.device,
+        latents: FrameLatents | None = None,
+        *,
+        bfloat16: bool = False,
     ) -> PublishedWorld:
         """Predicting in bfloat16 if asked. Raises NotFound, Corrupt, Invalid."""
         tensors, manifest = registry.load(Kind.WORLD, version)
-        return cls(load_world(tensors, manifest), version, device, bfloat16=bfloat16)
+        return cls(load_world(tensors, manifest), version, device, latents, bfloat16=bfloat16)
 
     def tokens(self, keys: Sequence[Key], tensors: Mapping[str, Tensor], generator: torch.Generator) -> Tensor:
         """float32 [B, N, D] for the frames `keys` (episode, step), whose observations are the rows of `tensors`."""
         missing = [row for row, key in enumerate(keys) if key not in self._tokens]
         if missing:
             chosen = {name: tensors[name][missing] for name in ("images", "proprio", "words")}
+            chosen["latents"] = self._seen([keys[row] for row in missing], chosen["images"])
             predicted = self._predict(chosen, generator).tokens
             self._tokens.update({keys[row]: found for row, found in zip(missing, predicted, strict=True)})
         found = torch.stack([self._tokens[key] for key in keys])
@@ -58,6 +74,8 @@ class PublishedWorld:
         this episode. Both outputs are of one network and share its weights (docs/recipe.md)."""
         seen = observation_tensors(observations(episode, rows), normalizer)
         tensors = {name: tensor.to(self._device) for name, tensor in seen.items()}
+        steps = episode.steps.step[episode.steps.frame_row[rows]].tolist()
+        tensors["latents"] = self._seen([(episode.header.episode_id, step) for step in steps], tensors["images"])
         generator = torch.Generator(device=self._device).manual_seed(seed)
         both = self._predict(tensors, generator).remaining
         fold = torch.full((len(both),), fold_of(episode.header.episode_id), device=both.device)
@@ -66,6 +84,9 @@ class PublishedWorld:
     def _predict(self, tensors: Mapping[str, Tensor], generator: torch.Generator) -> Prediction:
         with matrix_products(self._device, self._bfloat16):
             return self._model.predict(tensors, generator=generator)
+
+    def _seen(self, keys: Sequence[Key], images: Tensor) -> Tensor:
+        return self._latents.of(keys, images, self._model.tokenize)
 
     def _forget(self) -> None:
         while len(self._tokens) > CACHED:

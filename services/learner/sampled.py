@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import torch
@@ -21,6 +21,7 @@ class Sampled:
     keys: list[tuple[str, int]]  # (episode, step) of each row
     tasks: list[str]  # of each row
     policy_versions: list[int]  # that acted, of each row; 0 where none did
+    ahead: list[tuple[str, int]] = field(default_factory=list)  # of each future frame, row by row [B * K]
 
 
 class Source(Protocol):
@@ -41,6 +42,7 @@ def joined(parts: Sequence[Sampled]) -> Sampled:
         keys=[key for part in parts for key in part.keys],
         tasks=[task for part in parts for task in part.tasks],
         policy_versions=[version for part in parts for version in part.policy_versions],
+        ahead=[key for part in parts for key in part.ahead],
     )
 
 
@@ -48,9 +50,11 @@ def taken(sampled: Sampled, rows: Sequence[int]) -> Sampled:
     """These rows alone."""
     if len(rows) == len(sampled.keys):
         return sampled
+    count = len(sampled.ahead) // max(len(sampled.keys), 1)  # future frames of a row
     return Sampled(
         tensors={name: tensor[list(rows)] for name, tensor in sampled.tensors.items()},
         keys=[sampled.keys[row] for row in rows],
         tasks=[sampled.tasks[row] for row in rows],
         policy_versions=[sampled.policy_versions[row] for row in rows],
+        ahead=[sampled.ahead[row * count + each] for row in rows for each in range(count)],
     )

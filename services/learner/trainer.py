@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from ramp.algorithms import TokenizerAlgorithm, WorldModelAlgorithm, policy_algorithm
 from ramp.models.build import first_policy, first_world, new_policy, new_world
@@ -23,6 +24,7 @@ from services.common.settings import Settings
 from services.learner.checkpoint import States
 from services.learner.divergence import DivergedError
 from services.learner.engine import Engine, Plan, rank, training_device
+from services.learner.latents import FrameLatents
 from services.learner.precision import in_bfloat16
 from services.learner.progress import Basis
 from services.learner.published import PublishedWorld
@@ -56,6 +58,7 @@ class Trainer:
             PREDICTOR: WorldModelAlgorithm(),
             POLICY: objective,
         }
+        self.latents = FrameLatents()  # of the frozen tokenizer, for all its updates and all published versions
         self._engines: dict[str, Engine] = {}
         self._states = states
         self._bad: Counter[str] = Counter()  # updates in a row that were not finite, by model
@@ -101,13 +104,26 @@ class Trainer:
         tensors = {key: tensor.to(self.device) for key, tensor in sampled.tensors.items()}
         if world is not None and self.told.world:
             tensors["world_tokens"] = world.tokens(sampled.keys, tensors, self._generator("tokens", engine.updates))
+        if name == PREDICTOR:
+            tensors |= self._seen(sampled, tensors)
+        elif name == TOKENIZER:
+            self.latents.forget()
         generator = self._generator(name, engine.updates)
         loss, report = engine.loss(self._algorithms[name], tensors, generator=generator)
         if engine.step(loss):
             self._bad[name] = 0
-            return True, report
+            return True, {**report, "frames_kept": self.latents.kept_share} if name == PREDICTOR else report
         self._skip(name, engine.updates)
         return False, {}
+
+    def _seen(self, sampled: Sampled, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """What the frozen tokenizer makes of a batch's frames, present and future."""
+        found = {"latents": self.latents.of(sampled.keys, tensors["images"], self.world.tokenize)}
+        if sampled.ahead:
+            future = tensors["future_images"]
+            ahead = self.latents.of(sampled.ahead, future.flatten(0, 1), self.world.tokenize)
+            found["future_latents"] = ahead.unflatten(0, future.shape[:2])
+        return found
 
     def _skip(self, name: str, update: int) -> None:
         self._bad[name] += 1

@@ -14,14 +14,16 @@ from ramp.interfaces import Env
 MAX_STEPS = 12
 
 
-def config(suite: str, cameras: tuple[str, ...]) -> EnvConfig:
-    return EnvConfig(suite=suite, cameras=cameras, image_size=32, max_steps=MAX_STEPS)
+def config(suite: str, cameras: tuple[str, ...], *, depth: bool = False) -> EnvConfig:
+    return EnvConfig(suite=suite, cameras=cameras, image_size=32, max_steps=MAX_STEPS, depth=depth)
 
 
 MAKERS: dict[str, Callable[[], Env]] = {
     "metaworld": lambda: make_env("drawer-open-v3", config("metaworld", ("front", "side"))),
-    "metaworld-push": lambda: make_env("push-v3", config("metaworld", ("topview",))),
+    "metaworld-push": lambda: make_env("push-v3", config("metaworld", ("topview", "corner2"), depth=True)),
     "counting": lambda: make_env("count-up", config("counting", ("front", "side"))),
+    "counting-depth": lambda: make_env("count-up", config("counting", ("front", "side"), depth=True)),
+    "gymnasium-depth": lambda: make_env("Reacher-v5", config("gymnasium", ("free",), depth=True)),
     "gymnasium": lambda: make_env("Reacher-v5", config("gymnasium", ("free",))),
 }
 

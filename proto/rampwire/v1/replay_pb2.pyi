@@ -216,7 +216,7 @@ class StepBatch(_message.Message):
       source              uint8                       0 policy, 1 human, 2 demo, 3 dream
       trainable           bool                        false: never a target of policy training
       policy_version      int32
-      observation.images.<camera>  binary, null where not rendered; raw RGB bytes, height*width*channels
+      observation.images.<camera>  binary, null where not rendered; raw bytes, height*width*channels: RGB, then depth
     and, exactly where the episode's header says `thoughts`:
       subgoal             string                      what the step was about, at most 256 characters; "" where nobody knows
       observation.hand    fixed_size_list<float32>[2] the hand in a camera's picture: x from -1 at the left edge to 1, y from
@@ -417,7 +417,7 @@ Global___SampleSpec: _TypeAlias = SampleSpec  # noqa: Y015
 @_typing.final
 class SampledBatch(_message.Message):
     """`arrow` is one Arrow IPC stream holding one record batch, a row per item; columns as the fields of
-    ramp.types.Batch, images and futures as fixed-size binaries of raw RGB bytes.
+    ramp.types.Batch, images and futures as fixed-size binaries of raw bytes.
     """
 
     DESCRIPTOR: _descriptor.Descriptor

@@ -18,7 +18,8 @@ class ValueModel(nn.Module):
     """p(V | o, l) over the centres of B bins (RECAP), or with one bin a regression from the summary (RAMP, Table 1).
 
     V is the remaining time in [0, 1] of the task's limit, as the world model predicts it. RECAP's return is -V.
-    Raises Invalid where the cameras of the schema differ in size or have other than three channels.
+    Raises Invalid where the cameras of the schema differ in size or have neither three channels nor four. Of four it
+    sees the first three.
     """
 
     centres: Tensor

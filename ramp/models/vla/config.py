@@ -28,6 +28,7 @@ class PolicyConfig:
     channels: int = 32  # of the image encoder, which turns each into one key point per view
     mask_indicator: float = 0.2  # probability of hiding I in training (RAMP stage 4)
     mask_world: float = 0.2  # probability of hiding the world-model tokens, drawn independently
+    depth_dropout: float = 0.2  # probability of hiding an observation's depth in training, where there is any
     shift: int = 2  # pixels by which training frames are moved at random
     start_scale: float = 1.0  # of the noise that inference starts from; below 1 the chunk is closer to the mode
     guidance: float = 1.0  # beta of classifier-free guidance towards I = 1 (RECAP: 1.5 to 2.5 is moderate); 1: none

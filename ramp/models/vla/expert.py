@@ -31,9 +31,9 @@ class ActionExpert(nn.Module):
         return [cast(Block, block).recall(memory) for block in self.blocks]
 
     def forward(
-        self, x: Tensor, tau: Tensor, condition: Tensor, memory: list[tuple[Tensor, Tensor]], visible: Tensor
+        self, x: Tensor, tau: Tensor, condition: Tensor, memory: list[tuple[Tensor, Tensor]], visible: Tensor | None
     ) -> Tensor:
-        """Velocity [B, H, A] at x [B, H, A]; tau [B], condition [B, width], visible bool [B, M]."""
+        """Velocity [B, H, A] at x [B, H, A]; tau [B], condition [B, width], visible bool [B, M] or None."""
         tokens = self.embed(x) + self.place
         condition = condition + self.time(tau)
         for block, key_value in zip(self.blocks, memory, strict=True):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,8 +12,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ramp.errors import Invalid
-from ramp.models.flow import guide, integrate
-from ramp.models.frames import letterbox
+from ramp.models.depth import sees_depth
+from ramp.models.flow import guide, integrate, twice
+from ramp.models.frames import letterbox, letterbox_depth
 from ramp.models.insulation import insulate
 from ramp.models.vla.chunk_policy import ChunkPolicy
 from ramp.models.vla.embodiment import EmbodimentLinear
@@ -40,6 +41,16 @@ class PrefixContext:
     prefix: list[KeyValue]  # every layer's keys and values, uninsulated: what words are written from
     visible: Tensor  # bool [B, M], False for padding and for hidden world-model tokens
 
+    def beside(self, condition: Tensor) -> PrefixContext:
+        """2 B rows: these, then the same under another condition. The prefix does not run again."""
+        return PrefixContext(
+            condition=torch.cat([self.condition, condition]),
+            state=twice(self.state),
+            embodiment=twice(self.embodiment),
+            prefix=[(twice(key), twice(value)) for key, value in self.prefix],
+            visible=twice(self.visible),
+        )
+
 
 class PaliGemmaPolicy(ChunkPolicy):
     """Trained and asked exactly like the small `VLAPolicy`; random weights unless a backbone is given.
@@ -65,7 +76,7 @@ class PaliGemmaPolicy(ChunkPolicy):
         check_fit(config, schema, token_shape)
         self.config, self.schema, self.token_shape = config, schema, (token_shape[0], token_shape[1])
         width, robots = config.language_width, config.embodiments
-        self.prefix = Prefix(config, backbone or new_backbone(config))
+        self.prefix = Prefix(config, backbone or new_backbone(config), depth=sees_depth(schema))
         self.future = nn.Sequential(nn.Linear(token_shape[1], width), nn.SiLU(), nn.Linear(width, width))
         self.place = nn.Parameter(0.02 * torch.randn(token_shape[0], width))
         self.indicator = nn.Embedding(3, config.width)  # 0 negative, 1 positive, 2 hidden
@@ -105,8 +116,10 @@ class PaliGemmaPolicy(ChunkPolicy):
         Raises Invalid where the tokens have another shape than the policy was built for.
         """
         images, words = tensors["images"], tensors["prompt" if self.config.weights else "words"]
-        frames = letterbox(images, self.config.image_side).unflatten(0, images.shape[:2])
-        seen = self.prefix.see(frames)
+        frames = letterbox(images, self.config.image_side)
+        if sees_depth(self.schema):
+            frames = torch.cat([frames, letterbox_depth(images, self.config.image_side)], dim=1)
+        seen = self.prefix.see(frames.unflatten(0, images.shape[:2]))
         tokens = torch.cat([seen, self.prefix.read(words)], dim=1)
         visible = torch.cat([torch.ones_like(seen[..., 0], dtype=torch.bool), words > 0], dim=1)
         if world_tokens is not None:
@@ -153,9 +166,8 @@ class PaliGemmaPolicy(ChunkPolicy):
         beta = self.config.guidance
         if beta == 1.0 or bool((indicator == UNLABELLED).all()):
             return integrate(lambda x, tau: self(x, tau, context), start, self.config.ode_steps)
-        blind = replace(context, condition=self._condition(torch.full_like(indicator, UNLABELLED)))
-        field = guide(lambda x, tau: self(x, tau, context), lambda x, tau: self(x, tau, blind), beta)
-        return integrate(field, start, self.config.ode_steps)
+        both = context.beside(self._condition(torch.full_like(indicator, UNLABELLED)))
+        return integrate(guide(lambda x, tau: self(x, tau, both), beta), start, self.config.ode_steps)
 
     def _condition(self, indicator: Tensor) -> Tensor:
         return self.indicator(torch.where(indicator == UNLABELLED, 2, indicator))

@@ -34,6 +34,7 @@ class PaliGemmaConfig(PolicyConfig):
     image_side: int = 224  # pixels that every frame is scaled to
     image_patch: int = 14  # pixels per patch and side
     embodiments: int = 1  # robots that have projections of their own for state and action
+    depth_dropout: float = 0.5  # probability of hiding an observation's depth in training (GigaBrain-0's code)
     slots: int = 32  # numbers reserved for the state and for the action of whatever robot
     insulation: float = 1.0  # alpha: share of the flow loss's gradient that reaches the backbone; 0 hard, 1 none
     checkpointing: bool = True  # recompute each layer in the backward pass instead of keeping its activations

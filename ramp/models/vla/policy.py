@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from ramp.errors import Invalid
-from ramp.models.flow import guide, integrate
-from ramp.models.frames import frame_side, to_float
+from ramp.models.depth import sees_depth
+from ramp.models.flow import guide, integrate, twice
+from ramp.models.frames import frame_side, to_depth, to_float
 from ramp.models.insulation import insulate
 from ramp.models.vla.backbone import Backbone
 from ramp.models.vla.chunk_policy import ChunkPolicy
@@ -26,13 +27,24 @@ class Context:
 
     condition: Tensor  # [B, width]
     memory: list[tuple[Tensor, Tensor]]  # keys and values of the expert's layers
-    visible: Tensor  # bool [B, M], False for hidden world-model tokens
+    visible: Tensor | None  # bool [B, M], False for hidden world-model tokens; None where nothing is hidden
     tokens: Tensor  # [B, V + 2, width], the backbone's own, uninsulated: what the thought reads
     summary: Tensor  # [B, width], likewise
 
+    def beside(self, condition: Tensor) -> Context:
+        """2 B rows: these, then the same under another condition. The backbone is not asked again."""
+        return Context(
+            condition=torch.cat([self.condition, condition]),
+            memory=[(twice(key), twice(value)) for key, value in self.memory],
+            visible=None if self.visible is None else twice(self.visible),
+            tokens=twice(self.tokens),
+            summary=twice(self.summary),
+        )
+
 
 class VLAPolicy(ChunkPolicy):
-    """Small size. `token_shape` is WorldModel.token_shape: (N, D) of the tokens that condition it."""
+    """Small size. `token_shape` is WorldModel.token_shape: (N, D) of the tokens that condition it. It sees depth where
+    the schema's frames have it."""
 
     def __init__(self, config: PolicyConfig, schema: StepSchema, token_shape: tuple[int, int]) -> None:
         super().__init__()
@@ -44,6 +56,7 @@ class VLAPolicy(ChunkPolicy):
             proprio=schema.proprio_width,
             channels=config.channels,
             width=width,
+            depth=sees_depth(schema),
         )
         self.future = nn.Sequential(nn.Linear(token_shape[1], width), nn.SiLU(), nn.Linear(width, width))
         self.place = nn.Parameter(0.02 * torch.randn(token_shape[0], width))
@@ -67,16 +80,21 @@ class VLAPolicy(ChunkPolicy):
         Raises Invalid where the tokens have another shape than the policy was built for.
         """
         images = tensors["images"]
-        frames = to_float(images).unflatten(0, images.shape[:2])
-        seen, summary = self.backbone(frames, tensors["proprio"], tensors["words"])
+        frames = to_float(images)
+        if sees_depth(self.schema):
+            frames = torch.cat([frames, to_depth(images)], dim=1)
+        seen, summary = self.backbone(frames.unflatten(0, images.shape[:2]), tensors["proprio"], tensors["words"])
         tokens = insulate(seen, self.config.insulation)
-        visible = torch.ones(tokens.shape[:2], dtype=torch.bool, device=tokens.device)
+        visible: Tensor | None = None
         if world_tokens is not None:
-            tokens, visible = self._with_future(tokens, visible, world_tokens, world_visible)
-        row = torch.where(indicator == UNLABELLED, 2, indicator)
-        condition = insulate(summary, self.config.insulation) + self.indicator(row)
-        memory = self.expert.remember(tokens)
-        return Context(condition=condition, memory=memory, visible=visible, tokens=seen, summary=summary)
+            tokens, visible = self._with_future(tokens, world_tokens, world_visible)
+        return Context(
+            condition=self._condition(summary, indicator),
+            memory=self.expert.remember(tokens),
+            visible=visible,
+            tokens=seen,
+            summary=summary,
+        )
 
     def forward(self, x: Tensor, tau: Tensor, context: Context) -> Tensor:
         """Velocity [B, H, A] of the normalised chunk x at flow time tau [B]."""
@@ -94,7 +112,7 @@ class VLAPolicy(ChunkPolicy):
         """A normalised action chunk [B, H, A]: Euler from noise to data in config.ode_steps.
 
         With config.guidance beta other than 1 and a shown indicator, the velocity is f(.) + beta (f(I) - f(.)), f(.)
-        being the one with I hidden (classifier-free guidance, RECAP); the expert is then run twice.
+        being the one with I hidden (classifier-free guidance, RECAP); the expert then has twice the rows.
         """
         context = self.observe(tensors, world_tokens, indicator)
         shape = (len(indicator), self.config.chunk, self.schema.action_width)
@@ -102,9 +120,12 @@ class VLAPolicy(ChunkPolicy):
         beta = self.config.guidance
         if beta == 1.0 or bool((indicator == UNLABELLED).all()):
             return integrate(lambda x, tau: self(x, tau, context), start, self.config.ode_steps)
-        blind = self.observe(tensors, world_tokens, torch.full_like(indicator, UNLABELLED))
-        field = guide(lambda x, tau: self(x, tau, context), lambda x, tau: self(x, tau, blind), beta)
-        return integrate(field, start, self.config.ode_steps)
+        both = context.beside(self._condition(context.summary, torch.full_like(indicator, UNLABELLED)))
+        return integrate(guide(lambda x, tau: self(x, tau, both), beta), start, self.config.ode_steps)
+
+    def _condition(self, summary: Tensor, indicator: Tensor) -> Tensor:
+        row = torch.where(indicator == UNLABELLED, 2, indicator)
+        return insulate(summary, self.config.insulation) + self.indicator(row)
 
     @torch.no_grad()
     def think(self, tensors: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
@@ -120,14 +141,18 @@ class VLAPolicy(ChunkPolicy):
         return written, self.thought.tracker(context.tokens, context.summary)
 
     def _with_future(
-        self, tokens: Tensor, visible: Tensor, world_tokens: Tensor, world_visible: Tensor | None
-    ) -> tuple[Tensor, Tensor]:
+        self, tokens: Tensor, world_tokens: Tensor, world_visible: Tensor | None
+    ) -> tuple[Tensor, Tensor | None]:
         if not self.token_shape[0]:
             remedy = "a world model that predicts the value alone says nothing of the future; hide its tokens"
             raise Invalid("world_tokens", "none", remedy)
         if tuple(world_tokens.shape[1:]) != self.token_shape:
             raise Invalid("world_tokens", tuple(world_tokens.shape[1:]), f"this policy takes {self.token_shape}")
-        shown = torch.ones_like(visible[:, :1]) if world_visible is None else world_visible[:, None]
+        if world_visible is None:
+            return torch.cat([tokens, self.future(world_tokens) + self.place], dim=1), None
+        shown = world_visible[:, None]
         known = world_tokens.where(shown[:, :, None], 0.0)  # what is no number would get past a mask of attention
         future = self.future(known) + self.place
-        return torch.cat([tokens, future], dim=1), torch.cat([visible, shown.expand(-1, future.shape[1])], dim=1)
+        always = torch.ones(tokens.shape[:2], dtype=torch.bool, device=tokens.device)
+        visible = torch.cat([always, shown.expand(-1, future.shape[1])], dim=1)
+        return torch.cat([tokens, future], dim=1), visible

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from ramp.models.depth import add_depth_kernels
 from ramp.models.vla.paligemma_config import PaliGemmaConfig
 
 if TYPE_CHECKING:
@@ -25,9 +26,13 @@ class Prefix(nn.Module):
     backward pass.
     """
 
-    def __init__(self, config: PaliGemmaConfig, backbone: PaliGemmaForConditionalGeneration) -> None:
+    def __init__(
+        self, config: PaliGemmaConfig, backbone: PaliGemmaForConditionalGeneration, *, depth: bool = False
+    ) -> None:
         super().__init__()
         self.backbone = backbone
+        if depth:
+            add_depth_kernels(backbone.model.vision_tower.get_input_embeddings())
         self.checkpointing = config.checkpointing
         if config.checkpointing:
             backbone.model.vision_tower.activation_checkpointing_enable({"use_reentrant": False})
@@ -38,7 +43,8 @@ class Prefix(nn.Module):
         return self.backbone.lm_head.weight.dtype
 
     def see(self, frames: Tensor) -> Tensor:
-        """Frames [B, V, 3, side, side] in [-1, 1] to tokens [B, V patches, width]."""
+        """Frames [B, V, 3, side, side] in [-1, 1], with `depth` a fourth channel in [0, 1], to tokens [B, V patches,
+        width]."""
         features = self.backbone.model.get_image_features(frames.flatten(0, 1).to(self.dtype)).pooler_output
         return features.unflatten(0, frames.shape[:2]).flatten(1, 2)
 

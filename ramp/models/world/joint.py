@@ -48,8 +48,14 @@ class JointModel(nn.Module):
         raise NotImplementedError
 
     def tokenize(self, images: Tensor) -> Tensor:
-        """uint8 frames [..., V, height, width, 3] to latent tokens float32 [..., V, n, d]; no gradient."""
+        """uint8 frames [..., V, height, width, 3 or 4] to latent tokens float32 [..., V, n, d], of RGB alone; no
+        gradient."""
         raise NotImplementedError
+
+    def seen(self, tensors: Mapping[str, Tensor], when: str = "") -> Tensor:
+        """Latent tokens of the frames `<when>images`, or `<when>latents` themselves where they were made before."""
+        kept = tensors.get(f"{when}latents")
+        return self.tokenize(tensors[f"{when}images"]) if kept is None else kept
 
     @property
     def token_shape(self) -> tuple[int, int]:
@@ -60,9 +66,9 @@ class JointModel(nn.Module):
     def predict(self, tensors: Mapping[str, Tensor], *, generator: torch.Generator) -> Prediction:
         """ONE denoising step from pure noise (RAMP stage 2): s = eps + W(eps), which is the predictor's clean answer.
 
-        Needs the keys images, proprio and words of ramp/data/transforms.py.
+        Needs the keys images (or latents, see `seen`), proprio and words of ramp/data/transforms.py.
         """
-        present = self.tokenize(tensors["images"])
+        present = self.seen(tensors)
         shape = (len(present), self.layout.frames, self.layout.tokens, self.layout.width)
         noise = torch.randn(shape, generator=generator, device=present.device)
         tau = noise.new_zeros(len(present))

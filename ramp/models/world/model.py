@@ -16,8 +16,8 @@ from ramp.types import StepSchema
 class WorldModel(JointModel):
     """The small size.
 
-    Raises Invalid where the cameras of the schema differ in size or have other than three channels, or there are no
-    horizons.
+    Raises Invalid where the cameras of the schema differ in size or have neither three channels nor four, or there
+    are no horizons. Of four it sees the first three.
     """
 
     def __init__(self, config: WorldConfig, schema: StepSchema) -> None:
@@ -40,6 +40,6 @@ class WorldModel(JointModel):
         self.predictor.requires_grad_(part == "predictor")
 
     def tokenize(self, images: Tensor) -> Tensor:
-        """uint8 frames [..., V, height, width, 3] to latent tokens float32 [..., V, n, d]; no gradient."""
+        """uint8 frames [..., V, height, width, 3 or 4] to latent tokens float32 [..., V, n, d]; no gradient."""
         tokens = group(self.tokenizer.encode(to_float(images)), self.patch)
         return tokens.unflatten(0, images.shape[:-3])

@@ -22,8 +22,8 @@ class WanWorldModel(JointModel):
     """Trained and asked exactly like the small `WorldModel`; random weights unless `parts` are given.
 
     Build it under `torch.device("meta")` to count its parameters, under another device or default dtype to have it
-    there. Raises Invalid where the cameras of the schema differ in size or have other than three channels, where there
-    are no horizons and where the numbers of the configuration do not fit together.
+    there. Raises Invalid where the cameras of the schema differ in size or have neither three channels nor four, where
+    there are no horizons and where the numbers of the configuration do not fit together.
     """
 
     def __init__(self, config: WanConfig, schema: StepSchema, parts: WanParts | None = None) -> None:
@@ -60,6 +60,6 @@ class WanWorldModel(JointModel):
         return self
 
     def tokenize(self, images: Tensor) -> Tensor:
-        """uint8 frames [..., V, height, width, 3] to latent tokens float32 [..., V, n, d]; no gradient."""
+        """uint8 frames [..., V, height, width, 3 or 4] to latent tokens float32 [..., V, n, d]; no gradient."""
         frames = to_float(images, COMPRESSION * self.config.latent_patch)
         return group(self.tokenizer.encode(frames), self.config.latent_patch).unflatten(0, images.shape[:-3])

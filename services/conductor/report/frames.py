@@ -57,9 +57,9 @@ def develop(episode: Episode) -> Film:
 
 
 def data_uri(image: np.ndarray) -> str:
-    """uint8 [height, width, 3] as the text of an `src` attribute."""
+    """uint8 [height, width, 3 or 4] as the text of an `src` attribute; people see no depth."""
     buffer = io.BytesIO()
-    Image.fromarray(image).save(buffer, format="JPEG", quality=QUALITY)
+    Image.fromarray(image[..., :3]).save(buffer, format="JPEG", quality=QUALITY)
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 

@@ -130,6 +130,28 @@ def test_guidance_of_one_acts_as_the_policy_does_with_i_and_of_zero_as_it_does_w
     assert float((acted[1.0] - acted[0.0]).abs().max()) > 1e-4
 
 
+def test_guidance_asks_the_backbone_once_and_answers_as_two_fields_would(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, beta, ones = policy(), 1.7, torch.ones(SIZE, dtype=torch.int64)
+    model.config = replace(POLICY, guidance=beta)
+    contexts = [model.observe(tensors(SIZE), futures(model), indicator) for indicator in (ones, 0 * ones + UNLABELLED)]
+    x = torch.randn((SIZE, POLICY.chunk, 2), generator=generator(3))
+    for step in range(POLICY.ode_steps):
+        shown, hidden = (model(x, torch.full((SIZE,), step / POLICY.ode_steps), context) for context in contexts)
+        x = x + (hidden + beta * (shown - hidden)) / POLICY.ode_steps
+    seen: list[Tensor] = []
+    monkeypatch.setattr(model.backbone, "forward", lambda *a, f=model.backbone.forward: seen.append(a[0]) or f(*a))
+    acted = model.act(tensors(SIZE), futures(model), ones, generator=generator(3))
+    torch.testing.assert_close(acted, x, rtol=1e-5, atol=1e-5)
+    assert len(seen) == 1
+
+
+def test_a_mask_that_hides_nothing_is_no_mask() -> None:
+    model, ones = policy(), torch.ones(SIZE, dtype=torch.int64)
+    everything = velocity(model, ones, futures(model), torch.ones(SIZE, dtype=torch.bool))
+    torch.testing.assert_close(velocity(model, ones, futures(model)), everything, rtol=1e-5, atol=1e-6)
+    assert model.observe(tensors(SIZE), futures(model), ones).visible is None
+
+
 def test_a_policy_beside_a_value_only_world_model_acts_unless_it_is_told_of_the_future() -> None:
     torch.manual_seed(0)
     model, ones = VLAPolicy(POLICY, SCHEMA, (0, 16)), torch.ones(SIZE, dtype=torch.int64)

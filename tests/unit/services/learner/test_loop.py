@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,23 @@ def test_all_stages_end_with_versions_that_an_agent_can_act_with(settings: Setti
     assert Agent.from_registry_parts(policy, manifest, world, world_manifest).policy.token_shape
     assert manifest["watermark"]["demos"] > 0
     assert "policy.flow" in manifest["metrics"]
+
+
+def test_depth_goes_through_a_whole_run_into_a_policy_that_can_do_without(tmp_path: Path) -> None:
+    settings = counting_settings(tmp_path, "env.depth=true", "policy.shift=1")
+    replay = filled_replay(settings)
+    Learner(context(settings, replay)).run()
+
+    policy, manifest = registry(settings).load(Kind.POLICY, "final")
+    world, world_manifest = registry(settings).load(Kind.WORLD, manifest["world_version"])
+    assert float(policy["backbone.views.0.patchify.weight"][:, 3].abs().max()) > 0.0
+    assert world["tokenizer.encoder.0.weight"].shape[1] == 3
+    agent = Agent.from_registry_parts(policy, manifest, world, world_manifest)
+    deep = seen_by(replay)
+    plain = replace(deep, images={name: frame[..., :3] for name, frame in deep.images.items()})
+    chunks = [agent.decide(each, generator=torch.Generator().manual_seed(0)).chunk for each in (deep, plain)]
+    assert (chunks[0] != chunks[1]).any()
+    replay.close()
 
 
 def test_a_world_model_of_the_value_alone_serves_a_policy_that_is_not_told_of_the_future(tmp_path: Path) -> None:

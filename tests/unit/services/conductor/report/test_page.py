@@ -18,7 +18,7 @@ from services.clients.registry import DirectoryRegistry
 from services.conductor import journal, report
 from services.conductor.report import write_report
 from services.conductor.report.findings import TaskResult
-from services.conductor.report.frames import Fetch, develop, stretches
+from services.conductor.report.frames import Fetch, data_uri, develop, stretches
 from services.conductor.report.gather import rate_of
 from services.conductor.report.page import verdict
 from tests.unit.services.conductor.report import made_run
@@ -140,6 +140,11 @@ def test_a_films_frames_keep_their_steps_and_a_persons_stretches() -> None:
     assert film.steps[:3] == (0, 4, 8)
     assert {len(frames) for frames in film.cameras.values()} == {len(film.steps)}
     assert film.human == ((30, 49),)
+
+
+def test_pictures_for_people_show_no_depth() -> None:
+    frame = np.random.default_rng(0).integers(0, 256, (16, 16, 4), np.uint8)
+    assert data_uri(frame) == data_uri(frame[..., :3])
 
 
 def test_stretches_are_found_at_both_ends() -> None:
