@@ -21,7 +21,12 @@ from typing import Any
 import deepspeed
 import torch
 import torch.distributed as dist
-from deepspeed.utils import safe_get_full_optimizer_state, safe_set_full_optimizer_state
+from deepspeed.utils import (
+    safe_get_full_fp32_param,
+    safe_get_full_optimizer_state,
+    safe_set_full_fp32_param,
+    safe_set_full_optimizer_state,
+)
 from torch import Tensor, nn
 
 from ramp.errors import Invalid, RampError
@@ -54,23 +59,34 @@ class Plan:
 
 
 class Engine:
-    """A model, its AdamW and its averaged weights. Only parameters that take gradients at construction are trained."""
+    """A model, its AdamW and its averaged weights. Only parameters that take gradients at construction are trained.
+
+    A model in bfloat16 is trained in it, by an AdamW whose weights and moments are float32: that is ZeRO's doing.
+    """
 
     def __init__(self, model: nn.Module, plan: Plan) -> None:
-        """Collective: every worker calls it, and starts from worker 0's weights. Raises Invalid for ZeRO stage 3."""
+        """Collective: every worker calls it, and starts from worker 0's weights. Raises Invalid for ZeRO stage 3, and
+        for a model in bfloat16 without ZeRO."""
         if plan.zero_stage not in (0, 1, 2):
             raise Invalid("learner.zero_stage", plan.zero_stage, "use 0, 1 or 2")
         _ensure_group()
         self.model, self.plan, self.updates = model, plan, 0
         self._trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
+        self._bf16 = any(p.dtype == torch.bfloat16 for p in self._trained.values())
+        if self._bf16 and not plan.zero_stage:
+            raise Invalid("learner.zero_stage", 0, "use 1 or 2 for a model in bfloat16")
         optimizer = torch.optim.AdamW(self._trained.values(), lr=plan.lr, weight_decay=plan.weight_decay, fused=True)
         self._engine, *_ = deepspeed.initialize(
-            model=_Objective(model), optimizer=optimizer, config=_config(plan), dist_init_required=False
+            model=_Objective(model),
+            optimizer=optimizer,
+            config=_config(plan, bf16=self._bf16),
+            dist_init_required=False,
         )
         # With one worker there is nobody to reduce with, and copying gradients into buckets would be for nothing.
         self._engine.enable_backward_allreduce = workers() > 1 or plan.zero_stage > 0
         share_buffers(model)
-        self._averaged = [p.detach().clone() for p in self._trained.values()] if plan.ema else []
+        kept = self._trained.values() if plan.ema else ()
+        self._averaged = [p.detach().to(torch.float32, copy=True) for p in kept]
 
     @property
     def device(self) -> torch.device:
@@ -98,12 +114,16 @@ class Engine:
         """Copies of all parameters and buffers; the trained ones averaged over the updates if asked."""
         tensors = {name: tensor.detach().clone() for name, tensor in self.model.state_dict().items()}
         if averaged and self._averaged:
-            tensors |= {name: mean.clone() for name, mean in zip(self._trained, self._averaged, strict=True)}
+            means = zip(self._trained, self._averaged, strict=True)
+            tensors |= {name: mean.to(tensors[name].dtype, copy=True) for name, mean in means}
         return tensors
 
     def state(self) -> dict[str, Tensor]:
-        """Everything that training goes on from, as whole tensors. Collective where ZeRO divides the moments."""
+        """Everything that training goes on from, as whole tensors: of a model in bfloat16 the float32 weights that
+        its updates add up in. Collective where ZeRO divides the moments."""
         found = {f"model.{name}": tensor for name, tensor in self.weights().items()}
+        for name, parameter in self._trained.items() if self._bf16 else ():
+            found[f"model.{name}"] = safe_get_full_fp32_param(parameter).clone()
         for name, mean in zip(self._trained, self._averaged, strict=False):
             found[f"ema.{name}"] = mean.clone()
         for name, parameter in self._trained.items() if self.updates else ():
@@ -128,6 +148,8 @@ class Engine:
         self.updates = updates
         if self.plan.zero_stage:
             self._engine.optimizer.refresh_fp32_params()
+        for name, parameter in self._trained.items() if self._bf16 else ():
+            safe_set_full_fp32_param(parameter, state[f"model.{name}"].to(parameter.device))
 
     def _check(self, state: Mapping[str, Tensor]) -> None:
         """Invalid where a tensor is missing or of another shape."""
@@ -175,7 +197,7 @@ class Engine:
         """mean <- decay * mean + (1 - decay) * weights; the decay rises at first, so that the start is forgotten."""
         if self._averaged:
             decay = min(self.plan.ema, (1 + self.updates) / (10 + self.updates))
-            torch._foreach_lerp_(self._averaged, [p.detach() for p in self._trained.values()], 1.0 - decay)
+            torch._foreach_lerp_(self._averaged, [p.detach().float() for p in self._trained.values()], 1.0 - decay)
 
     def _moment(self, parameter: Tensor, key: str) -> Tensor:
         if self.plan.zero_stage == 0:  # AdamW keeps none of a parameter that no loss has used yet
@@ -290,13 +312,14 @@ def _ensure_group() -> None:
         deepspeed.init_distributed(dist_backend=dist.get_backend(), auto_mpi_discovery=False, verbose=False)
 
 
-def _config(plan: Plan) -> dict[str, Any]:
+def _config(plan: Plan, *, bf16: bool) -> dict[str, Any]:
     """DeepSpeed's settings; nothing is timed, printed or monitored by it, the learner does that."""
     return {
         "train_micro_batch_size_per_gpu": 1,  # the loader decides; DeepSpeed only counts samples with it
         "gradient_accumulation_steps": 1,
         "gradient_clipping": plan.grad_clip if plan.zero_stage else 0.0,  # stage 0 clips in Engine.step
         "zero_optimization": {"stage": plan.zero_stage, "overlap_comm": False},
+        "bf16": {"enabled": bf16},
         "zero_allow_untested_optimizer": True,
         "steps_per_print": None,
         "wall_clock_breakdown": False,

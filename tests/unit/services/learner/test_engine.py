@@ -186,6 +186,53 @@ def test_zero_stage_3_is_refused() -> None:
         Engine(build(), Plan(**{**vars(PLAN), "zero_stage": 3}))
 
 
+# --------------------------------------------------------------------------------------------- bfloat16
+
+
+class Halved(Regression):
+    """The same of a model in bfloat16."""
+
+    def loss(
+        self, model: nn.Module, batch: Mapping[str, Tensor], *, generator: torch.Generator
+    ) -> tuple[Tensor, dict[str, float]]:
+        loss = (model(batch["x"].bfloat16()).float() - batch["y"]).square().mean()
+        return loss, {}
+
+
+def halved(engine: Engine, first: int, last: int) -> Engine:
+    for update in range(first, last):
+        assert engine.step(engine.loss(Halved(), batch(update), generator=torch.Generator())[0])
+    return engine
+
+
+@pytest.mark.parametrize("stage", [1, 2])
+def test_a_model_in_bfloat16_adds_its_updates_up_in_float32(stage: int) -> None:
+    """Updates of 1e-5 are below bfloat16's resolution of weights near 0.5: only float32 weights keep them."""
+    plan = Plan(**{**vars(PLAN), "lr": 1e-5, "zero_stage": stage, "weight_decay": 0.0, "warmup": 1})
+    engine = Engine(build().bfloat16(), plan)
+    before = engine.state()
+    halved(engine, 0, 4)
+    moved = engine.state()["model.2.weight"] - before["model.2.weight"]
+    assert engine.model[2].weight.dtype == torch.bfloat16
+    assert 0.0 < float(moved.abs().max()) < 1e-4
+    assert bool(moved.any())
+    assert torch.equal(engine.weights(averaged=True)["2.weight"].float(), engine.weights()["2.weight"].float())
+
+
+def test_a_loaded_engine_in_bfloat16_goes_on_as_if_nothing_had_happened() -> None:
+    plan = Plan(**{**vars(PLAN), "zero_stage": 1})
+    whole, half, resumed = (Engine(build(seed).bfloat16(), plan) for seed in (0, 0, 7))
+    halved(whole, 0, 8)
+    resumed.load(copy.deepcopy(halved(half, 0, 5).state()))
+    halved(resumed, 5, 8)
+    assert difference(resumed.state(), whole.state()) < 1e-7
+
+
+def test_bfloat16_without_zero_is_refused() -> None:
+    with pytest.raises(Invalid, match=r"zero_stage.*bfloat16"):
+        Engine(build().bfloat16(), PLAN)
+
+
 # --------------------------------------------------------------------------------------------- two workers
 
 

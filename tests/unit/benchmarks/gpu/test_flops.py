@@ -1,0 +1,62 @@
+"""The closed forms count what PyTorch's own counter sees, forward and backward."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+
+from benchmarks.gpu.sizes import FULL, SMALL, noise_batch
+from benchmarks.gpu.subjects import PolicySubject, Subject, WorldSubject
+
+ROWS = 2
+FLOAT = replace(
+    SMALL,
+    dtype=torch.float32,
+    policy=replace(SMALL.policy, checkpointing=False),
+    world=replace(SMALL.world, checkpointing=False),
+)
+
+
+def counted(subject: Subject) -> tuple[float, float]:
+    """Forward and backward FLOPs per sample of the training step, by PyTorch; attention as plain products, because the
+    counter does not know the processor's own."""
+    cpu = torch.device("cpu")
+    model, batch = subject.new(cpu), noise_batch(subject.size, ROWS, cpu)
+    with sdpa_kernel(SDPBackend.MATH):
+        forward = FlopCounterMode(display=False)
+        with forward:
+            loss = loss_of(subject, model, batch)
+        backward = FlopCounterMode(display=False)
+        with backward:
+            loss.backward()
+    return forward.get_total_flops() / ROWS, backward.get_total_flops() / ROWS
+
+
+def loss_of(subject: Subject, model: torch.nn.Module, batch: dict[str, Tensor]) -> Tensor:
+    return subject.algorithm.loss(model, batch, generator=torch.Generator().manual_seed(0))[0]
+
+
+@pytest.mark.parametrize("subject", [PolicySubject(FLOAT), WorldSubject(FLOAT)], ids=lambda subject: subject.name)
+def test_the_closed_form_is_what_pytorch_counts(subject: Subject) -> None:
+    flops = subject.flops()
+    assert counted(subject) == (flops.forward, flops.backward)
+
+
+@pytest.mark.parametrize("kind", [PolicySubject, WorldSubject], ids=["policy", "world model"])
+def test_what_checkpointing_computes_twice_is_counted_once(kind: type[PolicySubject | WorldSubject]) -> None:
+    assert kind(SMALL).flops() == kind(FLOAT).flops()
+
+
+def test_at_full_size_nearly_all_is_six_times_weights_and_tokens() -> None:
+    """The usual estimate, 2 forward and 4 backward, over the language model's and the world model's layers."""
+    world = WorldSubject(FULL)
+    estimate = 6 * 4_999_787_712 * world.tokens()
+    assert 0.95 < world.flops().step / estimate < 1.2
+    policy = PolicySubject(FULL)
+    estimate = 6 * 2_024_517_888 * (policy.tokens() - 51)
+    assert 1.0 < policy.flops().step / estimate < 1.4
