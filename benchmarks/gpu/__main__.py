@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from datetime import UTC, datetime
+from importlib.util import find_spec
 from pathlib import Path
 
 from benchmarks.__main__ import RESULTS, exit_code, show
@@ -28,6 +29,7 @@ from services.conductor.machine import commit, describe
 from services.conductor.record import Result, load, save, without_host
 
 NO_GPU = 3
+NEEDED = ("torch", "deepspeed", "transformers", "diffusers")
 LIMIT_S = 590.0  # of a piece
 
 
@@ -71,22 +73,23 @@ def parsed() -> argparse.Namespace:
     return arguments
 
 
-def lacking() -> str | None:
-    """Why the full size cannot be measured here, or None."""
-    try:
-        from benchmarks.gpu import card
-    except ImportError as error:
-        return f"not run: {error.name} is missing; `make setup` installs it"
-    return card.lacking()
+def lacking(options: Options) -> str | None:
+    """Why nothing can be measured here, in one line, or None."""
+    if missing := [name for name in NEEDED if find_spec(name) is None]:
+        return f"not run: needs {', '.join(missing)}; `make setup` installs them"
+    from benchmarks.gpu import card
+
+    return None if options.small else card.lacking()
 
 
 def main() -> int:
     arguments = parsed()
     options = from_arguments(arguments)
-    if not options.small and (why := lacking()):
+    if why := lacking(options):
         print(f"bench-gpu: {why}", file=sys.stderr)
         return NO_GPU
-    results, failures = [], []
+    results: list[Result] = []
+    failures: list[str] = []
     for piece in arguments.pieces:
         try:
             results.append(measure(piece, options))

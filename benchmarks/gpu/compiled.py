@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from ramp.models.vla import PaliGemmaPolicy
 from ramp.models.world import WanWorldModel
+from ramp.models.world.wan_predictor import WanPredictor
 
 Decision = Callable[[Mapping[str, Tensor]], Tensor]
 
 
-def compile_layers(model: PaliGemmaPolicy | WanWorldModel, backend: str) -> None:
+def compile_layers(model: PaliGemmaPolicy | WanWorldModel, backend: str | Callable[..., Any]) -> None:
     """Compile every repeated layer in place, without a graph break (torch.compile refuses one). Layers of one kind
     share the code, so that 30 of them are compiled once."""
     for layer in repeated(model):
@@ -23,7 +25,7 @@ def compile_layers(model: PaliGemmaPolicy | WanWorldModel, backend: str) -> None
 def repeated(model: PaliGemmaPolicy | WanWorldModel) -> Iterator[nn.Module]:
     """The layers that nearly all the work is in. The frozen image tokenizer is left as it is."""
     if isinstance(model, WanWorldModel):
-        yield from model.predictor.transformer.blocks
+        yield from cast(WanPredictor, model.predictor).transformer.blocks
         return
     yield from model.prefix.backbone.model.vision_tower.encoder.layers
     yield from model.prefix.backbone.model.language_model.layers

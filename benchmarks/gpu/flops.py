@@ -104,11 +104,10 @@ def key_width(config: PaliGemmaConfig) -> int:
     return config.key_value_heads * config.head_width
 
 
-def world_flops(config: WanConfig, layout: Layout, *, pixels: tuple[int, int], words: int) -> Flops:
+def world_flops(config: WanConfig, layout: Layout, *, pixels: tuple[int, int], words: int, moments: int = 1) -> Flops:
     """WorldModelAlgorithm's step on one sample of frames padded to `pixels` (height, width): every frame goes through
-    the frozen tokenizer, present and future go through the transformer together."""
-    present = layout.views
-    frames = frozen((present + layout.visual_frames) * encoder(config, pixels))
+    the frozen tokenizer, present and future go through the transformer together. `moments` as in `encoder`."""
+    frames = frozen((layout.views + layout.visual_frames) * encoder(config, pixels, moments))
     return frames + transformer(config, layout, words)
 
 
@@ -124,22 +123,21 @@ def transformer(config: WanConfig, layout: Layout, words: int) -> Flops:
     return on_data(ends + 2 * count * FREQUENCIES * width) + trained(config.layers * layer + times + instruction + ends)
 
 
-def encoder(config: WanConfig, pixels: tuple[int, int]) -> int:
+def encoder(config: WanConfig, pixels: tuple[int, int], moments: int) -> int:
     """Forward, of Wan2.2's autoencoder over one frame: two by two pixels are one cell at first, then a side is halved
-    three times. A convolution over three moments is counted whole, though two of them are padding."""
-    cells = pixels[0] * pixels[1] // 4
+    three times. Of the three moments that a convolution spans a frame by itself needs 1; 3 are computed, with zeros."""
+    cells, kernel = pixels[0] * pixels[1] // 4, 9 * moments
     widths = [config.encoder_width * times for times in (1, 1, 2, 4, 4)]
-    total = convolution(27, 12, widths[0], cells)
+    total = convolution(kernel, 12, widths[0], cells)
     for level, (inward, outward) in enumerate(pairwise(widths)):
-        total += residual(inward, outward, cells) + residual(outward, outward, cells)
+        total += residual(kernel, inward, outward, cells) + residual(kernel, outward, outward, cells)
         if level < HALVINGS:
             cells //= 4
             total += convolution(9, outward, outward, cells)
     width, latent = widths[-1], 2 * config.latent_channels
-    total += (
-        2 * residual(width, width, cells) + convolution(1, width, 4 * width, cells) + attention(cells, cells, width)
-    )
-    return total + convolution(27, width, latent, cells) + convolution(1, latent, latent, cells)
+    total += 2 * residual(kernel, width, width, cells)
+    total += convolution(1, width, 4 * width, cells) + attention(cells, cells, width)
+    return total + convolution(kernel, width, latent, cells) + convolution(1, latent, latent, cells)
 
 
 def convolution(kernel: int, inward: int, outward: int, cells: int) -> int:
@@ -147,7 +145,7 @@ def convolution(kernel: int, inward: int, outward: int, cells: int) -> int:
     return 2 * kernel * inward * outward * cells
 
 
-def residual(inward: int, outward: int, cells: int) -> int:
+def residual(kernel: int, inward: int, outward: int, cells: int) -> int:
     """Two convolutions, and a third past them where the width changes."""
-    both = convolution(27, inward, outward, cells) + convolution(27, outward, outward, cells)
+    both = convolution(kernel, inward, outward, cells) + convolution(kernel, outward, outward, cells)
     return both + (convolution(1, inward, outward, cells) if inward != outward else 0)

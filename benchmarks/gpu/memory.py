@@ -61,16 +61,16 @@ class Need:
 
 
 def fit(need: Need, per_layer: int, room: int, batches: Sequence[int]) -> Need:
-    """The largest batch with all layers; where not even the smallest one fits, as many layers as fit with it.
+    """All layers, if they fit with any batch; else as many as fit. With them, the largest batch that fits.
 
     `per_layer` trained numbers go with a layer; `room` is in bytes. Raises TooLargeError.
     """
     usable = int(room * (1.0 - RESERVE))
-    whole = [replace(need, batch=batch) for batch in sorted(batches, reverse=True)]
-    fewer = [shallower(whole[-1], layers, per_layer) for layers in range(need.layers - 1, 0, -1)]
-    for candidate in (*whole, *fewer):
-        if candidate.peak <= usable:
-            return candidate
+    for layers in range(need.layers, 0, -1):
+        for batch in sorted(batches, reverse=True):
+            candidate = replace(shallower(need, layers, per_layer), batch=batch)
+            if candidate.peak <= usable:
+                return candidate
     raise TooLargeError(f"one layer with one sample needs more than the {room / GB:.1f} GB that are free")
 
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 
 from benchmarks.gpu.flops import Flops, patches, policy_flops, world_flops
 from benchmarks.gpu.sizes import Size, new_policy, new_world
 from ramp.algorithms import RampAlgorithm, WorldModelAlgorithm
-from ramp.interfaces import Algorithm
 from ramp.models.frames import frame_side
 from ramp.models.vla import PaliGemmaPolicy
 from ramp.models.world import WanWorldModel
@@ -23,7 +22,7 @@ class Subject(Protocol):
     name: str
     aim: float  # MFU
     size: Size
-    algorithm: Algorithm
+    algorithm: Any  # its loss takes models of this kind only
 
     @property
     def layers(self) -> int: ...
@@ -48,7 +47,7 @@ class PolicySubject:
     """The policy with RAMP's loss, the world model's tokens in its prefix."""
 
     name, aim = "policy", 0.45
-    algorithm: Algorithm = RampAlgorithm()
+    algorithm: Any = RampAlgorithm()
 
     def __init__(self, size: Size) -> None:
         self.size = size
@@ -91,7 +90,7 @@ class WorldSubject:
     """The world model: frozen image tokenizer, and the transformer that is trained."""
 
     name, aim = "world model", 0.40
-    algorithm: Algorithm = WorldModelAlgorithm()
+    algorithm: Any = WorldModelAlgorithm()
 
     def __init__(self, size: Size) -> None:
         self.size = size

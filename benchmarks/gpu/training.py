@@ -16,6 +16,7 @@ from benchmarks.gpu.progress import say
 from benchmarks.gpu.sizes import FULL, SMALL, Size, noise_batch
 from benchmarks.gpu.subjects import PolicySubject, Subject, WorldSubject
 from benchmarks.runs import MeasurementError
+from ramp.errors import Invalid
 from services.learner.engine import Engine, Plan, training_device
 
 ZERO_STAGE = 1
@@ -41,8 +42,11 @@ def _size(options: Options) -> Size:
 
 
 def _measure(whole: Subject, options: Options) -> dict[str, Any]:
-    """Seconds, tokens, MFU and memory of a step. Raises TooLargeError where no layer fits."""
+    """Seconds, tokens, MFU and memory of a step. Raises TooLargeError where no layer fits, Invalid for more layers than
+    there are."""
     device = training_device()
+    if options.layers > whole.layers:
+        raise Invalid("--layers", options.layers, f"the {whole.name} has {whole.layers}")
     say(f"{whole.name}: first what {device} multiplies at best, in bfloat16")
     peak = matrix_peak(device, SIZES_SMALL if options.small else SIZES)
     say(f"{peak.flops / TERA:.4g} TFLOP/s, at {peak.size} x {peak.size}")

@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from benchmarks.gpu import __main__ as command
+from benchmarks.gpu.child import PIECES
 from benchmarks.gpu.options import Options
-from benchmarks.page import NOT_RUN, page
+from benchmarks.page import GPU_PIECES, NOT_RUN, page
 from benchmarks.runs import MeasurementError
 from services.conductor.record import Result, load
 
@@ -43,6 +44,14 @@ def test_without_a_gpu_it_says_so_in_one_line_and_fails(
     said = capsys.readouterr().err
     assert says in said
     assert said.count("\n") == 1
+
+
+def test_without_its_libraries_it_names_them(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(command, "find_spec", lambda name: None if name in ("deepspeed", "diffusers") else name)
+    assert call(monkeypatch, "--small") == command.NO_GPU
+    assert "needs deepspeed, diffusers" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -79,7 +88,7 @@ def test_a_piece_that_fails_does_not_take_the_others_with_it(
             raise MeasurementError("world: not measured")
         return RESULT
 
-    monkeypatch.setattr(command, "lacking", lambda: None)
+    monkeypatch.setattr(command, "lacking", lambda options: None)
     monkeypatch.setattr(command, "measure", measure)
     monkeypatch.setattr(command, "publish", published.append)
     assert call(monkeypatch) == 1
@@ -94,6 +103,10 @@ def test_a_piece_is_measured_in_a_process_of_its_own() -> None:
     assert [row["name"] for row in result.rows] == ["chunk, tiny, efficient mode", "chunk, tiny, standard mode"]
     assert result.machine["torch"] == torch.__version__
     assert "host" not in result.machine
+
+
+def test_every_piece_that_the_page_names_can_be_measured() -> None:
+    assert tuple(PIECES) == GPU_PIECES
 
 
 def test_a_piece_is_kept_beside_the_others(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from benchmarks.gpu import training
 from benchmarks.gpu.options import Options
+from ramp.errors import Invalid
 
 
 @pytest.mark.parametrize(("piece", "layers"), [(training.policy, 0), (training.world, 1)])
@@ -25,3 +26,8 @@ def test_a_step_is_measured_against_what_the_device_can_do(
     said = capsys.readouterr().out
     assert "ZeRO stage 1, nothing offloaded" in said
     assert ("ONLY 1 of 2 layers" in said) == bool(layers)
+
+
+def test_more_layers_than_there_are_are_refused() -> None:
+    with pytest.raises(Invalid, match="the policy has 2"):
+        training.policy(Options(small=True, layers=3))
