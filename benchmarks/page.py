@@ -32,9 +32,8 @@ def page(results: Sequence[Result]) -> str:
         if result.name not in on_gpu:
             parts += [f"## {result.name}\n", *measured(result)]
     parts.append("## Full size on one GPU\n")
-    for piece in GPU_PIECES if on_gpu else ():
-        result = on_gpu.get(f"gpu_{piece}")
-        parts += [f"### {piece}\n", *(measured(result) if result else [f"{NOT_RUN}\n"])]
+    for name in [f"gpu_{piece}" for piece in GPU_PIECES] if on_gpu else ():
+        parts += [f"### {name}\n", *(measured(on_gpu[name]) if name in on_gpu else [f"{NOT_RUN}\n"])]
     return "\n".join(parts if on_gpu else [*parts, f"{NOT_RUN}\n"])
 
 

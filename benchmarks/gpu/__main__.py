@@ -7,7 +7,8 @@ python -m benchmarks.gpu latency              an action chunk in efficient and i
 python -m benchmarks.gpu --small              tiny models, on any machine: shows that it works; nothing is written
 python -m benchmarks.gpu policy --batch 8     so many samples a step; --layers 12: a shallower model, and it says so
 
-A piece ends within ten minutes, and each is kept by itself, so they may be measured one by one.
+A piece ends within ten minutes, and each is kept by itself, so they may be measured one by one. What another machine
+measured: copy its benchmarks/results/gpu_*.json here, then `python -m benchmarks --page`.
 """
 
 from __future__ import annotations

@@ -117,7 +117,7 @@ def test_a_piece_is_kept_beside_the_others(monkeypatch: pytest.MonkeyPatch, tmp_
     assert load(tmp_path / "results") == [RESULT]
     assert "| policy: MFU | 0.47 | 0.45 |" in text
     assert "gpu some card, gpu_memory_bytes 141 GiB" in text
-    assert f"### world\n\n{NOT_RUN}\n" in text
+    assert f"### gpu_world\n\n{NOT_RUN}\n" in text
 
 
 def test_the_page_says_that_nothing_was_measured() -> None:
