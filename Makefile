@@ -6,10 +6,10 @@ ARGS ?=
 export MUJOCO_GL ?= osmesa
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint format bench proto doctor clean
+.PHONY: help setup run test lint format bench bench-gpu proto doctor clean
 
 help: ## Show this list
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: .venv/.ready ## Create .venv from requirements.lock (every other command does it by itself)
 
@@ -33,6 +33,9 @@ format: .venv/.ready ## Rewrite the code in the project's format
 
 bench: .venv/.ready ## Measure; writes benchmarks/results/ and BENCHMARKS.md; options: ARGS="--quick"
 	$(BIN)/python -m benchmarks $(ARGS)
+
+bench-gpu: .venv/.ready ## Measure the full-size models on one CUDA GPU; options: ARGS="policy", "world", "latency", "--small"
+	$(BIN)/python -m benchmarks.gpu $(ARGS)
 
 proto: .venv/.ready ## Regenerate the Python code of proto/
 	$(BIN)/python proto/generate.py

@@ -19,18 +19,27 @@ else runs there. Repeat with `make bench`, or one of them with `make bench ARGS=
 with their reports, `make bench ARGS="--runs runs/one/report.json runs/other/report.json"`.
 """
 
+GPU_PIECES = ("policy", "world", "latency")
+NOT_RUN = "not run: needs a CUDA GPU; `make bench-gpu`"
+
 
 def page(results: Sequence[Result]) -> str:
     parts = [HEAD]
     if ratios := [row for result in results for row in result.rows if "ratio" in row]:
         parts += ["## Ratios\n", table(("what", "ratio", "target"), map(ratio_cells, ratios))]
+    on_gpu = {result.name: result for result in results if result.name.startswith("gpu_")}
     for result in results:
-        parts += [
-            f"## {result.name}\n",
-            _origin(result),
-            table(("what", "measured"), ((row["name"], figures(row)) for row in result.rows)),
-        ]
-    return "\n".join(parts)
+        if result.name not in on_gpu:
+            parts += [f"## {result.name}\n", *measured(result)]
+    parts.append("## Full size on one GPU\n")
+    for name in [f"gpu_{piece}" for piece in GPU_PIECES] if on_gpu else ():
+        parts += [f"### {name}\n", *(measured(on_gpu[name]) if name in on_gpu else [f"{NOT_RUN}\n"])]
+    return "\n".join(parts if on_gpu else [*parts, f"{NOT_RUN}\n"])
+
+
+def measured(result: Result) -> list[str]:
+    """Where it comes from, and all of its figures."""
+    return [_origin(result), table(("what", "measured"), ((row["name"], figures(row)) for row in result.rows))]
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -182,7 +182,8 @@ class PaliGemmaPolicy(ChunkPolicy):
         if tuple(world_tokens.shape[1:]) != self.token_shape:
             raise Invalid("world_tokens", tuple(world_tokens.shape[1:]), f"this policy takes {self.token_shape}")
         shown = torch.ones_like(visible[:, :1]) if world_visible is None else world_visible[:, None]
-        future = (self.future(world_tokens.to(self.place.dtype)) + self.place).to(tokens.dtype)
+        known = world_tokens.where(shown[:, :, None], 0.0)  # what is no number would get past a mask of attention
+        future = (self.future(known.to(self.place.dtype)) + self.place).to(tokens.dtype)
         return torch.cat([tokens, future], dim=1), torch.cat([visible, shown.expand(-1, future.shape[1])], dim=1)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING
 
 import torch
@@ -41,6 +42,14 @@ class WanTokenizer(nn.Module):
 
 
 def statistics(like: Tensor) -> tuple[Tensor, Tensor]:
-    """The published mean and deviation, [1, 48, 1, 1]. No buffers, as a model cast to bfloat16 would round them."""
-    mean, deviation = like.new_tensor(LATENTS_MEAN), like.new_tensor(LATENTS_STD)
-    return mean[None, :, None, None], deviation[None, :, None, None]
+    """The published mean and deviation, float32 [1, 48, 1, 1]. No buffers, as a model cast to bfloat16 would round
+    them."""
+    return _published(like.device)
+
+
+@cache
+def _published(device: torch.device) -> tuple[Tensor, Tensor]:
+    """Copied to the device once: a copy from the host would wait for it each time, and no CUDA graph may hold one."""
+    rows = torch.tensor([LATENTS_MEAN, LATENTS_STD], dtype=torch.float32, device=device)
+    mean, deviation = rows[:, None, :, None, None]
+    return mean, deviation
