@@ -25,12 +25,13 @@ from ramp.errors import Invalid, NotFound, Unavailable
 from ramp.replay import checkpoint, durable
 from ramp.replay.annotations import Annotations, Values, check_values
 from ramp.replay.columns import join_steps
+from ramp.replay.entry import Entry, FramePlaces, Written, describe
 from ramp.replay.info import AnnotateResult, EpisodeInfo, Limits, Progress, ReplayInfo
 from ramp.replay.labels import Labelled, Labels, derive
 from ramp.replay.limiter import Limiter
 from ramp.replay.log import SEGMENT_BYTES, Log
 from ramp.replay.ownership import own
-from ramp.replay.store import Entry, FramePlaces, Store, Written, describe
+from ramp.replay.store import Store
 from ramp.replay.table import Table, TableConfig
 from ramp.types import Batch, Episode, EpisodeHeader, Outcome, SampleSpec, StepBatch
 

@@ -16,13 +16,13 @@ import numpy as np
 from ramp.advantage.interventions import segment_ends
 from ramp.data.track import POINTS, ahead
 from ramp.errors import Invalid, NotFound
+from ramp.replay.entry import FramePlaces
 from ramp.replay.growing import Growing
 from ramp.replay.info import TableInfo
 from ramp.replay.labels import Labels, unlabelled
 from ramp.replay.limiter import Limiter
 from ramp.replay.notes import schema_to_note
 from ramp.replay.sampler import SumTree, draw_uniform
-from ramp.replay.store import FramePlaces
 from ramp.types import Batch, EpisodeHeader, Outcome, SampleSpec, Source, StepBatch, StepSchema
 
 MAX_BATCH = 65536

@@ -12,9 +12,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from ramp.errors import Invalid, Timeout
+from ramp.replay.entry import Written
 from ramp.replay.info import TableInfo
 from ramp.replay.shard import Shard
-from ramp.replay.store import Written
 from ramp.types import EpisodeHeader, Outcome, SampleSpec
 from services.common import codec, metrics
 

@@ -13,7 +13,7 @@ from rampwire.v1 import replay_pb2 as wire
 
 from ramp.errors import Invalid, RampError
 from ramp.replay.annotations import Values
-from ramp.replay.store import Written
+from ramp.replay.entry import Written
 from ramp.replay.table import MAX_BATCH_BYTES
 from services.common import codec, metrics
 from services.common.errors import status_of, to_wire
