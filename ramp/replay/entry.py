@@ -31,7 +31,8 @@ class Entry:
     header: EpisodeHeader
     note: str
     state: State = State.OPEN
-    positions: list[Position] = field(default_factory=list)
+    positions: list[Position] = field(default_factory=list)  # of its batches
+    marks: list[Position] = field(default_factory=list)  # of its OPEN and END
     digests: list[str] = field(default_factory=list)
     steps: int = 0
     frames: int = 0

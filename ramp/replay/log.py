@@ -35,8 +35,8 @@ NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 class Log:
     """Segments `000001.arrows`, `000002.arrows` ... of one directory. Thread-safe.
 
-    One segment per set of columns is open at a time. After a start nothing is appended to older segments. A sealed one may
-    be written again without what was deleted, as `000001-1.arrows`; the older edition goes when nobody needs it.
+    One segment per set of columns is open at a time. After a start nothing is appended to older segments. A sealed one
+    may be written again without what was deleted, as `000001-1.arrows`; the older edition goes when nobody needs it.
     """
 
     def __init__(self, directory: Path, segment_bytes: int = SEGMENT_BYTES) -> None:
@@ -57,6 +57,10 @@ class Log:
 
     def _paths(self) -> list[Path]:
         return sorted(self._directory.glob("[!.]*.arrows"), key=lambda path: _edition(path.name))
+
+    def _newest(self) -> list[Path]:
+        """Of every segment its newest edition, oldest segment first."""
+        return list({_edition(path.name)[0]: path for path in self._paths()}.values())
 
     # -------------------------------------------------------------------------------------------- start
 
@@ -81,9 +85,9 @@ class Log:
 
     def _drop_superseded(self) -> None:
         """What a crash left of a rewriting: a half-written edition, or the one that it was made of."""
-        newest = {_edition(path.name)[0]: path for path in self._paths()}
+        newest = self._newest()
         for path in [*self._directory.glob(".*.arrows"), *self._paths()]:
-            if path not in newest.values():
+            if path not in newest:
                 path.unlink()
 
     def _cut(self, path: Path, tail: Damage) -> None:
@@ -241,7 +245,8 @@ class Log:
     def rewrite(self, segment: str, keep: Callable[[Mark], bool]) -> dict[Position, Position]:
         """A new edition of a sealed segment with the records that `keep` says; where each of them went.
 
-        Durable when it returns, and the old edition is still there: `drop` it once nothing points to it. Raises OSError.
+        Durable when it returns, and the old edition is still there: `drop` it once nothing points to it. Raises
+        OSError.
         """
         path, (number, edition) = self._directory / segment, _edition(segment)
         records = [found for found in scan(path) if isinstance(found, Record) and keep(found.mark)]

@@ -10,7 +10,7 @@ import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import NoReturn
 
 import numpy as np
@@ -59,7 +59,9 @@ class Store:
             self._dead[record.position.segment] += record.position.length
         elif mark.kind == "open":
             header = header_from_note(mark.note)
-            self._entries[mark.episode_id] = Entry(header, header_to_note(header))  # an older note lacks later fields
+            entry = Entry(header, header_to_note(header))  # an older note lacks later fields
+            entry.marks.append(record.position)
+            self._entries[mark.episode_id] = entry
         elif entry is None:
             logger.error("episode %s: its beginning is lost; it is not served", mark.episode_id)
         elif mark.kind == "batch":
@@ -68,6 +70,7 @@ class Store:
             self._abandon(entry)
         elif entry.state is State.OPEN:
             entry.state, entry.order = State.ENDED, mark.number
+            entry.marks.append(record.position)
             outcome, steps, *ended_at = mark.note.split()
             entry.outcome = Outcome(outcome)
             entry.ended_at = float(ended_at[0]) if ended_at else time.time()  # the first segments did not say
@@ -77,10 +80,10 @@ class Store:
     def _abandon(self, entry: Entry) -> None:
         """The steps of an aborted episode belong to nobody."""
         entry.state = State.ABORTED
-        self._bury(entry)
+        self._bury(entry.positions)
 
-    def _bury(self, entry: Entry) -> None:
-        for position in entry.positions:
+    def _bury(self, positions: Sequence[Position]) -> None:
+        for position in positions:
             self._dead[position.segment] += position.length
 
     def _replay_batch(self, entry: Entry, record: Record) -> None:
@@ -107,9 +110,9 @@ class Store:
                 if self._open >= self._max_open:
                     raise Full(f"{self._open} episodes are open; end or abort some first")
                 entry = Entry(header, note)
-                _, entry.ticket = self._log.append(
-                    entry.columns_note, Mark(kind="open", episode_id=header.episode_id, note=note)
-                )
+                mark = Mark(kind="open", episode_id=header.episode_id, note=note)
+                position, entry.ticket = self._log.append(entry.columns_note, mark)
+                entry.marks.append(position)
                 self._entries[header.episode_id] = entry
                 self._open += 1
         if entry.note != note:
@@ -162,8 +165,9 @@ class Store:
                     order, self._next_order = self._next_order, self._next_order + 1
                 now = round(time.time(), 3)
                 mark = Mark(kind="end", episode_id=episode_id, number=order, note=f"{outcome} {entry.steps} {now}")
-                _, entry.ticket = self._log.append(entry.columns_note, mark)
+                position, entry.ticket = self._log.append(entry.columns_note, mark)
                 self._log.sync(entry.ticket)
+                entry.marks.append(position)
                 entry.state, entry.outcome, entry.order, entry.ended_at = State.ENDED, outcome, order, now
                 self._closed_one()
                 insert(entry)
@@ -234,7 +238,7 @@ class Store:
                 raise Full(f"no room to write down what is deleted: {error}") from error
             for entry in entries:
                 del self._entries[entry.header.episode_id]
-                self._bury(entry)
+                self._bury([*entry.positions, *entry.marks])
             return entries
 
     def _deletable(self, episode_id: str) -> Entry:
@@ -265,10 +269,11 @@ class Store:
         """A segment was written again: point to the new records; the ended episodes that lie there."""
         with self._lock:
             self._dead.pop(segment, None)
-            entries = [entry for entry in self._entries.values() if any(each in moved for each in entry.positions)]
+            entries = [entry for entry in self._entries.values() if _lies_in(entry, moved)]
         for entry in entries:
             with entry.lock:
                 entry.positions = [moved.get(position, position) for position in entry.positions]
+                entry.marks = [moved.get(position, position) for position in entry.marks]
         return [entry for entry in entries if entry.state is State.ENDED]
 
     # ------------------------------------------------------------------------------------------ reading
@@ -308,6 +313,10 @@ class Store:
         if entry.state is not State.ENDED:
             raise NotFound(f"episode {episode_id!r} is {entry.state}")
         return entry.header, entry.outcome, self.read(entry)[0]
+
+
+def _lies_in(entry: Entry, moved: Mapping[Position, Position]) -> bool:
+    return any(position in moved for position in (*entry.positions, *entry.marks))
 
 
 def _offsets(part: StepBatch, base: int) -> np.ndarray:

@@ -31,17 +31,16 @@ class Tombstones:
     """The file and what it says. Not thread-safe; `ramp.replay.store.Store` serialises its callers."""
 
     def __init__(self, path: Path) -> None:
-        """Reads the file, and cuts what a crash left of a line that was never acknowledged. Raises OSError."""
-        self._path = path
+        """Reads the file, and changes nothing. Raises OSError."""
+        self._path, self._size = path, 0
         self.damaged = 0  # lines that are not as they were written; what they deleted is served again
         self._known: dict[str, Tombstone] = {}
         if path.exists():
             self._load(path.read_bytes())
 
     def _load(self, data: bytes) -> None:
-        whole, _, torn = data.rpartition(b"\n")
-        if torn:
-            os.truncate(self._path, len(data) - len(torn))
+        whole, end, _ = data.rpartition(b"\n")  # behind it lies what a crash left of a line that nobody was promised
+        self._size = len(whole) + len(end)
         for number, line in enumerate(whole.split(b"\n") if whole else (), start=1):
             try:
                 stone = _read(line)
@@ -66,18 +65,19 @@ class Tombstones:
 
     def add(self, stones: Mapping[str, Tombstone]) -> None:
         """Durable when it returns. Raises OSError where the disk refuses; then nothing was added."""
-        new, size = not self._path.exists(), self._path.stat().st_size if self._path.exists() else 0
-        try:
-            with self._path.open("ab") as file:
-                file.writelines(map(_line, stones.values()))
-                file.flush()
+        data = b"".join(map(_line, stones.values()))
+        with self._path.open("ab", buffering=0) as file:
+            file.truncate(self._size)
+            try:
+                rest = memoryview(data)
+                while rest:
+                    rest = rest[file.write(rest) :]
                 os.fsync(file.fileno())
-        except OSError:
-            if self._path.exists():
-                os.truncate(self._path, size)
-            raise
-        if new:
-            durable.sync(self._path.parent)
+            except OSError:
+                file.truncate(self._size)
+                raise
+        durable.sync(self._path.parent)
+        self._size += len(data)
         self._known.update(stones)
 
 

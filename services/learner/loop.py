@@ -22,7 +22,7 @@ import torch
 
 from ramp.errors import Full, RampError, Timeout, Unavailable
 from ramp.models.manifest import policy_manifest, world_manifest
-from ramp.types import Kind, SampleSpec
+from ramp.types import Kind, Order, SampleSpec
 from services.common import metrics
 from services.learner.basis import find_basis
 from services.learner.batches import Mixture, Sampled, convert, open_mixture, shares
@@ -342,7 +342,7 @@ class Learner:
 
     def _chunks(self, *, online: float) -> Mixture:
         """For the policy: by priority, without futures."""
-        return self._batches(self._settings.training.policy_batch, online=online, prioritized=True)
+        return self._batches(self._settings.training.policy_batch, online=online, order=Order.PRIORITIZED)
 
     def _windows(self, *, online: float) -> Mixture:
         """For the world model: uniformly, with the frames at its horizons."""
@@ -351,7 +351,7 @@ class Learner:
         )
 
     def _batches(
-        self, rows: int, *, online: float, prioritized: bool = False, horizons: tuple[int, ...] = ()
+        self, rows: int, *, online: float, order: Order = Order.UNIFORM, horizons: tuple[int, ...] = ()
     ) -> Mixture:
         return open_mixture(
             self._at.replay,
@@ -361,7 +361,7 @@ class Learner:
                 batch_size=rows,
                 chunk=self._settings.policy.chunk,
                 horizons=horizons,
-                prioritized=prioritized,
+                order=order,
             ),
             partial(
                 convert,

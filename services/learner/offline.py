@@ -23,7 +23,7 @@ import torch
 
 from ramp.errors import NotFound, Unavailable
 from ramp.models.manifest import load_weights, policy_manifest
-from ramp.types import Kind, SampleSpec
+from ramp.types import Kind, Order, SampleSpec
 from services.clients.registry import DirectoryRegistry
 from services.clients.replay import ReplayClient
 from services.common.settings import Settings, replay_token
@@ -104,7 +104,7 @@ def _label(replay: ReplayClient, basis: Basis, world: PublishedWorld) -> None:
 
 def _batches(settings: Settings, basis: Basis, replay: ReplayClient) -> Mixture:
     training = settings.training
-    spec = SampleSpec(table="", batch_size=training.policy_batch, chunk=settings.policy.chunk, prioritized=True)
+    spec = SampleSpec(table="", batch_size=training.policy_batch, chunk=settings.policy.chunk, order=Order.PRIORITIZED)
     converter = partial(convert, normalizer=basis.normalizer, failure_penalty=settings.advantage.failure_penalty)
     return open_mixture(replay, shares(training.policy_batch, training.online_share, 1), spec, converter)
 

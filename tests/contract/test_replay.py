@@ -16,7 +16,7 @@ from ramp.replay.limiter import Limiter
 from ramp.replay.local import LocalReplay
 from ramp.replay.shard import Shard, ShardConfig
 from ramp.replay.table import TableConfig
-from ramp.types import Outcome, SampleSpec, Source
+from ramp.types import Order, Outcome, SampleSpec, Source
 from services.clients.replay import ReplayClient
 from services.replay.core import ReplayCore
 from services.replay.server import ReplayServer
@@ -180,7 +180,7 @@ def test_the_rate_limiter_holds_the_learner_and_says_so(replay: Any) -> None:
 def test_priorities_steer_what_is_drawn(replay: Any) -> None:
     store_episode(replay, "e0")
     assert replay.update_priorities("demos", ["e0"] * 5, [0, 4, 8, 12, 16], [0.0] * 5) == 5
-    batch = next(replay.sample(SampleSpec(table="demos", batch_size=16, chunk=1, prioritized=True), timeout=5))
+    batch = next(replay.sample(SampleSpec(table="demos", batch_size=16, chunk=1, order=Order.PRIORITIZED), timeout=5))
     assert set(batch.step.tolist()) == {20}
     assert (batch.probability == 1.0).all()
     with pytest.raises(NotFound):
@@ -198,7 +198,7 @@ def test_corrections_are_positive_and_weigh_more(replay: Any) -> None:
     falling = np.linspace(0.1, 0.9, 6, dtype=np.float32)
     result = replay.annotate(4, [("e0", frame_steps(24), falling)], extends=False)
     assert (result.episodes, result.items) == (1, 6)
-    batch = next(replay.sample(SampleSpec(table="online", batch_size=16, chunk=1, prioritized=True), timeout=5))
+    batch = next(replay.sample(SampleSpec(table="online", batch_size=16, chunk=1, order=Order.PRIORITIZED), timeout=5))
     human = batch.source == Source.HUMAN
     assert (batch.indicator[human] == 1).all()
     np.testing.assert_allclose(batch.probability, np.where(human, 4 / 12, 1 / 12))
