@@ -79,7 +79,7 @@ def gather(spec: SampleSpec, drawn: Drawn, view: View, pixels: Pixels) -> Batch:
         future_images=_all_images(future, view, pixels),
         future_proprio=view.steps["proprio"][view.items["row"][future]],
         future_valid=future_valid,
-        **{name: view.items[name][items] for name in LABELS},
+        **_labels(items, view),
         **(_thoughts(spec.track_stride, rows, view) if spec.track_stride else {}),
     )
 
@@ -99,6 +99,10 @@ def _futures(rows: np.ndarray, ends: np.ndarray, view: View, horizons: Sequence[
     wanted = rows[:, None] + np.array(horizons, dtype=np.int64)
     shown = view.steps["frame"][np.minimum(wanted, ends[:, None] - 1)]
     return shown, view.items["row"][shown] == wanted
+
+
+def _labels(items: np.ndarray, view: View) -> dict[str, Any]:
+    return {name: view.items[name][items] for name in LABELS}
 
 
 def _thoughts(stride: int, rows: np.ndarray, view: View) -> dict[str, Any]:

@@ -35,7 +35,7 @@ from ramp.replay.limiter import Limiter
 from ramp.replay.log import SEGMENT_BYTES, Log
 from ramp.replay.ownership import own
 from ramp.replay.retention import RetentionConfig
-from ramp.replay.snapshot import Snapshot, Snapshots
+from ramp.replay.snapshot import Snapshot
 from ramp.replay.store import Store
 from ramp.replay.table import Table, TableConfig
 from ramp.replay.tombstones import Tombstones
@@ -56,14 +56,19 @@ class ShardConfig:
     segment_bytes: int = SEGMENT_BYTES
 
 
+TABLES = ("demos", "online")
+"""Of a run."""
+
+
 def shard_tables(
     *, min_items: int, samples_per_insert: float, slack: float, human_priority: float
 ) -> dict[str, TableConfig]:
     """The two tables of a run: demonstrations, never limited, and online experience, which is."""
     limited = Limiter.Config(min_size=min_items, samples_per_insert=samples_per_insert, slack=slack)
+    demos, online = TABLES
     return {
-        "demos": TableConfig(human_priority=human_priority),
-        "online": TableConfig(limiter=limited, human_priority=human_priority),
+        demos: TableConfig(human_priority=human_priority),
+        online: TableConfig(limiter=limited, human_priority=human_priority),
     }
 
 
@@ -306,10 +311,13 @@ class Shard:
             self.checkpoint()
         return self._keeper.snapshot(name)
 
-    @property
-    def snapshots(self) -> Snapshots:
-        """Those that were taken."""
-        return self._keeper.snapshots
+    def snapshots(self) -> list[Snapshot]:
+        """Those that there are, oldest first."""
+        return self._keeper.snapshots.all()
+
+    def drop_snapshot(self, name: str) -> None:
+        """Raises NotFound."""
+        self._keeper.snapshots.drop(name)
 
     # ------------------------------------------------------------------------------------------ telling
 

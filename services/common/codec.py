@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict, fields
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -18,6 +20,7 @@ from ramp.errors import Invalid
 from ramp.replay.batches import batch_from_arrow, batch_to_arrow
 from ramp.replay.columns import step_columns, steps_from_arrow, steps_to_arrow
 from ramp.replay.info import AnnotateResult, EpisodeInfo, Limits, Progress, ReplayInfo, TableInfo
+from ramp.replay.snapshot import Snapshot
 from ramp.types import Batch, EpisodeHeader, Order, Outcome, SampleSpec, StepBatch, StepSchema
 
 OUTCOMES: Mapping[Outcome, wire.Outcome.ValueType] = {
@@ -161,6 +164,14 @@ def episode_info_from_wire(message: wire.EpisodeInfo) -> EpisodeInfo:
     )
 
 
+def snapshot_to_wire(snapshot: Snapshot) -> wire.SnapshotInfo:
+    return wire.SnapshotInfo(**asdict(snapshot))
+
+
+def snapshot_from_wire(message: wire.SnapshotInfo) -> Snapshot:
+    return Snapshot(**{field.name: getattr(message, field.name) for field in fields(Snapshot)})
+
+
 def annotated_to_wire(result: AnnotateResult) -> wire.AnnotateResponse:
     return wire.AnnotateResponse(episodes=result.episodes, items=result.items, positive=result.positive)
 
@@ -213,14 +224,13 @@ def info_to_wire(info: ReplayInfo) -> wire.InfoResponse:
     return wire.InfoResponse(tables=tables, limits=limits, **{name: getattr(info, name) for name in INFO_FIELDS})
 
 
+def _table_from_wire(table: wire.TableInfo) -> TableInfo:
+    values: dict[str, Any] = {name: getattr(table, name) for name in TABLE_FIELDS}
+    return TableInfo(**values | {name: dict(getattr(table, name)) for name in TASK_FIELDS})
+
+
 def info_from_wire(message: wire.InfoResponse) -> ReplayInfo:
-    tables = tuple(
-        TableInfo(
-            **{name: getattr(table, name) for name in TABLE_FIELDS},
-            **{name: dict(getattr(table, name)) for name in TASK_FIELDS},
-        )
-        for table in message.tables
-    )
+    tables = tuple(map(_table_from_wire, message.tables))
     limits = Limits(**{name: getattr(message.limits, name) for name in LIMIT_FIELDS})
     return ReplayInfo(tables=tables, limits=limits, **{name: getattr(message, name) for name in INFO_FIELDS})
 

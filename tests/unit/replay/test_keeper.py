@@ -287,9 +287,9 @@ def test_snapshots_are_listed_and_dropped(tmp_path: Path) -> None:
     for name in ("", "../up", ".hidden", "a/b", "x" * 129):
         with pytest.raises(Invalid, match="name"):
             shard.snapshot(name)
-    assert [each.name for each in shard.snapshots.all()] == ["one", "two"]
-    shard.snapshots.drop("one")
+    assert [each.name for each in shard.snapshots()] == ["one", "two"]
+    shard.drop_snapshot("one")
     with pytest.raises(NotFound, match="two"):
-        shard.snapshots.drop("one")
-    assert [each.name for each in shard.snapshots.all()] == ["two"]
+        shard.drop_snapshot("one")
+    assert [each.name for each in shard.snapshots()] == ["two"]
     shard.close()
