@@ -26,7 +26,7 @@ import numpy as np
 import psutil
 
 from ramp.recipes import RECIPES, Recipe
-from ramp.types import EpisodeHeader, Outcome, SampleSpec, Source, StepBatch, StepSchema
+from ramp.types import EpisodeHeader, Order, Outcome, SampleSpec, Source, StepBatch, StepSchema
 from services.clients.replay import ReplayClient
 from services.common import codec
 from services.common.settings import child_environment, compose, save
@@ -50,7 +50,10 @@ def run(quick: bool) -> list[Row]:
         appends = _append_rows(client, process, bare, _episode(recipe), (turns, episodes))
         specs = {
             "policy batches": SampleSpec(
-                table="demos", batch_size=recipe.training.policy_batch, chunk=recipe.policy.chunk, prioritized=True
+                table="demos",
+                batch_size=recipe.training.policy_batch,
+                chunk=recipe.policy.chunk,
+                order=Order.PRIORITIZED,
             ),
             "world batches": SampleSpec(
                 table="demos",

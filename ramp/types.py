@@ -36,6 +36,16 @@ class Kind(StrEnum):
     WORLD = "world"
 
 
+class Order(StrEnum):
+    """How a table's items are drawn."""
+
+    UNIFORM = "uniform"  # each as likely as any other
+    PRIORITIZED = "prioritized"  # in proportion to their priorities
+    STRATIFIED = "stratified"  # first a task, each as likely, then one of its items
+    FIFO = "fifo"  # the oldest ones, each once; a queue where items are drawn a bounded number of times
+    LIFO = "lifo"  # the newest ones, each once
+
+
 UNLABELLED = -1
 """Value of an indicator where no annotation exists: the policy trains such a step with the indicator masked."""
 
@@ -141,7 +151,7 @@ class SampleSpec:
     batch_size: int
     chunk: int  # H: actions per item
     horizons: tuple[int, ...] = ()  # steps ahead whose frames are wanted as well, e.g. (12, 24, 36, 48)
-    prioritized: bool = False  # by the items' priorities; otherwise uniform
+    order: Order = Order.UNIFORM
     track_stride: int = 0  # steps between the points of a track; 0: no labels of thought are wanted
 
 

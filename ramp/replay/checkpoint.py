@@ -1,4 +1,4 @@
-"""What the segments cannot tell after a restart: how much was sampled, and priorities set from outside.
+"""What the segments cannot tell after a restart: how much was sampled and removed, and priorities set from outside.
 
 One small file, replaced by rename. Losing it is harmless: the limiter then starts with no lead on either side, and
 priorities start from their initial values.
@@ -25,6 +25,7 @@ COLUMNS = pa.schema(
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
     samples: Mapping[str, int] = field(default_factory=dict)  # by table
+    removals: Mapping[str, int] = field(default_factory=dict)  # items, by table
     priorities: Mapping[str, list[tuple[str, int, float]]] = field(default_factory=dict)  # (episode, step, priority)
 
 
@@ -32,7 +33,8 @@ def save(path: Path, checkpoint: Checkpoint) -> None:
     """Raises OSError; the file before stays as it was."""
     rows = [(table, *row) for table, found in checkpoint.priorities.items() for row in found]
     columns: Iterable[tuple[object, ...]] = zip(*rows, strict=True) if rows else [(), (), (), ()]
-    schema = COLUMNS.with_metadata({"samples": json.dumps(dict(checkpoint.samples))})
+    counters = {"samples": dict(checkpoint.samples), "removals": dict(checkpoint.removals)}
+    schema = COLUMNS.with_metadata({name: json.dumps(count) for name, count in counters.items()})
     arrays = [pa.array(list(column), kind) for column, kind in zip(columns, COLUMNS.types, strict=True)]
     partial = path.with_name("." + path.name)
     with partial.open("wb") as file:
@@ -51,7 +53,8 @@ def load(path: Path) -> Checkpoint:
         with pa.OSFile(str(path), "r") as file:
             batch = pa.ipc.open_file(file).get_batch(0)
             batch.validate(full=True)
-            samples = json.loads((batch.schema.metadata or {}).get(b"samples", b"{}"))
+            known = batch.schema.metadata or {}
+            samples, removals = (json.loads(known.get(name, b"{}")) for name in (b"samples", b"removals"))
             rows = list(zip(*(batch.column(name).to_pylist() for name in COLUMNS.names), strict=True))
     except (pa.ArrowException, OSError, ValueError, KeyError) as error:
         logger.warning("%s cannot be read (%s); sampling counters start afresh", path, error)
@@ -59,4 +62,4 @@ def load(path: Path) -> Checkpoint:
     priorities: dict[str, list[tuple[str, int, float]]] = {}
     for table, episode_id, step, priority in rows:
         priorities.setdefault(table, []).append((episode_id, step, priority))
-    return Checkpoint(samples, priorities)
+    return Checkpoint(samples, removals, priorities)

@@ -16,6 +16,13 @@ class Growing:
         self._data = np.empty((64, *shape), dtype=dtype)
         self._size = 0
 
+    @classmethod
+    def of(cls, rows: np.ndarray) -> Growing:
+        """A column that begins with a copy of these rows [N, ...]."""
+        column = cls(rows.dtype, rows.shape[1:])
+        column.append(rows)
+        return column
+
     def __len__(self) -> int:
         return self._size
 

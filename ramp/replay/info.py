@@ -46,7 +46,7 @@ class TableInfo:
 
     name: str
     episodes: int
-    items: int  # steps that carry a frame
+    items: int  # steps that carry a frame and can be drawn
     steps: int
     inserted_items: int
     sampled_items: int
@@ -55,6 +55,8 @@ class TableInfo:
     sample_wait_s: float
     labelled: float  # share of items with an indicator
     episodes_by_task: Mapping[str, int] = field(default_factory=dict)
+    unseen_by_task: Mapping[str, int] = field(default_factory=dict)  # items that were never drawn, since the start
+    dropped_by_task: Mapping[str, int] = field(default_factory=dict)  # items drawn as often as they may be
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,6 +78,7 @@ class ReplayInfo:
     disk_bytes: int
     open_episodes: int
     quarantined_segments: int  # places on disk where bytes were not what had been written
+    deleted_episodes: int = 0  # ids that were deleted and stay taken
 
     def table(self, name: str) -> TableInfo | None:
         return next((table for table in self.tables if table.name == name), None)

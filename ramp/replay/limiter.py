@@ -3,7 +3,8 @@
     lead = samples_per_insert * (inserts - min_size) - samples
 
 Inserting waits while lead >= slack; a batch waits while it would bring lead below -slack. Until `min_size` inserts
-have arrived nothing is sampled and inserts always pass.
+have arrived nothing is sampled and inserts always pass; where items were removed, sampling waits until as many are
+there again.
 """
 
 from __future__ import annotations
@@ -51,6 +52,7 @@ class Limiter:
         self._changed = threading.Condition()
         self._closed = False
         self.inserts = 0
+        self.removals = 0
         self.samples = 0
         self.insert_wait_s = 0.0
         self.sample_wait_s = 0.0
@@ -62,12 +64,12 @@ class Limiter:
             return 0.0
         return self.config.samples_per_insert * (self.inserts - self.config.min_size) - self.samples
 
-    def restore(self, inserts: int, samples: int | None) -> None:
+    def restore(self, present: int, removals: int, samples: int | None) -> None:
         """Counters after a restart. Where the samples are not known any more, start with no lead on either side."""
         with self._changed:
-            self.inserts = inserts
+            self.inserts, self.removals = present + removals, removals
             ratio = self.config.samples_per_insert or 0.0
-            balanced = int(max(0.0, ratio * (inserts - self.config.min_size)))
+            balanced = int(max(0.0, ratio * (self.inserts - self.config.min_size)))
             self.samples = balanced if samples is None else samples
             self._changed.notify_all()
 
@@ -75,8 +77,9 @@ class Limiter:
         unlimited = self.config.samples_per_insert is None or self.inserts < self.config.min_size
         return unlimited or self.lead < self.config.slack
 
-    def may_sample(self, count: int) -> bool:
-        if self.inserts < self.config.min_size:
+    def may_sample(self, count: int, present: int = 1) -> bool:
+        """Whether a batch of `count` may be drawn, which needs so many items to be `present`."""
+        if self.inserts - self.removals < max(self.config.min_size, present):
             return False
         return self.config.samples_per_insert is None or self.lead - count >= -self.config.slack
 
@@ -100,18 +103,29 @@ class Limiter:
             self.inserts += count
             self._changed.notify_all()
 
-    def await_sample(self, count: int, timeout: float | None = None) -> float:
-        """Wait until `count` samples are allowed, then count them; the seconds waited. Raises as `await_insert`."""
+    def removed(self, count: int) -> None:
+        """Items that can be sampled no more. They count as inserts all the same: the learner has had its share."""
+        with self._changed:
+            self.removals += count
+
+    def await_sample(self, count: int, timeout: float | None = None, present: int = 1) -> float:
+        """Wait until `count` samples are allowed and that many items `present`, then count the samples; the seconds
+        waited. Raises as `await_insert`."""
         with self._changed:
             began = time.monotonic()
             try:
-                self._wait(lambda: self.may_sample(count), timeout, "sampling")
+                self._wait(lambda: self.may_sample(count, present), timeout, "sampling")
             finally:
                 waited = time.monotonic() - began
                 self.sample_wait_s += waited
             self.samples += count
             self._changed.notify_all()
             return waited
+
+    def give_back(self, count: int) -> None:
+        """Samples that were allowed and did not happen."""
+        with self._changed:
+            self.samples -= count
 
     def _wait(self, allowed: Callable[[], bool], timeout: float | None, what: str) -> None:
         passed = self._changed.wait_for(lambda: self._closed or allowed(), timeout)

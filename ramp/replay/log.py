@@ -14,7 +14,7 @@ import logging
 import mmap
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +35,8 @@ NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 class Log:
     """Segments `000001.arrows`, `000002.arrows` ... of one directory. Thread-safe.
 
-    One segment per set of columns is open at a time. After a start nothing is appended to older segments.
+    One segment per set of columns is open at a time. After a start nothing is appended to older segments. A sealed one
+    may be written again without what was deleted, as `000001-1.arrows`; the older edition goes when nobody needs it.
     """
 
     def __init__(self, directory: Path, segment_bytes: int = SEGMENT_BYTES) -> None:
@@ -45,15 +46,21 @@ class Log:
         self._dirty: set[SegmentWriter] = set()
         self._retired: list[SegmentWriter] = []
         self._maps: dict[str, np.ndarray] = {}
+        self._leaving: list[str] = []  # segments dropped since the last sweep, which somebody may be reading
+        self._gone: list[str] = []  # those dropped before it
         self._written = self._synced = 0
         self._failure = ""
         self.damaged = 0  # ranges that were found unreadable and not merely torn
         self.syncs = 0
         durable.make_directory(directory)
-        self._number = max((int(path.stem) for path in self._paths()), default=0)
+        self._number = max((_edition(path.name)[0] for path in self._paths()), default=0)
 
     def _paths(self) -> list[Path]:
-        return sorted(self._directory.glob("*.arrows"))
+        return sorted(self._directory.glob("[!.]*.arrows"), key=lambda path: _edition(path.name))
+
+    def _newest(self) -> list[Path]:
+        """Of every segment its newest edition, oldest segment first."""
+        return list({_edition(path.name)[0]: path for path in self._paths()}.values())
 
     # -------------------------------------------------------------------------------------------- start
 
@@ -63,6 +70,7 @@ class Log:
         What is found may have been written and not fsynced before a kill; from here on it counts as acknowledged, so
         it is fsynced now. Raises OSError.
         """
+        self._drop_superseded()
         for path in self._paths():
             for found in scan(path):
                 if isinstance(found, Record):
@@ -74,6 +82,13 @@ class Log:
             if path.exists():
                 durable.sync(path)
         durable.sync(self._directory)
+
+    def _drop_superseded(self) -> None:
+        """What a crash left of a rewriting: a half-written edition, or the one that it was made of."""
+        newest = self._newest()
+        for path in [*self._directory.glob(".*.arrows"), *self._paths()]:
+            if path not in newest:
+                path.unlink()
 
     def _cut(self, path: Path, tail: Damage) -> None:
         """What a crash left of a record that was never acknowledged. A copy is kept all the same."""
@@ -209,17 +224,84 @@ class Log:
     def disk_bytes(self) -> int:
         return sum(path.stat().st_size for path in self._paths())
 
+    # ----------------------------------------------------------------------------------------- keeping
+
+    def seal(self) -> list[Path]:
+        """Close what is open, durably; every segment there is. Later appends begin new ones. Raises Unavailable."""
+        with self._lock:
+            for key in list(self._open):
+                self._retire(self._open.pop(key))
+            self._written += 1
+            ticket, paths = self._written, self._paths()
+        self.sync(ticket)
+        return paths
+
+    def sealed(self) -> dict[str, int]:
+        """Bytes of every segment that nobody writes to any more, by name."""
+        with self._lock:
+            writing = {writer.path.name for writer in (*self._open.values(), *self._retired)}
+            return {path.name: path.stat().st_size for path in self._paths() if path.name not in writing}
+
+    def rewrite(self, segment: str, keep: Callable[[Mark], bool]) -> dict[Position, Position]:
+        """A new edition of a sealed segment with the records that `keep` says; where each of them went.
+
+        Durable when it returns, and the old edition is still there: `drop` it once nothing points to it. Raises
+        OSError.
+        """
+        path, (number, edition) = self._directory / segment, _edition(segment)
+        records = [found for found in scan(path) if isinstance(found, Record) and keep(found.mark)]
+        if not records:
+            return {}
+        with pa.memory_map(str(path)) as file:
+            columns = pa.ipc.open_stream(file).schema
+        name = f"{number:06d}-{edition + 1}.arrows"
+        hidden = self._directory / f".{name}"
+        hidden.unlink(missing_ok=True)
+        moved = self._copy(records, hidden, columns)
+        hidden.rename(self._directory / name)
+        durable.sync(self._directory)
+        return {old: Position(name, new.offset, new.length) for old, new in moved.items()}
+
+    def _copy(self, records: Sequence[Record], target: Path, columns: pa.Schema) -> dict[Position, Position]:
+        writer, moved = SegmentWriter(target, columns), {}
+        try:
+            for record in records:
+                batch, _ = self.read(record.position, columns)
+                moved[record.position] = writer.append(record.mark, batch if batch.num_rows else None)
+            writer.finish()
+            writer.sync()
+        except OSError:
+            target.unlink(missing_ok=True)
+            raise
+        finally:
+            writer.close()
+        return moved
+
+    def drop(self, segment: str) -> None:
+        """Remove a segment's file. Who reads from it may go on until the second `sweep` from now."""
+        self.mapped(segment)
+        with self._map_lock:
+            self._leaving.append(segment)
+        (self._directory / segment).unlink()
+
+    def sweep(self) -> None:
+        """Let go of the memory of segments that were dropped before the last sweep."""
+        with self._map_lock:
+            for segment in self._gone:
+                self._maps.pop(segment, None)
+            self._gone, self._leaving = self._leaving, []
+
     def close(self) -> None:
         """fsync and close what is open; later appends get Unavailable."""
-        with self._lock:
-            for writer in self._open.values():
-                self._retire(writer)
-            self._open.clear()
-            self._written += 1
-            ticket = self._written
         if not self._failure:
-            self.sync(ticket)
+            self.seal()
         self._failure = self._failure or "the log is closed"
+
+
+def _edition(name: str) -> tuple[int, int]:
+    """Number and edition of a segment: (7, 0) of 000007.arrows, (7, 2) of 000007-2.arrows."""
+    number, _, edition = name.removesuffix(".arrows").partition("-")
+    return int(number), int(edition or 0)
 
 
 def _refusal(error: OSError) -> Full | Unavailable:

@@ -1,4 +1,4 @@
-"""Drawing items with replacement: uniformly, or by priority through a sum-tree. Every call is vectorised."""
+"""Drawing items by priority, with replacement, through a sum-tree. Every call is vectorised."""
 
 from __future__ import annotations
 
@@ -54,15 +54,19 @@ class SumTree:
     def update(self, items: np.ndarray, priorities: np.ndarray) -> None:
         """Set priorities of items (int [M]); of an item named twice, the last one counts. Raises Invalid."""
         values = np.asarray(priorities, dtype=np.float64)
-        if not np.isfinite(values).all() or (values < 0).any():
-            raise Invalid(
-                "priority", values[~(np.isfinite(values) & (values >= 0))][0], "send finite numbers, 0 or above"
-            )
+        self.check(values)
         nodes = np.asarray(items, dtype=np.int64) + self._capacity
         self._nodes[nodes] = values
         while len(nodes) and nodes[0] > 1:
             nodes = np.unique(nodes >> 1)
             self._nodes[nodes] = self._nodes[2 * nodes] + self._nodes[2 * nodes + 1]
+
+    @staticmethod
+    def check(priorities: np.ndarray) -> None:
+        """Raises Invalid unless all of them are finite and not negative."""
+        wrong = ~(np.isfinite(priorities) & (priorities >= 0))
+        if wrong.any():
+            raise Invalid("priority", priorities[wrong][0], "send finite numbers, 0 or above")
 
     def draw(self, uniform: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Items (int64 [M]) for numbers in [0, 1), and the probability of each (float64 [M]).
@@ -77,8 +81,3 @@ class SumTree:
             rest = np.where(right, np.maximum(rest - left, 0.0), rest)
             nodes = 2 * nodes + right
         return nodes - self._capacity, self._nodes[nodes] / self.total
-
-
-def draw_uniform(generator: np.random.Generator, size: int, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """`count` of `size` items (int64), each with probability 1 / size."""
-    return generator.integers(0, size, count), np.full(count, 1.0 / size)

@@ -4,12 +4,14 @@
     sample                        batches of one table
     annotate, update_priorities   labels and weights beside the data
     query, fetch, info            what there is
+    delete, keep, snapshot        what is to be forgotten, and what is to be kept as it is now
 
 Every method may be called from any thread. Opening a directory rebuilds everything from its segments.
 """
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import logging
 import os
@@ -25,13 +27,18 @@ from ramp.errors import Invalid, NotFound, Unavailable
 from ramp.replay import checkpoint, durable
 from ramp.replay.annotations import Annotations, Values, check_values
 from ramp.replay.columns import join_steps
+from ramp.replay.entry import Entry, FramePlaces, Written, describe
 from ramp.replay.info import AnnotateResult, EpisodeInfo, Limits, Progress, ReplayInfo
+from ramp.replay.keeper import Keeper
 from ramp.replay.labels import Labelled, Labels, derive
 from ramp.replay.limiter import Limiter
 from ramp.replay.log import SEGMENT_BYTES, Log
 from ramp.replay.ownership import own
-from ramp.replay.store import Entry, FramePlaces, Store, Written, describe
+from ramp.replay.retention import RetentionConfig
+from ramp.replay.snapshot import Snapshot
+from ramp.replay.store import Store
 from ramp.replay.table import Table, TableConfig
+from ramp.replay.tombstones import Tombstones
 from ramp.types import Batch, Episode, EpisodeHeader, Outcome, SampleSpec, StepBatch
 
 logger = logging.getLogger(__name__)
@@ -44,8 +51,13 @@ class ShardConfig:
     tables: Mapping[str, TableConfig] = field(default_factory=lambda: {"demos": TableConfig(), "online": TableConfig()})
     tasks: tuple[str, ...] = ()
     advantage: AdvantageConfig = field(default_factory=AdvantageConfig)
+    retention: RetentionConfig = field(default_factory=RetentionConfig)
     limits: Limits = field(default_factory=Limits)
     segment_bytes: int = SEGMENT_BYTES
+
+
+TABLES = ("demos", "online")
+"""Of a run."""
 
 
 def shard_tables(
@@ -53,9 +65,10 @@ def shard_tables(
 ) -> dict[str, TableConfig]:
     """The two tables of a run: demonstrations, never limited, and online experience, which is."""
     limited = Limiter.Config(min_size=min_items, samples_per_insert=samples_per_insert, slack=slack)
+    demos, online = TABLES
     return {
-        "demos": TableConfig(human_priority=human_priority),
-        "online": TableConfig(limiter=limited, human_priority=human_priority),
+        demos: TableConfig(human_priority=human_priority),
+        online: TableConfig(limiter=limited, human_priority=human_priority),
     }
 
 
@@ -68,8 +81,10 @@ class Shard:
         durable.make_directory(directory)
         self._guard = own(directory)
         self._log = Log(directory / "segments", config.segment_bytes)
-        self._store = Store(self._log, config.limits)
+        self._tombstones = Tombstones(directory / "tombstones")
+        self._store = Store(self._log, self._tombstones, config.limits)
         self._tables = {name: Table(name, each, self._log.mapped) for name, each in config.tables.items()}
+        self._keeper = Keeper(directory, self._log, self._store, self._tables)
         self._annotations = Annotations(directory / "annotations")
         self._switch = threading.Lock()  # inserting and relabelling exclude each other
         self._infos: dict[str, EpisodeInfo] = {}
@@ -87,7 +102,7 @@ class Shard:
             self._insert_again(entry)
         known = checkpoint.load(self._directory / "checkpoint.arrow")
         for name, table in self._tables.items():
-            table.limiter.restore(table.info().items, known.samples.get(name))
+            table.limiter.restore(table.info().items, known.removals.get(name, 0), known.samples.get(name))
             self._restore_priorities(table, known.priorities.get(name, []))
         logger.info("%d episodes, %d open, %d damaged places", len(ended), self._store.open_episodes, self._log.damaged)
 
@@ -262,6 +277,48 @@ class Shard:
         positive = sum(int((labels.indicator == 1).sum()) for labels in self._labels.values())
         return AnnotateResult(episodes=len(self._labels), items=items, positive=positive / max(items, 1))
 
+    # ----------------------------------------------------------------------------------------- keeping
+
+    def delete(self, episode_ids: Collection[str], reason: str) -> int:
+        """Forget ended episodes for good; how many there were. Their ids stay taken, their labels go, and the disk gets
+        its room back with one of the next calls of `keep`.
+
+        Raises NotFound for an id that never was, Conflict for an open episode, Full; then none is deleted.
+        """
+        entries = self._keeper.delete(episode_ids, reason)
+        with self._switch:
+            for entry in entries:
+                for known in (self._infos, self._labelled, self._labels):
+                    known.pop(entry.header.episode_id, None)
+        return len(entries)
+
+    def keep(self) -> tuple[int, int]:
+        """Delete what the retention rule gives up, and free the disk of what was deleted: episodes and bytes.
+
+        Raises Full, or OSError where there is no room to write a segment again; both may pass.
+        """
+        gone = self._keeper.expired(self.config.retention)
+        if gone:
+            self.delete(gone, "retention")
+        return len(gone), self._keeper.compact()
+
+    def snapshot(self, name: str) -> Snapshot:
+        """This moment under a name, in `snapshots/` beside the data; nothing waits for it.
+
+        Raises Invalid for a name that is none, Conflict for one that is taken, Full, Unavailable.
+        """
+        with contextlib.suppress(OSError):
+            self.checkpoint()
+        return self._keeper.snapshot(name)
+
+    def snapshots(self) -> list[Snapshot]:
+        """Those that there are, oldest first."""
+        return self._keeper.snapshots.all()
+
+    def drop_snapshot(self, name: str) -> None:
+        """Raises NotFound."""
+        self._keeper.snapshots.drop(name)
+
     # ------------------------------------------------------------------------------------------ telling
 
     def query(self, table: str = "", unlabelled_by: int = 0, limit: int = 0) -> list[EpisodeInfo]:
@@ -293,7 +350,8 @@ class Shard:
             annotation_version=self._annotations.version,
             disk_bytes=self._log.disk_bytes(),
             open_episodes=self._store.open_episodes,
-            quarantined_segments=self._log.damaged + self._annotations.damaged,
+            quarantined_segments=self._log.damaged + self._annotations.damaged + self._tombstones.damaged,
+            deleted_episodes=len(self._tombstones),
         )
 
     @property
@@ -306,8 +364,9 @@ class Shard:
     def checkpoint(self) -> None:
         """Remember what the segments cannot tell. Raises OSError."""
         samples = {name: table.limiter.samples for name, table in self._tables.items()}
+        removals = {name: table.limiter.removals for name, table in self._tables.items()}
         priorities = {name: table.changed_priorities() for name, table in self._tables.items()}
-        checkpoint.save(self._directory / "checkpoint.arrow", checkpoint.Checkpoint(samples, priorities))
+        checkpoint.save(self._directory / "checkpoint.arrow", checkpoint.Checkpoint(samples, removals, priorities))
 
     def interrupt(self) -> None:
         """Whoever waits for a rate limiter gets Unavailable."""

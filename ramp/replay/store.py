@@ -1,90 +1,42 @@
 """Episodes by id over the log: what may be appended next, what was appended before, and whole episodes read back.
 
 open ──batch*──> ended | aborted          damaged: bytes on disk were lost, nothing of it is served
+                  └──> deleted            nothing is left of it but its tombstone
 """
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from enum import StrEnum
+import time
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import NoReturn
 
 import numpy as np
-import pyarrow as pa
 
 from ramp.errors import Conflict, Corrupt, Full, Invalid, NotFound
-from ramp.replay.columns import step_columns, steps_from_arrow, steps_to_arrow
-from ramp.replay.info import EpisodeInfo, Limits, Progress
+from ramp.replay.columns import steps_from_arrow, steps_to_arrow
+from ramp.replay.entry import Entry, FramePlaces, State, Written
+from ramp.replay.info import Limits
 from ramp.replay.log import Log
-from ramp.replay.notes import columns_to_note, header_from_note, header_to_note
+from ramp.replay.notes import header_from_note, header_to_note
+from ramp.replay.retention import Held
 from ramp.replay.segment import Mark, Position, Record, digest
+from ramp.replay.tombstones import Tombstone, Tombstones
 from ramp.replay.validate import check_follows, check_header, check_steps
-from ramp.types import EpisodeHeader, Outcome, Source, StepBatch
+from ramp.types import EpisodeHeader, Outcome, StepBatch
 
 logger = logging.getLogger(__name__)
-
-
-class State(StrEnum):
-    OPEN = "open"
-    ENDED = "ended"
-    ABORTED = "aborted"
-    DAMAGED = "damaged"
-
-
-@dataclass(slots=True)
-class Entry:
-    """One episode's place in the log, and how far it has come. `lock` serialises its appends."""
-
-    header: EpisodeHeader
-    note: str
-    state: State = State.OPEN
-    positions: list[Position] = field(default_factory=list)
-    digests: list[str] = field(default_factory=list)
-    steps: int = 0
-    frames: int = 0
-    last_timestamp: float = -np.inf
-    outcome: Outcome = Outcome.FAILURE
-    order: int = 0  # of its END among all ENDs
-    ticket: int = 0  # of its last record in the log
-    lock: threading.Lock = field(default_factory=threading.Lock)
-    columns_note: str = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.columns_note = columns_to_note(self.header)
-
-    @property
-    def columns(self) -> pa.Schema:
-        return step_columns(self.header.schema, thoughts=self.header.thoughts)
-
-    def progress(self) -> Progress:
-        return Progress(next_batch=len(self.positions), ended=self.state is State.ENDED)
-
-
-@dataclass(frozen=True, slots=True)
-class Written:
-    """An answer that may be given once `ticket` is synced: an fsync for each would cost more than all the rest."""
-
-    progress: Progress
-    ticket: int
-    new: bool = True  # False: it was written before and came again
-
-
-@dataclass(frozen=True, slots=True)
-class FramePlaces:
-    """Where each frame's pixels lie: `offset[f, c]` bytes into `segment[f]`, cameras in alphabetic order."""
-
-    segment: list[str]  # [F]
-    offset: np.ndarray  # int64 [F, cameras]
 
 
 class Store:
     """All episodes of one log. Thread-safe. Nothing is kept in memory but the index."""
 
-    def __init__(self, log: Log, limits: Limits, max_open: int = 4096) -> None:
-        self._log, self._limits, self._max_open = log, limits, max_open
+    def __init__(self, log: Log, tombstones: Tombstones, limits: Limits, max_open: int = 4096) -> None:
+        self._log, self._tombstones, self._limits, self._max_open = log, tombstones, limits, max_open
         self._entries: dict[str, Entry] = {}
+        self._dead: Counter[str] = Counter()  # bytes by segment that belong to nobody any more
         self._lock = threading.Lock()
         self._open = 0
         self._next_order = 0
@@ -103,21 +55,36 @@ class Store:
     def _replay(self, record: Record) -> None:
         mark = record.mark
         entry = self._entries.get(mark.episode_id)
-        if mark.kind == "open":
+        if mark.episode_id in self._tombstones:
+            self._dead[record.position.segment] += record.position.length
+        elif mark.kind == "open":
             header = header_from_note(mark.note)
-            self._entries[mark.episode_id] = Entry(header, header_to_note(header))  # an older note lacks later fields
+            entry = Entry(header, header_to_note(header))  # an older note lacks later fields
+            entry.marks.append(record.position)
+            self._entries[mark.episode_id] = entry
         elif entry is None:
             logger.error("episode %s: its beginning is lost; it is not served", mark.episode_id)
         elif mark.kind == "batch":
             self._replay_batch(entry, record)
         elif mark.kind == "abort":
-            entry.state = State.ABORTED
+            self._abandon(entry)
         elif entry.state is State.OPEN:
             entry.state, entry.order = State.ENDED, mark.number
-            outcome, steps = mark.note.split()
+            entry.marks.append(record.position)
+            outcome, steps, *ended_at = mark.note.split()
             entry.outcome = Outcome(outcome)
+            entry.ended_at = float(ended_at[0]) if ended_at else time.time()  # the first segments did not say
             if int(steps) != entry.steps:
                 self._damage(entry)
+
+    def _abandon(self, entry: Entry) -> None:
+        """The steps of an aborted episode belong to nobody."""
+        entry.state = State.ABORTED
+        self._bury(entry.positions)
+
+    def _bury(self, positions: Sequence[Position]) -> None:
+        for position in positions:
+            self._dead[position.segment] += position.length
 
     def _replay_batch(self, entry: Entry, record: Record) -> None:
         if record.mark.number != len(entry.positions):
@@ -137,14 +104,15 @@ class Store:
         check_header(header, self._limits)
         note = header_to_note(header)
         with self._lock:
+            self._refuse_deleted(header.episode_id)
             entry = self._entries.get(header.episode_id)
             if entry is None:
                 if self._open >= self._max_open:
                     raise Full(f"{self._open} episodes are open; end or abort some first")
                 entry = Entry(header, note)
-                _, entry.ticket = self._log.append(
-                    entry.columns_note, Mark(kind="open", episode_id=header.episode_id, note=note)
-                )
+                mark = Mark(kind="open", episode_id=header.episode_id, note=note)
+                position, entry.ticket = self._log.append(entry.columns_note, mark)
+                entry.marks.append(position)
                 self._entries[header.episode_id] = entry
                 self._open += 1
         if entry.note != note:
@@ -195,10 +163,12 @@ class Store:
             if new:
                 with self._lock:
                     order, self._next_order = self._next_order, self._next_order + 1
-                mark = Mark(kind="end", episode_id=episode_id, number=order, note=f"{outcome} {entry.steps}")
-                _, entry.ticket = self._log.append(entry.columns_note, mark)
+                now = round(time.time(), 3)
+                mark = Mark(kind="end", episode_id=episode_id, number=order, note=f"{outcome} {entry.steps} {now}")
+                position, entry.ticket = self._log.append(entry.columns_note, mark)
                 self._log.sync(entry.ticket)
-                entry.state, entry.outcome, entry.order = State.ENDED, outcome, order
+                entry.marks.append(position)
+                entry.state, entry.outcome, entry.order, entry.ended_at = State.ENDED, outcome, order, now
                 self._closed_one()
                 insert(entry)
             return Written(entry.progress(), entry.ticket, new)
@@ -230,7 +200,7 @@ class Store:
                 raise Conflict("abort", episode_id, "the episode has ended and may have been sampled")
             if entry.state is State.OPEN:
                 _, entry.ticket = self._log.append(entry.columns_note, Mark(kind="abort", episode_id=episode_id))
-                entry.state = State.ABORTED
+                self._abandon(entry)
                 self._closed_one()
             return Written(entry.progress(), entry.ticket)
 
@@ -242,6 +212,70 @@ class Store:
         if entry.state is State.DAMAGED:
             raise Corrupt(f"episode {entry.header.episode_id}: acknowledged batches were lost on disk; use a new id")
 
+    def _refuse_deleted(self, episode_id: str) -> None:
+        if episode_id in self._tombstones:
+            reason = self._tombstones[episode_id].reason
+            raise Conflict("episode_id", episode_id, f"that episode was deleted ({reason}); use a new id")
+
+    # ----------------------------------------------------------------------------------------- deleting
+
+    def delete(self, episode_ids: Collection[str], reason: str) -> list[Entry]:
+        """Forget ended or damaged episodes, durably; those that were there. Deleting twice changes nothing.
+
+        Raises NotFound for an id that never was, Conflict for an open episode, Full; then none is deleted.
+        """
+        with self._lock:
+            entries = [self._deletable(each) for each in dict.fromkeys(episode_ids) if each not in self._tombstones]
+            stones = {
+                entry.header.episode_id: Tombstone(
+                    episode_id=entry.header.episode_id, reason=reason, deleted_at=round(time.time(), 3)
+                )
+                for entry in entries
+            }
+            try:
+                self._tombstones.add(stones)
+            except OSError as error:
+                raise Full(f"no room to write down what is deleted: {error}") from error
+            for entry in entries:
+                del self._entries[entry.header.episode_id]
+                self._bury([*entry.positions, *entry.marks])
+            return entries
+
+    def _deletable(self, episode_id: str) -> Entry:
+        entry = self.entry(episode_id)
+        if entry.state is State.OPEN:
+            raise Conflict("episode_id", episode_id, "the episode is open: end or abort it first")
+        return entry
+
+    def held(self) -> list[Held]:
+        """Every ended episode as retention sees it, oldest first."""
+        with self._lock:
+            ended = [entry for entry in self._entries.values() if entry.state is State.ENDED]
+        return [entry.held() for entry in sorted(ended, key=lambda entry: entry.order)]
+
+    def dead_bytes(self) -> Mapping[str, int]:
+        """Of deleted and aborted episodes, by segment."""
+        with self._lock:
+            return dict(self._dead)
+
+    def wanted(self, mark: Mark) -> bool:
+        """Whether a record is still needed: of an aborted episode only that it was."""
+        if mark.episode_id in self._tombstones:
+            return False
+        entry = self._entries.get(mark.episode_id)
+        return entry is None or entry.state is not State.ABORTED or mark.kind != "batch"
+
+    def move(self, segment: str, moved: Mapping[Position, Position]) -> list[Entry]:
+        """A segment was written again: point to the new records; the ended episodes that lie there."""
+        with self._lock:
+            self._dead.pop(segment, None)
+            entries = [entry for entry in self._entries.values() if _lies_in(entry, moved)]
+        for entry in entries:
+            with entry.lock:
+                entry.positions = [moved.get(position, position) for position in entry.positions]
+                entry.marks = [moved.get(position, position) for position in entry.marks]
+        return [entry for entry in entries if entry.state is State.ENDED]
+
     # ------------------------------------------------------------------------------------------ reading
 
     @property
@@ -252,8 +286,13 @@ class Store:
         """Raises NotFound."""
         entry = self._entries.get(episode_id)
         if entry is None:
-            raise NotFound(f"episode {episode_id[:160]!r} is not known; open it first")
+            self._raise_unknown(episode_id)
         return entry
+
+    def _raise_unknown(self, episode_id: str) -> NoReturn:
+        if episode_id in self._tombstones:
+            raise NotFound(f"episode {episode_id} was deleted ({self._tombstones[episode_id].reason})")
+        raise NotFound(f"episode {episode_id[:160]!r} is not known; open it first")
 
     def read(self, entry: Entry) -> tuple[list[StepBatch], FramePlaces]:
         """The batches, and where the frames lie. Numbers and images are views of the files. Raises Corrupt."""
@@ -276,6 +315,10 @@ class Store:
         return entry.header, entry.outcome, self.read(entry)[0]
 
 
+def _lies_in(entry: Entry, moved: Mapping[Position, Position]) -> bool:
+    return any(position in moved for position in (*entry.positions, *entry.marks))
+
+
 def _offsets(part: StepBatch, base: int) -> np.ndarray:
     """int64 [F, cameras]: byte offsets of the frames from the address `base`."""
     found = np.empty((len(part.frame_row), len(part.images)), dtype=np.int64)
@@ -284,17 +327,3 @@ def _offsets(part: StepBatch, base: int) -> np.ndarray:
         size = int(np.prod(frames.shape[1:]))
         found[:, number] = frames.ctypes.data - base + size * np.arange(len(frames))
     return found
-
-
-def describe(entry: Entry, steps: StepBatch) -> EpisodeInfo:
-    return EpisodeInfo(
-        episode_id=entry.header.episode_id,
-        task=entry.header.task,
-        outcome=entry.outcome,
-        steps=entry.steps,
-        frames=entry.frames,
-        human_steps=int((steps.source == Source.HUMAN).sum()),
-        policy_version=int(steps.policy_version[-1]),
-        tables=entry.header.tables,
-        seed=entry.header.seed,
-    )

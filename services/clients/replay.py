@@ -18,6 +18,7 @@ from rampwire.v1 import replay_pb2 as wire
 from ramp.errors import Conflict, Full, Invalid, Timeout, Unauthenticated
 from ramp.replay.columns import join_steps, slice_steps
 from ramp.replay.info import AnnotateResult, EpisodeInfo, Limits, ReplayInfo
+from ramp.replay.snapshot import Snapshot
 from ramp.replay.validate import check_follows, check_header, check_steps
 from ramp.types import Episode, EpisodeHeader, Outcome, SampleSpec, StepBatch
 from services.clients.channel import await_ready, bearer, call, open_channel
@@ -265,6 +266,29 @@ class ReplayClient:
         ]
         outcome = codec.outcome_from_wire(messages[0].outcome)
         return Episode(header=header, steps=join_steps(parts), outcome=outcome)
+
+    def delete(self, episode_ids: Sequence[str], reason: str) -> int:
+        """Forget ended episodes for good; how many there were. No table draws from them any more when it returns, and
+        their ids stay taken.
+
+        Raises NotFound for an id that never was, Conflict for an open episode, Invalid; then none is deleted.
+        """
+        request = wire.DeleteRequest(episode_id=episode_ids, reason=reason)
+        return int(self._unary("Delete", request, wire.DeleteResponse).deleted)
+
+    def snapshot(self, name: str, timeout: float = 120.0) -> Snapshot:
+        """Keep this moment of the shard under a name; nothing waits for it. Raises Invalid, Conflict, Full."""
+        answer = self._unary("Snapshot", wire.SnapshotRequest(name=name), wire.SnapshotInfo, timeout)
+        return codec.snapshot_from_wire(answer)
+
+    def snapshots(self) -> list[Snapshot]:
+        """Oldest first."""
+        answer = self._unary("ListSnapshots", wire.ListSnapshotsRequest(), wire.ListSnapshotsResponse)
+        return [codec.snapshot_from_wire(each) for each in answer.snapshots]
+
+    def drop_snapshot(self, name: str) -> None:
+        """Raises NotFound."""
+        self._unary("DropSnapshot", wire.DropSnapshotRequest(name=name), wire.DropSnapshotResponse)
 
     def info(self, timeout: float = CALL_TIMEOUT_S) -> ReplayInfo:
         """Tables, counters, limits; waits at most `timeout` seconds. Raises Unavailable."""

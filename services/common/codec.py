@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict, fields
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -18,13 +20,23 @@ from ramp.errors import Invalid
 from ramp.replay.batches import batch_from_arrow, batch_to_arrow
 from ramp.replay.columns import step_columns, steps_from_arrow, steps_to_arrow
 from ramp.replay.info import AnnotateResult, EpisodeInfo, Limits, Progress, ReplayInfo, TableInfo
-from ramp.types import Batch, EpisodeHeader, Outcome, SampleSpec, StepBatch, StepSchema
+from ramp.replay.snapshot import Snapshot
+from ramp.types import Batch, EpisodeHeader, Order, Outcome, SampleSpec, StepBatch, StepSchema
 
 OUTCOMES: Mapping[Outcome, wire.Outcome.ValueType] = {
     Outcome.SUCCESS: wire.OUTCOME_SUCCESS,
     Outcome.FAILURE: wire.OUTCOME_FAILURE,
 }
 OUTCOMES_BACK: Mapping[int, Outcome] = {int(number): outcome for outcome, number in OUTCOMES.items()}
+
+ORDERS: Mapping[Order, wire.Order.ValueType] = {
+    Order.UNIFORM: wire.ORDER_UNIFORM,
+    Order.PRIORITIZED: wire.ORDER_PRIORITIZED,
+    Order.STRATIFIED: wire.ORDER_STRATIFIED,
+    Order.FIFO: wire.ORDER_FIFO,
+    Order.LIFO: wire.ORDER_LIFO,
+}
+ORDERS_BACK: Mapping[int, Order] = {int(number): order for order, number in ORDERS.items()}
 
 # ------------------------------------------------------------------------------------------------ nouns
 
@@ -92,13 +104,19 @@ def outcome_from_wire(number: int) -> Outcome:
     return OUTCOMES_BACK[number]
 
 
+def order_from_wire(number: int) -> Order:
+    if number not in ORDERS_BACK:
+        raise Invalid("order", number, f"send 0 to {max(ORDERS_BACK)}: {', '.join(ORDERS_BACK.values())}")
+    return ORDERS_BACK[number]
+
+
 def spec_to_wire(spec: SampleSpec) -> wire.SampleSpec:
     return wire.SampleSpec(
         table=spec.table,
         batch_size=spec.batch_size,
         chunk=spec.chunk,
         horizons=spec.horizons,
-        prioritized=spec.prioritized,
+        order=ORDERS[spec.order],
         track_stride=spec.track_stride,
     )
 
@@ -109,7 +127,7 @@ def spec_from_wire(message: wire.SampleSpec) -> SampleSpec:
         batch_size=message.batch_size,
         chunk=message.chunk,
         horizons=tuple(message.horizons),
-        prioritized=message.prioritized,
+        order=order_from_wire(message.order),
         track_stride=message.track_stride,
     )
 
@@ -144,6 +162,14 @@ def episode_info_from_wire(message: wire.EpisodeInfo) -> EpisodeInfo:
         tables=tuple(message.tables),
         seed=message.seed,
     )
+
+
+def snapshot_to_wire(snapshot: Snapshot) -> wire.SnapshotInfo:
+    return wire.SnapshotInfo(**asdict(snapshot))
+
+
+def snapshot_from_wire(message: wire.SnapshotInfo) -> Snapshot:
+    return Snapshot(**{field.name: getattr(message, field.name) for field in fields(Snapshot)})
 
 
 def annotated_to_wire(result: AnnotateResult) -> wire.AnnotateResponse:
@@ -185,26 +211,26 @@ TABLE_FIELDS = (
     "sample_wait_s",
     "labelled",
 )
+TASK_FIELDS = ("episodes_by_task", "unseen_by_task", "dropped_by_task")
 LIMIT_FIELDS = ("max_message_bytes", "max_steps_per_batch", "max_episode_steps")
-INFO_FIELDS = ("annotation_version", "disk_bytes", "open_episodes", "quarantined_segments")
+INFO_FIELDS = ("annotation_version", "disk_bytes", "open_episodes", "quarantined_segments", "deleted_episodes")
 
 
 def info_to_wire(info: ReplayInfo) -> wire.InfoResponse:
     tables = [
-        wire.TableInfo(**{name: getattr(table, name) for name in TABLE_FIELDS}, episodes_by_task=table.episodes_by_task)
-        for table in info.tables
+        wire.TableInfo(**{name: getattr(table, name) for name in TABLE_FIELDS + TASK_FIELDS}) for table in info.tables
     ]
     limits = wire.Limits(**{name: getattr(info.limits, name) for name in LIMIT_FIELDS})
     return wire.InfoResponse(tables=tables, limits=limits, **{name: getattr(info, name) for name in INFO_FIELDS})
 
 
+def _table_from_wire(table: wire.TableInfo) -> TableInfo:
+    values: dict[str, Any] = {name: getattr(table, name) for name in TABLE_FIELDS}
+    return TableInfo(**values | {name: dict(getattr(table, name)) for name in TASK_FIELDS})
+
+
 def info_from_wire(message: wire.InfoResponse) -> ReplayInfo:
-    tables = tuple(
-        TableInfo(
-            **{name: getattr(table, name) for name in TABLE_FIELDS}, episodes_by_task=dict(table.episodes_by_task)
-        )
-        for table in message.tables
-    )
+    tables = tuple(map(_table_from_wire, message.tables))
     limits = Limits(**{name: getattr(message.limits, name) for name in LIMIT_FIELDS})
     return ReplayInfo(tables=tables, limits=limits, **{name: getattr(message, name) for name in INFO_FIELDS})
 

@@ -13,6 +13,8 @@ from ramp.envs import check_tasks
 from ramp.errors import Invalid
 from ramp.recipes.recipe import PRETRAINED, SEED_BLOCK
 from ramp.replay.info import Limits
+from ramp.replay.shard import TABLES
+from ramp.types import Outcome
 from services.common.sizes import FULL_RANGES, INFINITE, check_sizes
 
 if TYPE_CHECKING:
@@ -105,6 +107,7 @@ def check_rules(settings: Settings) -> None:
     _check_rhythm(settings)
     _check_thought(settings)
     _check_limiter(settings)
+    _check_retention(settings)
 
 
 def _check_tasks(settings: Settings) -> None:
@@ -175,3 +178,12 @@ def _check_limiter(settings: Settings) -> None:
     needed = max(settings.training.policy_batch, settings.training.world_batch, frames * sampling.samples_per_insert)
     if sampling.slack < needed:
         raise Invalid("sampling.slack", sampling.slack, f"give {needed:g} or more: an episode or a batch must fit")
+
+
+def _check_retention(settings: Settings) -> None:
+    """A misspelt name would keep everything for ever, or the wrong things."""
+    known = {"tables": TABLES, "tasks": settings.tasks, "outcomes": tuple(Outcome)}
+    for field, names in known.items():
+        for name in getattr(settings.retention, field):
+            if name not in names:
+                raise Invalid(f"retention.{field}", name, f"choose from {', '.join(names)}")

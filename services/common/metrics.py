@@ -144,6 +144,8 @@ REPLAY_LEAD = gauge("ramp_replay_limiter_lead_items", "Lead of the rate limiter,
 REPLAY_LABELLED = gauge("ramp_replay_labelled_ratio", "Share of a table's items that have an indicator", ["table"])
 REPLAY_ANNOTATION = gauge("ramp_replay_annotation_version", "World-model version of the current labels")
 REPLAY_DISK = gauge("ramp_replay_disk_bytes", "Bytes of all segments")
+REPLAY_DELETED = counter("ramp_replay_deleted_episodes", "Episodes deleted because of what: asked, retention", ["what"])
+REPLAY_FREED = counter("ramp_replay_freed_bytes", "Bytes given back by writing segments again")
 REPLAY_DAMAGED = gauge("ramp_replay_quarantined_count", "Places on disk whose bytes were not what had been written")
 
 # ---------------------------------------------------------------------------------------------- conductor

@@ -25,6 +25,7 @@ from pydantic import TypeAdapter, ValidationError
 from ramp.errors import Invalid, NotFound
 from ramp.recipes import RECIPES
 from ramp.recipes.recipe import Recipe
+from ramp.replay.retention import RetentionConfig
 from services.common.limits import check_range, check_rules
 from services.common.place import ActorsPlace, LearnerPlace, MetricsPlace, RayPlace, RedisPlace, ReplayPlace
 
@@ -43,6 +44,7 @@ class Settings(Recipe):
     learner: LearnerPlace = field(default_factory=LearnerPlace)
     actors: ActorsPlace = field(default_factory=ActorsPlace)
     replay: ReplayPlace = field(default_factory=ReplayPlace)
+    retention: RetentionConfig = field(default_factory=RetentionConfig)
     redis: RedisPlace = field(default_factory=RedisPlace)
     ray: RayPlace = field(default_factory=RayPlace)
     metrics: MetricsPlace = field(default_factory=MetricsPlace)

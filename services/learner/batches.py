@@ -18,7 +18,7 @@ from ramp.data.thoughts import ThoughtVocabulary
 from ramp.data.transforms import Prompts, thought_tensors, to_tensors
 from ramp.errors import Invalid, Timeout
 from ramp.interfaces import Replay
-from ramp.types import Batch, SampleSpec
+from ramp.types import Batch, Order, SampleSpec
 from services.clients.sampling import SampleStream
 from services.common.settings import Settings
 from services.learner.chosen import Chosen
@@ -189,7 +189,7 @@ def policy_batches(
         table="",
         batch_size=sum(rows.values()),
         chunk=policy.chunk,
-        prioritized=True,
+        order=Order.PRIORITIZED,
         track_stride=policy.track_stride if policy.thought else 0,
     )
     converter = partial(

@@ -11,15 +11,17 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from ramp.errors import Invalid, Timeout
+from ramp.errors import Invalid, RampError, Timeout
+from ramp.replay.entry import Written
 from ramp.replay.info import TableInfo
 from ramp.replay.shard import Shard
-from ramp.replay.store import Written
 from ramp.types import EpisodeHeader, Outcome, SampleSpec
 from services.common import codec, metrics
 
 logger = logging.getLogger(__name__)
 
+MAX_DELETED = 10_000  # in one request
+MAX_REASON = 500  # characters
 POLL_S = 0.5  # how often a waiting stream looks whether its peer is still there
 
 
@@ -73,6 +75,16 @@ class ReplayCore:
             with metrics.timed(metrics.REPLAY_SYNC_SECONDS):
                 self.shard.synced(*written)
 
+    def delete(self, episode_ids: Sequence[str], reason: str) -> int:
+        """As Shard.delete. Raises Invalid for too many ids at once and for a reason that is none, too."""
+        if not 1 <= len(episode_ids) <= MAX_DELETED:
+            raise Invalid("episode_id", f"{len(episode_ids)} ids", f"give 1 to {MAX_DELETED}")
+        if not 1 <= len(reason.strip()) <= MAX_REASON:
+            raise Invalid("reason", reason[:160], f"say why, in 1 to {MAX_REASON} characters")
+        deleted = self.shard.delete(episode_ids, reason.strip())
+        metrics.REPLAY_DELETED.labels("asked").inc(deleted)
+        return deleted
+
     # ----------------------------------------------------------------------------------------- sampling
 
     def check(self, spec: SampleSpec) -> None:
@@ -96,6 +108,36 @@ class ReplayCore:
         metrics.REPLAY_SAMPLED_BYTES.labels(spec.table).inc(len(data))
         metrics.add_seconds(metrics.REPLAY_SAMPLE_SECONDS.labels(spec.table), time.monotonic() - began - waited)
         return data
+
+
+class Housekeeping:
+    """A thread that applies the retention rule and gives the disk back what was deleted."""
+
+    def __init__(self, shard: Shard, period_s: float = 30.0) -> None:
+        self._shard, self._period_s = shard, period_s
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="housekeeping", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stopped.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stopped.wait(self._period_s):
+            try:
+                self.keep()
+            except (RampError, OSError) as error:  # a full disk: the next time there may be room
+                logger.warning("nothing was tidied up this time: %s", error)
+
+    def keep(self) -> None:
+        gone, freed = self._shard.keep()
+        metrics.REPLAY_DELETED.labels("retention").inc(gone)
+        metrics.REPLAY_FREED.inc(max(freed, 0))
+        if gone or freed:
+            logger.info("%d episodes deleted by the retention rule, %d bytes given back", gone, freed)
 
 
 class Watch:

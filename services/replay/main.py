@@ -21,7 +21,7 @@ from ramp.replay.info import Limits
 from ramp.replay.shard import Shard, ShardConfig, shard_tables
 from services.common import metrics
 from services.common.settings import Settings, load_settings, replay_token
-from services.replay.core import ReplayCore, Watch
+from services.replay.core import Housekeeping, ReplayCore, Watch
 from services.replay.server import CALLS, ReplayServer
 
 logger = logging.getLogger("services.replay")
@@ -63,6 +63,7 @@ def shard_config(settings: Settings) -> ShardConfig:
         ),
         tasks=settings.tasks,
         advantage=settings.advantage,
+        retention=settings.retention,
         limits=Limits(max_message_bytes=settings.replay.max_message_mib * 2**20),
         segment_bytes=settings.replay.segment_mib * 2**20,
     )
@@ -79,13 +80,14 @@ def _serve(options: argparse.Namespace) -> int:
         signal.signal(number, lambda *_: stop.set())
     shard = Shard(options.dir, shard_config(settings))
     server = ReplayServer(ReplayCore(shard), replay_token(settings), served_calls(settings))
-    watch = Watch(shard, stop.set)
+    watch, housekeeping = Watch(shard, stop.set), Housekeeping(shard)
     host = options.host or settings.replay.host
     port = _start(server, host, settings.replay.port if options.port is None else options.port, options.dir / "address")
     if options.metrics_port is not None:
         served = metrics.serve(options.metrics_port, settings.metrics.host)
         logger.info("metrics at http://%s:%d/metrics", settings.metrics.host, served)
     watch.start()
+    housekeeping.start()
     print(f"{host}:{port}", flush=True)
     while not stop.wait(SIGNAL_POLL_S):
         pass
@@ -93,6 +95,7 @@ def _serve(options: argparse.Namespace) -> int:
     logger.info("stopping%s", ": the disk has failed" if failed else "")
     server.stop()
     watch.stop()
+    housekeeping.stop()
     shard.close()
     return int(failed)
 

@@ -13,8 +13,8 @@ from rampwire.v1 import replay_pb2 as wire
 
 from ramp.errors import Invalid, RampError
 from ramp.replay.annotations import Values
-from ramp.replay.store import Written
-from ramp.replay.table import MAX_BATCH_BYTES
+from ramp.replay.entry import Written
+from ramp.replay.gather import MAX_BATCH_BYTES
 from services.common import codec, metrics
 from services.common.errors import status_of, to_wire
 from services.common.interceptors import Guard
@@ -138,6 +138,19 @@ class ReplayService:
                 message.outcome = codec.outcome_to_wire(outcome)
             yield message
 
+    def delete(self, request: wire.DeleteRequest, _: grpc.ServicerContext) -> wire.DeleteResponse:
+        return wire.DeleteResponse(deleted=self._core.delete(list(request.episode_id), request.reason))
+
+    def snapshot(self, request: wire.SnapshotRequest, _: grpc.ServicerContext) -> wire.SnapshotInfo:
+        return codec.snapshot_to_wire(self._core.shard.snapshot(request.name))
+
+    def list_snapshots(self, _: wire.ListSnapshotsRequest, __: grpc.ServicerContext) -> wire.ListSnapshotsResponse:
+        return wire.ListSnapshotsResponse(snapshots=map(codec.snapshot_to_wire, self._core.shard.snapshots()))
+
+    def drop_snapshot(self, request: wire.DropSnapshotRequest, _: grpc.ServicerContext) -> wire.DropSnapshotResponse:
+        self._core.shard.drop_snapshot(request.name)
+        return wire.DropSnapshotResponse()
+
     def info(self, _: wire.InfoRequest, __: grpc.ServicerContext) -> wire.InfoResponse:
         return codec.info_to_wire(self._core.shard.info())
 
@@ -145,25 +158,29 @@ class ReplayService:
 
     def handlers(self) -> grpc.GenericRpcHandler:
         """As generated code would make them, but for Sample, whose answers are serialised already."""
-        streamed, unary = grpc.stream_stream_rpc_method_handler, grpc.unary_unary_rpc_method_handler
+        streamed = grpc.stream_stream_rpc_method_handler
         methods: dict[str, Any] = {
             "Append": streamed(self.append, wire.AppendRequest.FromString, wire.Appended.SerializeToString),
             "Sample": streamed(self.sample, wire.SampleRequest.FromString, None),
-            "UpdatePriorities": unary(
-                self.update_priorities,
-                wire.UpdatePrioritiesRequest.FromString,
-                wire.UpdatePrioritiesResponse.SerializeToString,
-            ),
             "Annotate": grpc.stream_unary_rpc_method_handler(
                 self.annotate, wire.AnnotateRequest.FromString, wire.AnnotateResponse.SerializeToString
             ),
-            "Query": unary(self.query, wire.QueryRequest.FromString, wire.QueryResponse.SerializeToString),
             "Fetch": grpc.unary_stream_rpc_method_handler(
                 self.fetch, wire.FetchRequest.FromString, wire.FetchedSteps.SerializeToString
             ),
-            "Info": unary(self.info, wire.InfoRequest.FromString, wire.InfoResponse.SerializeToString),
+            "UpdatePriorities": _unary(self.update_priorities, wire.UpdatePrioritiesRequest),
+            "Query": _unary(self.query, wire.QueryRequest),
+            "Delete": _unary(self.delete, wire.DeleteRequest),
+            "Snapshot": _unary(self.snapshot, wire.SnapshotRequest),
+            "ListSnapshots": _unary(self.list_snapshots, wire.ListSnapshotsRequest),
+            "DropSnapshot": _unary(self.drop_snapshot, wire.DropSnapshotRequest),
+            "Info": _unary(self.info, wire.InfoRequest),
         }
         return grpc.method_handlers_generic_handler(SERVICE, methods)
+
+
+def _unary(method: Callable[[Any, grpc.ServicerContext], Any], request: Any) -> Any:
+    return grpc.unary_unary_rpc_method_handler(method, request.FromString, lambda answer: answer.SerializeToString())
 
 
 class ReplayServer:

@@ -16,7 +16,7 @@ from ramp.replay.limiter import Limiter
 from ramp.replay.local import LocalReplay
 from ramp.replay.shard import Shard, ShardConfig
 from ramp.replay.table import TableConfig
-from ramp.types import Outcome, SampleSpec, Source
+from ramp.types import Order, Outcome, SampleSpec, Source
 from services.clients.replay import ReplayClient
 from services.replay.core import ReplayCore
 from services.replay.server import ReplayServer
@@ -180,7 +180,7 @@ def test_the_rate_limiter_holds_the_learner_and_says_so(replay: Any) -> None:
 def test_priorities_steer_what_is_drawn(replay: Any) -> None:
     store_episode(replay, "e0")
     assert replay.update_priorities("demos", ["e0"] * 5, [0, 4, 8, 12, 16], [0.0] * 5) == 5
-    batch = next(replay.sample(SampleSpec(table="demos", batch_size=16, chunk=1, prioritized=True), timeout=5))
+    batch = next(replay.sample(SampleSpec(table="demos", batch_size=16, chunk=1, order=Order.PRIORITIZED), timeout=5))
     assert set(batch.step.tolist()) == {20}
     assert (batch.probability == 1.0).all()
     with pytest.raises(NotFound):
@@ -198,7 +198,7 @@ def test_corrections_are_positive_and_weigh_more(replay: Any) -> None:
     falling = np.linspace(0.1, 0.9, 6, dtype=np.float32)
     result = replay.annotate(4, [("e0", frame_steps(24), falling)], extends=False)
     assert (result.episodes, result.items) == (1, 6)
-    batch = next(replay.sample(SampleSpec(table="online", batch_size=16, chunk=1, prioritized=True), timeout=5))
+    batch = next(replay.sample(SampleSpec(table="online", batch_size=16, chunk=1, order=Order.PRIORITIZED), timeout=5))
     human = batch.source == Source.HUMAN
     assert (batch.indicator[human] == 1).all()
     np.testing.assert_allclose(batch.probability, np.where(human, 4 / 12, 1 / 12))
@@ -264,3 +264,55 @@ def test_steps_keep_what_the_header_says_of_thoughts(replay: Any, thoughts: bool
     writer = replay.open(make_header("e1", thoughts=thoughts))
     with pytest.raises(Invalid, match="subgoal, hand"):
         writer.append(make_steps(0, 8, thoughts=not thoughts))
+
+
+def test_what_is_deleted_is_gone_for_everybody(replay: Any) -> None:
+    for name in ("e0", "e1", "e2"):
+        store_episode(replay, name)
+    with pytest.raises(NotFound, match="nobody"):
+        replay.delete(["e0", "nobody"], "a test")
+    assert replay.delete(["e0", "e2"], "out of focus") == 2
+    assert replay.delete(["e0"], "again") == 0
+    assert [info.episode_id for info in replay.query()] == ["e1"]
+    assert set(next(replay.sample(SPEC, timeout=5)).episode_id) == {"e1"}
+    with pytest.raises(NotFound, match="out of focus"):
+        replay.fetch("e0")
+    assert (replay.info().deleted_episodes, replay.info().table("demos").episodes) == (2, 1)
+
+
+def test_a_deleted_id_stays_taken(replay: Any) -> None:
+    store_episode(replay)
+    replay.delete(["e0"], "a test")
+    with pytest.raises(Conflict, match="deleted"):
+        store_episode(replay)
+
+
+def test_moments_are_kept_by_name(replay: Any) -> None:
+    store_episode(replay)
+    taken = replay.snapshot("one")
+    assert (taken.name, taken.episodes) == ("one", 1)
+    with pytest.raises(Conflict, match="one"):
+        replay.snapshot("one")
+    with pytest.raises(Invalid, match="name"):
+        replay.snapshot("../one")
+    assert replay.snapshots() == [taken]
+    replay.drop_snapshot("one")
+    assert replay.snapshots() == []
+    with pytest.raises(NotFound):
+        replay.drop_snapshot("one")
+
+
+@pytest.mark.parametrize(("order", "first"), [(Order.FIFO, 0), (Order.LIFO, 20)])
+def test_queues_begin_at_their_end(replay: Any, order: Order, first: int) -> None:
+    store_episode(replay)
+    batch = next(replay.sample(replace(SPEC, batch_size=3, order=order), timeout=5))
+    assert batch.step[0] == first
+    assert len(set(batch.step.tolist())) == 3
+
+
+def test_stratified_draws_do_not_forget_a_rare_task(replay: Any) -> None:
+    for number in range(6):
+        store_episode(replay, f"e{number}")
+    store_episode(replay, "rare", task="count-down")
+    batch = next(replay.sample(replace(SPEC, batch_size=400, order=Order.STRATIFIED), timeout=5))
+    assert 140 < batch.task.count("count-down") < 260

@@ -50,6 +50,36 @@ OUTCOME_SUCCESS: Outcome.ValueType  # 1
 OUTCOME_FAILURE: Outcome.ValueType  # 2
 Global___Outcome: _TypeAlias = Outcome  # noqa: Y015
 
+class _Order:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _OrderEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Order.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    ORDER_UNIFORM: _Order.ValueType  # 0
+    ORDER_PRIORITIZED: _Order.ValueType  # 1
+    """in proportion to their priorities"""
+    ORDER_STRATIFIED: _Order.ValueType  # 2
+    """first a task, each as likely, then one of its items"""
+    ORDER_FIFO: _Order.ValueType  # 3
+    """the oldest ones, each once"""
+    ORDER_LIFO: _Order.ValueType  # 4
+    """the newest ones, each once"""
+
+class Order(_Order, metaclass=_OrderEnumTypeWrapper):
+    """How items are drawn."""
+
+ORDER_UNIFORM: Order.ValueType  # 0
+ORDER_PRIORITIZED: Order.ValueType  # 1
+"""in proportion to their priorities"""
+ORDER_STRATIFIED: Order.ValueType  # 2
+"""first a task, each as likely, then one of its items"""
+ORDER_FIFO: Order.ValueType  # 3
+"""the oldest ones, each once"""
+ORDER_LIFO: Order.ValueType  # 4
+"""the newest ones, each once"""
+Global___Order: _TypeAlias = Order  # noqa: Y015
+
 @_typing.final
 class Camera(_message.Message):
     """---------------------------------------------------------------- nouns"""
@@ -383,13 +413,13 @@ class SampleSpec(_message.Message):
     BATCH_SIZE_FIELD_NUMBER: _builtins.int
     CHUNK_FIELD_NUMBER: _builtins.int
     HORIZONS_FIELD_NUMBER: _builtins.int
-    PRIORITIZED_FIELD_NUMBER: _builtins.int
+    ORDER_FIELD_NUMBER: _builtins.int
     TRACK_STRIDE_FIELD_NUMBER: _builtins.int
     table: _builtins.str
     batch_size: _builtins.int
     chunk: _builtins.int
     """H"""
-    prioritized: _builtins.bool
+    order: Global___Order.ValueType
     track_stride: _builtins.int
     """steps between the points of a track; 0: subgoal, track, track_valid are not wanted"""
     @_builtins.property
@@ -403,12 +433,12 @@ class SampleSpec(_message.Message):
         batch_size: _builtins.int = ...,
         chunk: _builtins.int = ...,
         horizons: _abc.Iterable[_builtins.int] | None = ...,
-        prioritized: _builtins.bool = ...,
+        order: Global___Order.ValueType = ...,
         track_stride: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch_size", b"batch_size", "chunk", b"chunk", "horizons", b"horizons", "prioritized", b"prioritized", "table", b"table", "track_stride", b"track_stride"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch_size", b"batch_size", "chunk", b"chunk", "horizons", b"horizons", "order", b"order", "table", b"table", "track_stride", b"track_stride"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -763,6 +793,176 @@ class FetchedSteps(_message.Message):
 Global___FetchedSteps: _TypeAlias = FetchedSteps  # noqa: Y015
 
 @_typing.final
+class DeleteRequest(_message.Message):
+    """---------------------------------------------------------------- Delete, Snapshot"""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EPISODE_ID_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    reason: _builtins.str
+    """1 to 500 characters, for whoever asks later"""
+    @_builtins.property
+    def episode_id(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """1 to 10,000"""
+
+    def __init__(
+        self,
+        *,
+        episode_id: _abc.Iterable[_builtins.str] | None = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["episode_id", b"episode_id", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeleteRequest: _TypeAlias = DeleteRequest  # noqa: Y015
+
+@_typing.final
+class DeleteResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DELETED_FIELD_NUMBER: _builtins.int
+    deleted: _builtins.int
+    def __init__(
+        self,
+        *,
+        deleted: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["deleted", b"deleted"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeleteResponse: _TypeAlias = DeleteResponse  # noqa: Y015
+
+@_typing.final
+class SnapshotRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SnapshotRequest: _TypeAlias = SnapshotRequest  # noqa: Y015
+
+@_typing.final
+class SnapshotInfo(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    TAKEN_AT_FIELD_NUMBER: _builtins.int
+    EPISODES_FIELD_NUMBER: _builtins.int
+    BYTES_FIELD_NUMBER: _builtins.int
+    PATH_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    taken_at: _builtins.float
+    """seconds since 1970"""
+    episodes: _builtins.int
+    """ended ones"""
+    bytes: _builtins.int
+    """of segments; shared with the shard until it drops them"""
+    path: _builtins.str
+    """on the server's disk"""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        taken_at: _builtins.float = ...,
+        episodes: _builtins.int = ...,
+        bytes: _builtins.int = ...,
+        path: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bytes", b"bytes", "episodes", b"episodes", "name", b"name", "path", b"path", "taken_at", b"taken_at"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SnapshotInfo: _TypeAlias = SnapshotInfo  # noqa: Y015
+
+@_typing.final
+class ListSnapshotsRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListSnapshotsRequest: _TypeAlias = ListSnapshotsRequest  # noqa: Y015
+
+@_typing.final
+class ListSnapshotsResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SNAPSHOTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def snapshots(self) -> _containers.RepeatedCompositeFieldContainer[Global___SnapshotInfo]: ...
+    def __init__(
+        self,
+        *,
+        snapshots: _abc.Iterable[Global___SnapshotInfo] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["snapshots", b"snapshots"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListSnapshotsResponse: _TypeAlias = ListSnapshotsResponse  # noqa: Y015
+
+@_typing.final
+class DropSnapshotRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DropSnapshotRequest: _TypeAlias = DropSnapshotRequest  # noqa: Y015
+
+@_typing.final
+class DropSnapshotResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DropSnapshotResponse: _TypeAlias = DropSnapshotResponse  # noqa: Y015
+
+@_typing.final
 class InfoRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -787,11 +987,14 @@ class InfoResponse(_message.Message):
     DISK_BYTES_FIELD_NUMBER: _builtins.int
     OPEN_EPISODES_FIELD_NUMBER: _builtins.int
     QUARANTINED_SEGMENTS_FIELD_NUMBER: _builtins.int
+    DELETED_EPISODES_FIELD_NUMBER: _builtins.int
     annotation_version: _builtins.int
     """world-model version of the current labels; 0: none"""
     disk_bytes: _builtins.int
     open_episodes: _builtins.int
     quarantined_segments: _builtins.int
+    deleted_episodes: _builtins.int
+    """their ids stay taken"""
     @_builtins.property
     def tables(self) -> _containers.RepeatedCompositeFieldContainer[Global___TableInfo]: ...
     @_builtins.property
@@ -805,10 +1008,11 @@ class InfoResponse(_message.Message):
         disk_bytes: _builtins.int = ...,
         open_episodes: _builtins.int = ...,
         quarantined_segments: _builtins.int = ...,
+        deleted_episodes: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["limits", b"limits"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["annotation_version", b"annotation_version", "disk_bytes", b"disk_bytes", "limits", b"limits", "open_episodes", b"open_episodes", "quarantined_segments", b"quarantined_segments", "tables", b"tables"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["annotation_version", b"annotation_version", "deleted_episodes", b"deleted_episodes", "disk_bytes", b"disk_bytes", "limits", b"limits", "open_episodes", b"open_episodes", "quarantined_segments", b"quarantined_segments", "tables", b"tables"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -838,6 +1042,46 @@ class TableInfo(_message.Message):
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
+    @_typing.final
+    class UnseenByTaskEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.int
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class DroppedByTaskEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.int
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     NAME_FIELD_NUMBER: _builtins.int
     EPISODES_FIELD_NUMBER: _builtins.int
     ITEMS_FIELD_NUMBER: _builtins.int
@@ -849,10 +1093,12 @@ class TableInfo(_message.Message):
     SAMPLE_WAIT_S_FIELD_NUMBER: _builtins.int
     LABELLED_FIELD_NUMBER: _builtins.int
     EPISODES_BY_TASK_FIELD_NUMBER: _builtins.int
+    UNSEEN_BY_TASK_FIELD_NUMBER: _builtins.int
+    DROPPED_BY_TASK_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     episodes: _builtins.int
     items: _builtins.int
-    """steps that carry a frame"""
+    """steps that carry a frame and can be drawn"""
     steps: _builtins.int
     inserted_items: _builtins.int
     """since the table was made; survives restarts"""
@@ -865,6 +1111,14 @@ class TableInfo(_message.Message):
     """share of items with an indicator"""
     @_builtins.property
     def episodes_by_task(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]: ...
+    @_builtins.property
+    def unseen_by_task(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
+        """items that were never drawn since the server started"""
+
+    @_builtins.property
+    def dropped_by_task(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
+        """items that were drawn as often as they may be"""
+
     def __init__(
         self,
         *,
@@ -879,10 +1133,12 @@ class TableInfo(_message.Message):
         sample_wait_s: _builtins.float = ...,
         labelled: _builtins.float = ...,
         episodes_by_task: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
+        unseen_by_task: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
+        dropped_by_task: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["episodes", b"episodes", "episodes_by_task", b"episodes_by_task", "insert_wait_s", b"insert_wait_s", "inserted_items", b"inserted_items", "items", b"items", "labelled", b"labelled", "lead", b"lead", "name", b"name", "sample_wait_s", b"sample_wait_s", "sampled_items", b"sampled_items", "steps", b"steps"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dropped_by_task", b"dropped_by_task", "episodes", b"episodes", "episodes_by_task", b"episodes_by_task", "insert_wait_s", b"insert_wait_s", "inserted_items", b"inserted_items", "items", b"items", "labelled", b"labelled", "lead", b"lead", "name", b"name", "sample_wait_s", b"sample_wait_s", "sampled_items", b"sampled_items", "steps", b"steps", "unseen_by_task", b"unseen_by_task"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -64,6 +64,26 @@ class ReplayStub:
                 request_serializer=rampwire_dot_v1_dot_replay__pb2.FetchRequest.SerializeToString,
                 response_deserializer=rampwire_dot_v1_dot_replay__pb2.FetchedSteps.FromString,
                 _registered_method=True)
+        self.Delete = channel.unary_unary(
+                '/ramp.v1.Replay/Delete',
+                request_serializer=rampwire_dot_v1_dot_replay__pb2.DeleteRequest.SerializeToString,
+                response_deserializer=rampwire_dot_v1_dot_replay__pb2.DeleteResponse.FromString,
+                _registered_method=True)
+        self.Snapshot = channel.unary_unary(
+                '/ramp.v1.Replay/Snapshot',
+                request_serializer=rampwire_dot_v1_dot_replay__pb2.SnapshotRequest.SerializeToString,
+                response_deserializer=rampwire_dot_v1_dot_replay__pb2.SnapshotInfo.FromString,
+                _registered_method=True)
+        self.ListSnapshots = channel.unary_unary(
+                '/ramp.v1.Replay/ListSnapshots',
+                request_serializer=rampwire_dot_v1_dot_replay__pb2.ListSnapshotsRequest.SerializeToString,
+                response_deserializer=rampwire_dot_v1_dot_replay__pb2.ListSnapshotsResponse.FromString,
+                _registered_method=True)
+        self.DropSnapshot = channel.unary_unary(
+                '/ramp.v1.Replay/DropSnapshot',
+                request_serializer=rampwire_dot_v1_dot_replay__pb2.DropSnapshotRequest.SerializeToString,
+                response_deserializer=rampwire_dot_v1_dot_replay__pb2.DropSnapshotResponse.FromString,
+                _registered_method=True)
         self.Info = channel.unary_unary(
                 '/ramp.v1.Replay/Info',
                 request_serializer=rampwire_dot_v1_dot_replay__pb2.InfoRequest.SerializeToString,
@@ -129,6 +149,37 @@ class ReplayServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Delete(self, request, context):
+        """Forgets ended episodes: no table draws from them any more when it answers, and no later generation of labels counts
+        them. Their ids stay taken, so no producer can bring them back; the disk gets its room back some time later. All or
+        none: an id that never was is NOT_FOUND, one that is open ALREADY_EXISTS. Deleting again changes nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Snapshot(self, request, context):
+        """Keeps this moment of the shard under a name, without stopping anything: a directory beside the data that a server can
+        be started on, or that a backup copies away. What is deleted later stays in it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListSnapshots(self, request, context):
+        """The snapshots that there are, oldest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DropSnapshot(self, request, context):
+        """Forgets a snapshot; the disk gets back what only it held.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Info(self, request, context):
         """Tables, counters, limits: what `ramp status` shows.
         """
@@ -168,6 +219,26 @@ def add_ReplayServicer_to_server(servicer, server):
                     servicer.Fetch,
                     request_deserializer=rampwire_dot_v1_dot_replay__pb2.FetchRequest.FromString,
                     response_serializer=rampwire_dot_v1_dot_replay__pb2.FetchedSteps.SerializeToString,
+            ),
+            'Delete': grpc.unary_unary_rpc_method_handler(
+                    servicer.Delete,
+                    request_deserializer=rampwire_dot_v1_dot_replay__pb2.DeleteRequest.FromString,
+                    response_serializer=rampwire_dot_v1_dot_replay__pb2.DeleteResponse.SerializeToString,
+            ),
+            'Snapshot': grpc.unary_unary_rpc_method_handler(
+                    servicer.Snapshot,
+                    request_deserializer=rampwire_dot_v1_dot_replay__pb2.SnapshotRequest.FromString,
+                    response_serializer=rampwire_dot_v1_dot_replay__pb2.SnapshotInfo.SerializeToString,
+            ),
+            'ListSnapshots': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListSnapshots,
+                    request_deserializer=rampwire_dot_v1_dot_replay__pb2.ListSnapshotsRequest.FromString,
+                    response_serializer=rampwire_dot_v1_dot_replay__pb2.ListSnapshotsResponse.SerializeToString,
+            ),
+            'DropSnapshot': grpc.unary_unary_rpc_method_handler(
+                    servicer.DropSnapshot,
+                    request_deserializer=rampwire_dot_v1_dot_replay__pb2.DropSnapshotRequest.FromString,
+                    response_serializer=rampwire_dot_v1_dot_replay__pb2.DropSnapshotResponse.SerializeToString,
             ),
             'Info': grpc.unary_unary_rpc_method_handler(
                     servicer.Info,
@@ -337,6 +408,114 @@ class Replay:
             '/ramp.v1.Replay/Fetch',
             rampwire_dot_v1_dot_replay__pb2.FetchRequest.SerializeToString,
             rampwire_dot_v1_dot_replay__pb2.FetchedSteps.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Delete(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ramp.v1.Replay/Delete',
+            rampwire_dot_v1_dot_replay__pb2.DeleteRequest.SerializeToString,
+            rampwire_dot_v1_dot_replay__pb2.DeleteResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Snapshot(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ramp.v1.Replay/Snapshot',
+            rampwire_dot_v1_dot_replay__pb2.SnapshotRequest.SerializeToString,
+            rampwire_dot_v1_dot_replay__pb2.SnapshotInfo.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListSnapshots(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ramp.v1.Replay/ListSnapshots',
+            rampwire_dot_v1_dot_replay__pb2.ListSnapshotsRequest.SerializeToString,
+            rampwire_dot_v1_dot_replay__pb2.ListSnapshotsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DropSnapshot(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ramp.v1.Replay/DropSnapshot',
+            rampwire_dot_v1_dot_replay__pb2.DropSnapshotRequest.SerializeToString,
+            rampwire_dot_v1_dot_replay__pb2.DropSnapshotResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -11,6 +11,7 @@ from ramp.replay.info import Limits
 from ramp.replay.log import Log
 from ramp.replay.segment import Record, scan
 from ramp.replay.store import Store
+from ramp.replay.tombstones import Tombstones
 from ramp.types import Episode
 from services.conductor.report.frames import Fetch
 
@@ -19,7 +20,7 @@ class StillLog(Log):
     """A log that is only looked at: torn tails are left alone, as a server may be writing them at this moment."""
 
     def recover(self) -> Iterator[Record]:
-        for path in self._paths():
+        for path in self._newest():
             yield from (found for found in scan(path) if isinstance(found, Record))
 
 
@@ -31,7 +32,7 @@ def stored(directory: Path) -> Fetch | None:
 
     @cache
     def store() -> Store:
-        opened = Store(StillLog(segments), Limits())
+        opened = Store(StillLog(segments), Tombstones(directory / "tombstones"), Limits())
         opened.recover()
         return opened
 

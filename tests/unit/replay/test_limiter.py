@@ -97,12 +97,24 @@ def test_a_batch_beyond_twice_the_slack_is_refused() -> None:
 
 def test_counters_come_back_and_unknown_samples_mean_no_lead() -> None:
     limiter = limited()
-    limiter.restore(10, 20)
+    limiter.restore(6, 4, 20)
     assert (limiter.inserts, limiter.samples, limiter.lead) == (10, 20, 12.0)
-    limiter.restore(10, None)
+    limiter.restore(10, 0, None)
     assert limiter.lead == 0.0
-    limiter.restore(1, None)
+    limiter.restore(1, 0, None)
     assert limiter.samples == 0
+
+
+def test_sampling_waits_for_as_many_items_as_are_wanted() -> None:
+    limiter = limited(min_size=2)
+    limiter.inserted(4)
+    assert limiter.may_sample(1, present=4)
+    assert not limiter.may_sample(1, present=5)
+    limiter.removed(3)
+    assert not limiter.may_sample(1)
+    limiter.inserted(1)
+    assert limiter.may_sample(1)
+    assert limiter.inserts == 5
 
 
 def test_closing_wakes_whoever_waits() -> None:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ramp.errors import Invalid
-from ramp.replay.sampler import SumTree, draw_uniform
+from ramp.replay.sampler import SumTree
 
 
 def filled(priorities: list[float]) -> SumTree:
@@ -51,9 +51,3 @@ def test_a_priority_that_is_no_weight_is_refused(bad: float) -> None:
     with pytest.raises(Invalid, match="priority"):
         tree.update(np.array([0]), np.array([bad]))
     assert tree.total == 2.0
-
-
-def test_uniform_draws_say_their_probability() -> None:
-    items, probability = draw_uniform(np.random.default_rng(1), 10, 50_000)
-    np.testing.assert_allclose(np.bincount(items) / 50_000, 0.1, atol=0.01)
-    assert (probability == 0.1).all()

@@ -20,7 +20,7 @@ from ramp.replay.notes import header_to_note, schema_to_note
 from ramp.replay.segment import Mark, digest
 from ramp.replay.shard import Shard, ShardConfig
 from ramp.replay.table import Table, TableConfig
-from ramp.types import Batch, Outcome, SampleSpec, Source, StepSchema
+from ramp.types import Batch, Order, Outcome, SampleSpec, Source, StepSchema
 from tests.experience import CAMERAS, SCHEMA, frame_steps, make_header, make_steps, store_episode
 
 SPEC = SampleSpec(table="demos", batch_size=16, chunk=3, horizons=(4, 8))
@@ -82,7 +82,7 @@ def test_a_restart_changes_nothing_that_can_be_seen(tmp_path: Path) -> None:
         2, {f"e{k}": (frame_steps(24), np.linspace(0.5, k / 9, 6, dtype=np.float32)) for k in range(4)}, extends=False
     )
     shard.update_priorities("demos", ["e1", "e2"], [0, 4], np.array([7.0, 0.0]))
-    spec = dataclasses.replace(SPEC, prioritized=True)
+    spec = dataclasses.replace(SPEC, order=Order.PRIORITIZED)
     before, query = draw(shard, spec), shard.query()
     sampled = shard.table("demos").limiter.samples
     shard = reopened(shard)
@@ -251,7 +251,7 @@ def test_people_weigh_more_and_no_chunk_spans_a_takeover(tmp_path: Path) -> None
     writer = LocalReplay(shard).open(make_header(tables=("online",)))
     writer.append(steps)
     writer.end(Outcome.SUCCESS)
-    batch = draw(shard, SampleSpec(table="online", batch_size=400, chunk=6, prioritized=True))
+    batch = draw(shard, SampleSpec(table="online", batch_size=400, chunk=6, order=Order.PRIORITIZED))
     valid = {0: [1, 1, 1, 1, 1, 0], 4: [1, 0, 1, 1, 0, 0], 8: [1, 1, 1, 1, 0, 0], 12: [1, 1, 1, 1, 0, 0]}
     for step, expected in valid.items():
         assert (batch.chunk_valid[batch.step == step] == np.array(expected, bool)).all()
@@ -479,5 +479,5 @@ def test_priorities_of_strangers_are_refused(tmp_path: Path) -> None:
         shard.update_priorities("demos", ["e0"], [0, 4], np.array([1.0]))
     shard.update_priorities("demos", ["e0"] * 6, list(range(0, 24, 4)), np.zeros(6))
     with pytest.raises(Invalid, match="every priority is 0"):
-        draw(shard, dataclasses.replace(SPEC, prioritized=True))
+        draw(shard, dataclasses.replace(SPEC, order=Order.PRIORITIZED))
     shard.close()

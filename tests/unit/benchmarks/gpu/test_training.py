@@ -24,7 +24,7 @@ def test_a_step_is_measured_against_what_the_device_can_do(
     assert row["layers"] == ("1 of 2" if layers else "2 of 2")
     json.dumps(row)
     said = capsys.readouterr().out
-    assert "ZeRO stage 1, nothing offloaded" in said
+    assert "ZeRO stage 0, nothing offloaded" in said
     assert ("ONLY 1 of 2 layers" in said) == bool(layers)
 
 

@@ -13,7 +13,7 @@ from rampwire.v1 import replay_pb2 as wire
 
 from ramp.errors import Invalid
 from ramp.replay.info import AnnotateResult, EpisodeInfo, Limits, Progress, ReplayInfo, TableInfo
-from ramp.types import Batch, EpisodeHeader, Outcome, SampleSpec, StepBatch, StepSchema
+from ramp.types import Batch, EpisodeHeader, Order, Outcome, SampleSpec, StepBatch, StepSchema
 from services.common import codec
 
 NAMES = st.text(string.ascii_letters + string.digits + "._-", min_size=1, max_size=12)
@@ -162,15 +162,21 @@ def test_sampled_batches(batch: Batch, waited_s: float) -> None:
     assert_same(batch, codec.sampled_from_bytes(message.SerializeToString() + b"\x1a\x00")[0])
 
 
-@given(NAMES, st.integers(1, 2**16), st.integers(1, 99), st.lists(st.integers(1, 999), max_size=5), COUNTS)
-def test_specs(table: str, batch_size: int, chunk: int, horizons: list[int], stride: int) -> None:
-    prioritized = stride % 2 == 1
+@given(
+    NAMES,
+    st.integers(1, 2**16),
+    st.integers(1, 99),
+    st.lists(st.integers(1, 999), max_size=5),
+    st.sampled_from(Order),
+    COUNTS,
+)
+def test_specs(table: str, batch_size: int, chunk: int, horizons: list[int], order: Order, stride: int) -> None:
     spec = SampleSpec(
         table=table,
         batch_size=batch_size,
         chunk=chunk,
         horizons=tuple(horizons),
-        prioritized=prioritized,
+        order=order,
         track_stride=stride,
     )
     assert codec.spec_from_wire(codec.spec_to_wire(spec)) == spec

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from ramp.errors import Unavailable
+from ramp.replay.gather import gather
 from ramp.replay.local import LocalReplay
 from ramp.replay.shard import Shard, ShardConfig
-from ramp.replay.table import Table
 from ramp.types import Batch, Outcome, SampleSpec
 from services.common import codec, metrics
 from services.replay.core import ReplayCore, Watch
@@ -43,13 +43,12 @@ def test_making_a_batch_is_not_counted_as_waiting_for_it(tmp_path: Path, monkeyp
     """The clock stands still but for the copying of pixels, which takes an hour."""
     shard, clock = Shard(tmp_path, ShardConfig()), [0.0]
     store_episode(LocalReplay(shard))
-    true_gather = Table._gather
 
-    def gather(*arguments: Any) -> Batch:
+    def slow_gather(*arguments: Any) -> Batch:
         clock[0] += 3600
-        return true_gather(*arguments)
+        return gather(*arguments)
 
-    monkeypatch.setattr(Table, "_gather", gather)
+    monkeypatch.setattr("ramp.replay.table.gather", slow_gather)
     monkeypatch.setattr(time, "monotonic", lambda: clock[0])
     spec = SampleSpec(table="demos", batch_size=2, chunk=1)
     before = value_sum(metrics.REPLAY_SAMPLE_SECONDS, "demos")

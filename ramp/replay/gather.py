@@ -1,0 +1,129 @@
+"""From drawn items to a batch: windows of actions, frames at the horizons, pixels copied from the mapped segments.
+
+B, H, K as in ramp.types.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ramp.data.track import POINTS, ahead
+from ramp.errors import Invalid
+from ramp.replay.memory import LABELS, View
+from ramp.replay.selection import Drawn
+from ramp.types import Batch, SampleSpec, StepSchema
+
+MAX_BATCH = 65536
+MAX_CHUNK = 4096
+MAX_HORIZONS = 64
+MAX_STRIDE = 100_000  # steps between the points of a track
+MAX_BATCH_BYTES = 448 * 2**20  # of one batch in memory, and so of one message
+CHUNK_BYTES = 17  # to find one step of a chunk: two indices of 8 bytes and whether it is valid
+TRACK_BYTES = POINTS * (CHUNK_BYTES + 8)  # a track is found in the same way, two numbers a point
+
+Pixels = Callable[[str], np.ndarray]
+"""The mapped bytes of a segment, uint8 [size], by its name."""
+
+
+def check_spec(spec: SampleSpec) -> None:
+    """Raises Invalid for a request that no table could answer."""
+    if not 1 <= spec.batch_size <= MAX_BATCH:
+        raise Invalid("batch_size", spec.batch_size, f"ask for 1 to {MAX_BATCH} items")
+    if not 1 <= spec.chunk <= MAX_CHUNK:
+        raise Invalid("chunk", spec.chunk, f"ask for 1 to {MAX_CHUNK} actions")
+    horizons = spec.horizons
+    if len(horizons) > MAX_HORIZONS or any(not 1 <= each < 2**31 for each in horizons):
+        remedy = f"name at most {MAX_HORIZONS} numbers of steps ahead, above 0"
+        raise Invalid("horizons", horizons[:MAX_HORIZONS], remedy)
+    if not 0 <= spec.track_stride <= MAX_STRIDE:
+        raise Invalid("track_stride", spec.track_stride, f"give 1 to {MAX_STRIDE} steps, or 0 for no labels")
+
+
+def check_size(spec: SampleSpec, schema: StepSchema) -> None:
+    """Raises Invalid for more than MAX_BATCH_BYTES."""
+    pixels = sum(int(np.prod(shape)) for shape in schema.cameras.values())
+    frames = (1 + len(spec.horizons)) * (pixels + 4 * schema.proprio_width)
+    frames += TRACK_BYTES if spec.track_stride else 0
+    size = spec.batch_size * (frames + spec.chunk * (4 * schema.action_width + CHUNK_BYTES))
+    if size > MAX_BATCH_BYTES:
+        remedy = f"stay below {MAX_BATCH_BYTES} bytes: a smaller batch, a shorter chunk or fewer horizons"
+        raise Invalid("batch_size", f"{spec.batch_size} ({size} bytes)", remedy)
+
+
+def gather(spec: SampleSpec, drawn: Drawn, view: View, pixels: Pixels) -> Batch:
+    """Raises Corrupt where a segment cannot be read."""
+    items, probability = drawn
+    episodes, rows = view.items["episode"][items], view.items["row"][items]
+    begins, lengths = view.episodes["begin"][episodes], view.episodes["length"][episodes]
+    ids, texts = episodes.tolist(), view.texts
+    action, chunk_valid = _chunks(rows, begins + lengths, view.steps, spec.chunk)
+    future, future_valid = _futures(rows, begins + lengths, view, spec.horizons)
+    return Batch(
+        episode_id=[texts.ids[each] for each in ids],
+        task=[texts.tasks[each] for each in ids],
+        instruction=[texts.instructions[each] for each in ids],
+        step=(rows - begins).astype(np.int32),
+        length=lengths,
+        max_steps=view.episodes["max_steps"][episodes],
+        success=view.episodes["success"][episodes],
+        probability=probability,
+        policy_version=view.steps["policy_version"][rows],
+        source=view.steps["source"][rows],
+        images=_all_images(items, view, pixels),
+        proprio=view.steps["proprio"][rows],
+        action=action,
+        chunk_valid=chunk_valid,
+        future_images=_all_images(future, view, pixels),
+        future_proprio=view.steps["proprio"][view.items["row"][future]],
+        future_valid=future_valid,
+        **_labels(items, view),
+        **(_thoughts(spec.track_stride, rows, view) if spec.track_stride else {}),
+    )
+
+
+def _chunks(
+    rows: np.ndarray, ends: np.ndarray, steps: Mapping[str, np.ndarray], chunk: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Actions float32 [B, H, A], the last one repeated beyond the end, and which of them may be trained on [B, H]."""
+    wanted = rows[:, None] + np.arange(chunk)
+    taken = np.minimum(wanted, ends[:, None] - 1)
+    valid = (wanted < steps["until"][rows][:, None]) & steps["trainable"][taken]
+    return steps["action"][taken], valid
+
+
+def _futures(rows: np.ndarray, ends: np.ndarray, view: View, horizons: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+    """Items [B, K] that show the steps `horizons` ahead, and which do so exactly [B, K]; else the last frame before."""
+    wanted = rows[:, None] + np.array(horizons, dtype=np.int64)
+    shown = view.steps["frame"][np.minimum(wanted, ends[:, None] - 1)]
+    return shown, view.items["row"][shown] == wanted
+
+
+def _labels(items: np.ndarray, view: View) -> dict[str, Any]:
+    return {name: view.items[name][items] for name in LABELS}
+
+
+def _thoughts(stride: int, rows: np.ndarray, view: View) -> dict[str, Any]:
+    track, valid = ahead(view.steps["hand"], rows, view.steps["until"][rows], stride=stride)
+    subgoal = [view.texts.subgoals[number] for number in view.steps["subgoal"][rows].tolist()]
+    return {"subgoal": subgoal, "track": track, "track_valid": valid}
+
+
+def _all_images(items: np.ndarray, view: View, pixels: Pixels) -> dict[str, np.ndarray]:
+    cameras = enumerate(sorted(view.schema.cameras.items()))
+    return {camera: _images(items, number, shape, view, pixels) for number, (camera, shape) in cameras}
+
+
+def _images(items: np.ndarray, number: int, shape: tuple[int, ...], view: View, pixels: Pixels) -> np.ndarray:
+    """uint8 [*items.shape, height, width, channels] of one camera."""
+    size = int(np.prod(shape))
+    found = np.empty((*items.shape, *shape), dtype=np.uint8)
+    target, flat = found.reshape(-1).data, items.reshape(-1)
+    segments = view.items["segment"][flat].tolist()
+    sources = {each: pixels(view.texts.segments[each]).data for each in set(segments)}
+    offsets = view.items["offset"][flat, number].tolist()
+    for place, (segment, offset) in enumerate(zip(segments, offsets, strict=True)):
+        target[place * size : (place + 1) * size] = sources[segment][offset : offset + size]
+    return found

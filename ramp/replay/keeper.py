@@ -1,0 +1,72 @@
+"""Housekeeping of one shard: what is deleted leaves the tables at once, and the disk when enough of a segment is dead.
+
+    delete     tombstone (durable) -> tables forget -> bytes count as dead
+    compact    a segment more than half dead is written again without them -> entries and tables point there -> it goes
+    snapshot   everything sealed -> linked under a name
+
+Appending, sampling and fetching go on meanwhile.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+from ramp.replay.entry import Entry
+from ramp.replay.log import Log
+from ramp.replay.retention import RetentionConfig, expired
+from ramp.replay.snapshot import Snapshot, Snapshots
+from ramp.replay.store import Store
+from ramp.replay.table import Table
+
+logger = logging.getLogger(__name__)
+
+DEAD_SHARE = 0.5  # of a segment's bytes, from which on it is written again
+
+
+class Keeper:
+    """One task at a time; thread-safe."""
+
+    def __init__(self, directory: Path, log: Log, store: Store, tables: Mapping[str, Table]) -> None:
+        self._log, self._store, self._tables = log, store, tables
+        self.snapshots = Snapshots(directory)
+        self._lock = threading.Lock()
+
+    def delete(self, episode_ids: Collection[str], reason: str) -> list[Entry]:
+        """As `Store.delete`; no table draws from them any more when it returns."""
+        with self._lock:
+            entries = self._store.delete(episode_ids, reason)
+            for table in self._tables.values():
+                table.remove([entry.header.episode_id for entry in entries])
+        return entries
+
+    def expired(self, rule: RetentionConfig) -> list[str]:
+        """Ids that the rule gives up. Ages count back from the newest episode, not from a clock that may run wild."""
+        held = self._store.held()
+        return expired(held, rule, now=max((each.ended_at for each in held), default=0.0))
+
+    def compact(self) -> int:
+        """Bytes that the disk got back. Raises OSError where there is no room for a new edition; nothing is lost."""
+        with self._lock:
+            self._log.sweep()
+            before, dead = self._log.disk_bytes(), self._store.dead_bytes()
+            for segment, size in self._log.sealed().items():
+                if dead.get(segment, 0) > DEAD_SHARE * size:
+                    self._rewrite(segment)
+            return before - self._log.disk_bytes()
+
+    def _rewrite(self, segment: str) -> None:
+        moved = self._log.rewrite(segment, self._store.wanted)
+        places = {entry.header.episode_id: self._store.read(entry)[1] for entry in self._store.move(segment, moved)}
+        for table in self._tables.values():
+            table.repoint(places)
+        self._log.drop(segment)
+        logger.info("%s: written again without what was deleted", segment)
+
+    def snapshot(self, name: str) -> Snapshot:
+        """Raises Invalid, Conflict, Full, Unavailable."""
+        with self._lock:
+            self.snapshots.check(name)
+            return self.snapshots.take(name, self._log.seal(), len(self._store.held()))
