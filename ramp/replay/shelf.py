@@ -52,14 +52,10 @@ class Shelf:
         header = header_from_note(marks["open"].note)
         outcome, steps = marks["end"].note.split()
         batches = [seen for seen in records if seen.mark.kind == "batch"]
-        episode = Episode(
-            header=header,
-            steps=join_steps([_steps(seen, number, header.schema) for number, seen in enumerate(batches)]),
-            outcome=Outcome(outcome),
-        )
-        if len(episode.steps) != int(steps):
-            raise Corrupt(f"episode {episode_id}: {len(episode.steps)} of its {steps} steps are left")
-        return episode
+        if sum(seen.rows.num_rows for seen in batches) != int(steps):
+            raise Corrupt(f"episode {episode_id}: not all of its {steps} steps are left")
+        parts = [_steps(seen, number, header.schema) for number, seen in enumerate(batches)]
+        return Episode(header=header, steps=join_steps(parts), outcome=Outcome(outcome))
 
 
 def _steps(seen: Seen, number: int, schema: StepSchema) -> StepBatch:

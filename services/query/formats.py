@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 NOTHING = "-"
 
@@ -47,13 +48,13 @@ def print_table(rows: pa.Table, columns: Sequence[str], limit: int, console: Con
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for name in columns:
         numeric = pa.types.is_floating(rows[name].type) or pa.types.is_integer(rows[name].type)
-        table.add_column(name, justify="right" if numeric else "left", overflow="fold")
+        table.add_column(Text(name), justify="right" if numeric else "left", overflow="fold")
     shown = rows.slice(0, limit) if limit else rows
     for row in _texts(shown.select(columns)):
-        table.add_row(*row)
+        table.add_row(*(Text(each) for each in row))
     console.print(table)
     more = f", {shown.num_rows} of them shown (--rows 0 shows all)" if shown.num_rows < rows.num_rows else ""
-    console.print(f"{rows.num_rows} rows{more}")
+    console.print(f"{rows.num_rows} rows{more}", highlight=False)
 
 
 def _texts(rows: pa.Table) -> Iterator[list[str]]:

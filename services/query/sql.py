@@ -10,13 +10,15 @@ only where a query asks for a column of MEANS, through a function that DuckDB ca
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
+from duckdb.func import FunctionNullHandling, PythonUDFType
 
 from ramp.errors import Invalid, Timeout
 from ramp.replay.labelled import MEANS
@@ -25,7 +27,7 @@ from ramp.replay.summary import SUMMARY
 from services.query.library import Library
 
 MEMORY = "1GiB"
-SANDBOX = {
+SANDBOX: dict[str, str | bool | int | float | list[str]] = {
     "enable_external_access": "false",
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
@@ -49,19 +51,20 @@ def ask(library: Library, text: str, timeout_s: float) -> pa.Table:
         raise Invalid("query", "nothing", "give a condition on episodes, or a SELECT")
     with _database(library) as database:
         begin, query = _statement(database, text)
+        shift = begin + len(CHECK)
         clock = threading.Timer(timeout_s, database.interrupt)
         clock.start()
         try:
-            _check(database, query, text, begin)
-            return database.sql(query).to_arrow_table()
+            database.execute(CHECK + query)
+            shift = begin
+            found = database.sql(query).to_arrow_table()
+            return found.rename_columns(_distinct(found.column_names))
         except duckdb.InterruptException as error:
-            raise Timeout(
-                f"the query took longer than {timeout_s:g} s; ask for less, or give more --timeout"
-            ) from error
+            raise Timeout(f"the query took longer than {timeout_s:g} s; narrow it, or raise --timeout") from error
         except duckdb.OutOfMemoryException as error:
             raise Invalid("query", f"it needs more than {MEMORY} of memory", "ask for fewer rows or columns") from error
         except duckdb.Error as error:
-            raise _mistake(error, text, begin) from error
+            raise _mistake(error, text, shift) from error
         finally:
             clock.cancel()
 
@@ -80,14 +83,6 @@ def _statement(database: duckdb.DuckDBPyConnection, text: str) -> tuple[int, str
     return 0, text
 
 
-def _check(database: duckdb.DuckDBPyConnection, query: str, text: str, begin: int) -> None:
-    """Raises Invalid for unknown names and wrong types."""
-    try:
-        database.execute(CHECK + query)
-    except duckdb.Error as error:
-        raise _mistake(error, text, begin + len(CHECK)) from error
-
-
 @contextlib.contextmanager
 def _database(library: Library) -> Iterator[duckdb.DuckDBPyConnection]:
     """An empty database in memory with the two views, locked."""
@@ -99,7 +94,12 @@ def _database(library: Library) -> Iterator[duckdb.DuckDBPyConnection]:
             function = _mean(library, column.name)
             kind = "DOUBLE" if pa.types.is_floating(column.type) else "BIGINT"
             database.create_function(
-                f"label_{column.name}", function, ["BIGINT"], kind, type="arrow", null_handling="special"
+                f"label_{column.name}",
+                function,
+                ["BIGINT"],
+                kind,
+                type=PythonUDFType.ARROW,
+                null_handling=FunctionNullHandling.SPECIAL,
             )
         labels = ", ".join(f"label_{name}(number) as {name}" for name in MEANS.names)
         database.execute(f"create view episodes as select *, {labels} from summary")
@@ -122,21 +122,32 @@ def _mean(library: Library, column: str) -> Callable[[pa.Array], pa.Array]:
     return looked_up
 
 
+def _distinct(names: Sequence[str]) -> list[str]:
+    """Names that came before get a number: steps, steps_1."""
+    found: list[str] = []
+    for name in names:
+        candidates = itertools.chain([name], (f"{name}_{number}" for number in itertools.count(1)))
+        found.append(next(each for each in candidates if each not in found))
+    return found
+
+
 def _mistake(error: duckdb.Error, text: str, begin: int) -> Invalid:
     """DuckDB's message, its place in what the person wrote, and what could have been meant."""
     said = _said(error)
     place = _place(text, int(said["position"]) - begin) if "position" in said else ""
-    message = said["exception_message"].strip().splitlines()[0].rstrip("!.")
+    message = said["exception_message"].strip().partition("\n")[0].rstrip("!.")
     columns = f"episodes has {', '.join([*SUMMARY.names, *MEANS.names])}; steps has {', '.join(STEPS.names)}"
     return Invalid("query", message + place, columns)
 
 
 def _said(error: duckdb.Error) -> dict[str, str]:
+    """The parts of an error; some come without any."""
     _, _, data = str(error).partition(": ")
     try:
-        return dict(json.loads(data))
+        parts = json.loads(data)
     except ValueError:
-        return {"exception_message": str(error)}
+        parts = None
+    return parts if isinstance(parts, dict) and "exception_message" in parts else {"exception_message": str(error)}
 
 
 def _place(text: str, offset: int) -> str:

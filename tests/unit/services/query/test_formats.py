@@ -66,3 +66,11 @@ def test_the_terminal_shows_the_columns_and_says_what_it_leaves_out() -> None:
     assert text.splitlines()[-1] == "3 rows, 2 of them shown (--rows 0 shows all)"
     formats.print_table(ROWS, ["name"], 0, Console(file=file, width=60))
     assert file.getvalue().splitlines()[-1] == "3 rows"
+
+
+def test_square_brackets_are_text_and_no_markup() -> None:
+    file = io.StringIO()
+    formats.print_table(pa.table({"state[bold]": ["[red]x"]}), ["state[bold]"], 0, Console(file=file, width=60))
+
+    assert "state[bold]" in file.getvalue()
+    assert "[red]x" in file.getvalue()

@@ -57,6 +57,12 @@ def test_the_steps_can_be_read_twice_in_one_query(library: Library) -> None:
     assert rows(library, "select count(*) from steps a join steps b using (episode_id, step)") == [(90,)]
 
 
+def test_columns_of_one_name_are_told_apart(library: Library) -> None:
+    found = ask(library, "select a.steps, b.steps, 1 as steps from episodes a join episodes b using (number)", 60)
+
+    assert found.column_names == ["steps", "steps_1", "steps_2"]
+
+
 def test_labels_are_means_of_the_episode_and_null_without(library: Library) -> None:
     found = rows(library, "select episode_id, annotation_version, mean_value from episodes order by number limit 2")
 
@@ -84,6 +90,8 @@ def test_labels_are_derived_only_where_they_are_asked_for(library: Library, monk
         ("select * frm episodes", r"syntax error"),
         ("'öäü' = nothing", r"at character 9 \(nothing\)"),
         ("success and", r"syntax error.* at its end"),
+        ("select error('')", "query: ; episodes has"),
+        ("select error('[5]')", r"\[5\]; episodes has"),
         ("true; drop view episodes", r"syntax error"),
         ("create table x as select 1", "CREATE statement; give one SELECT"),
         ("select 1; select 2", "SELECT and SELECT statement"),
