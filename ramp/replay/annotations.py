@@ -46,28 +46,7 @@ class Annotations:
         durable.make_directory(directory)
         for leftover in [*directory.glob(".*"), *directory.glob("*/.*")]:
             shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
-        self.version, self.values = 0, Values()
-        self.damaged = 0  # parts that could not be read
-        current = self._current()
-        if current is not None:
-            self.version = _numbers(current)[1]
-            for part in sorted(current.glob("part-*.arrow")):
-                self.values.update(self._load(part))
-
-    def _current(self) -> Path | None:
-        return max(self._generations(), key=lambda path: _numbers(path)[0], default=None)
-
-    def _generations(self) -> list[Path]:
-        return [path for path in self._directory.iterdir() if NAME.fullmatch(path.name)]
-
-    def _load(self, part: Path) -> Values:
-        try:
-            with pa.memory_map(str(part), "r") as file:
-                return _from_batch(pa.ipc.open_file(file).get_batch(0))
-        except (pa.ArrowException, OSError, ValueError) as error:
-            self.damaged += 1
-            logger.error("%s cannot be read (%s); its episodes count as unlabelled", part, error)
-            return {}
+        self.version, self.values, self.damaged = read_current(directory)
 
     def commit(self, version: int, values: Values, *, extends: bool) -> Values:
         """Make `values` durable and current; all values of the resulting generation.
@@ -88,7 +67,7 @@ class Annotations:
             return merged
 
     def _extend(self, values: Values) -> None:
-        current = self._current()
+        current = _current(self._directory)
         assert current is not None
         number = 1 + max((int(part.stem.split("-")[1]) for part in current.glob("part-*.arrow")), default=0)
         hidden, part = current / f".part-{number:04d}.arrow", current / f"part-{number:04d}.arrow"
@@ -101,7 +80,7 @@ class Annotations:
         durable.sync(current)
 
     def _replace(self, version: int, values: Values) -> None:
-        newest = self._current()
+        newest = _current(self._directory)
         number = 1 + (_numbers(newest)[0] if newest else 0)
         hidden = self._directory / f".g{number:06d}"
         try:
@@ -113,8 +92,23 @@ class Annotations:
             shutil.rmtree(hidden, ignore_errors=True)
             raise
         durable.sync(self._directory)
-        for old in sorted(self._generations(), key=lambda path: _numbers(path)[0])[:-KEEP]:
+        for old in sorted(_generations(self._directory), key=lambda path: _numbers(path)[0])[:-KEEP]:
             shutil.rmtree(old, ignore_errors=True)
+
+
+def read_current(directory: Path) -> tuple[int, Values, int]:
+    """Version and values of the newest generation, and how many of its parts could not be read. Changes nothing, so it
+    may be called beside a running server; version 0 where there is none."""
+    current = _current(directory)
+    values, damaged = Values(), 0
+    for part in sorted(current.glob("part-*.arrow")) if current else []:
+        try:
+            with pa.memory_map(str(part), "r") as file:
+                values.update(_from_batch(pa.ipc.open_file(file).get_batch(0)))
+        except (pa.ArrowException, OSError, ValueError) as error:
+            damaged += 1
+            logger.error("%s cannot be read (%s); its episodes count as unlabelled", part, error)
+    return (_numbers(current)[1] if current else 0), values, damaged
 
 
 def check_values(episode_id: str, steps: np.ndarray, remaining: np.ndarray, frame_step: np.ndarray) -> None:
@@ -125,6 +119,14 @@ def check_values(episode_id: str, steps: np.ndarray, remaining: np.ndarray, fram
         )
     if remaining.shape != steps.shape or not np.isfinite(remaining).all():
         raise Invalid("remaining", f"{remaining.shape} or not finite", "send one finite number per step")
+
+
+def _current(directory: Path) -> Path | None:
+    return max(_generations(directory), key=lambda path: _numbers(path)[0], default=None)
+
+
+def _generations(directory: Path) -> list[Path]:
+    return [path for path in directory.glob("g*") if NAME.fullmatch(path.name)]
 
 
 def _numbers(path: Path) -> tuple[int, int]:

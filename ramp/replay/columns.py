@@ -160,6 +160,16 @@ def present_rows(column: pa.Array) -> np.ndarray:
     return bits[column.offset :].astype(bool)
 
 
+def frame_rows(rows: pa.RecordBatch) -> np.ndarray:
+    """bool [T]: which steps carry frames, of all cameras alike; no frame is read."""
+    return present_rows(rows.column(camera_column(rows.schema)))
+
+
+def camera_column(columns: pa.Schema) -> str:
+    """The first one: a camera misses no frame that another one has."""
+    return next(name for name in columns.names if name.startswith(IMAGE_PREFIX))
+
+
 def binary_offsets(column: pa.BinaryArray) -> np.ndarray:
     """int32 [T + 1]: where each row's bytes begin in the data buffer, and where the last row's end."""
     count, buffer = column.offset + len(column) + 1, column.buffers()[1]

@@ -24,7 +24,7 @@ from ramp.errors import Corrupt, Full, Unavailable
 from ramp.replay import durable
 from ramp.replay.columns import step_columns
 from ramp.replay.notes import columns_from_note
-from ramp.replay.segment import Damage, Mark, Position, Record, SegmentWriter, scan
+from ramp.replay.segment import Damage, Mark, Position, Record, SegmentWriter, edition, newest, scan
 
 logger = logging.getLogger(__name__)
 
@@ -53,14 +53,10 @@ class Log:
         self.damaged = 0  # ranges that were found unreadable and not merely torn
         self.syncs = 0
         durable.make_directory(directory)
-        self._number = max((_edition(path.name)[0] for path in self._paths()), default=0)
+        self._number = max((edition(path.name)[0] for path in self._paths()), default=0)
 
     def _paths(self) -> list[Path]:
-        return sorted(self._directory.glob("[!.]*.arrows"), key=lambda path: _edition(path.name))
-
-    def _newest(self) -> list[Path]:
-        """Of every segment its newest edition, oldest segment first."""
-        return list({_edition(path.name)[0]: path for path in self._paths()}.values())
+        return sorted(self._directory.glob("[!.]*.arrows"), key=lambda path: edition(path.name))
 
     # -------------------------------------------------------------------------------------------- start
 
@@ -85,9 +81,9 @@ class Log:
 
     def _drop_superseded(self) -> None:
         """What a crash left of a rewriting: a half-written edition, or the one that it was made of."""
-        newest = self._newest()
+        kept = newest(self._directory)
         for path in [*self._directory.glob(".*.arrows"), *self._paths()]:
-            if path not in newest:
+            if path not in kept:
                 path.unlink()
 
     def _cut(self, path: Path, tail: Damage) -> None:
@@ -248,13 +244,13 @@ class Log:
         Durable when it returns, and the old edition is still there: `drop` it once nothing points to it. Raises
         OSError.
         """
-        path, (number, edition) = self._directory / segment, _edition(segment)
+        path, (number, present) = self._directory / segment, edition(segment)
         records = [found for found in scan(path) if isinstance(found, Record) and keep(found.mark)]
         if not records:
             return {}
         with pa.memory_map(str(path)) as file:
             columns = pa.ipc.open_stream(file).schema
-        name = f"{number:06d}-{edition + 1}.arrows"
+        name = f"{number:06d}-{present + 1}.arrows"
         hidden = self._directory / f".{name}"
         hidden.unlink(missing_ok=True)
         moved = self._copy(records, hidden, columns)
@@ -296,12 +292,6 @@ class Log:
         if not self._failure:
             self.seal()
         self._failure = self._failure or "the log is closed"
-
-
-def _edition(name: str) -> tuple[int, int]:
-    """Number and edition of a segment: (7, 0) of 000007.arrows, (7, 2) of 000007-2.arrows."""
-    number, _, edition = name.removesuffix(".arrows").partition("-")
-    return int(number), int(edition or 0)
 
 
 def _refusal(error: OSError) -> Full | Unavailable:

@@ -10,6 +10,7 @@ A record is one encapsulated IPC message. Its custom metadata carries
     crc32     of all the above and of the columns' bytes
 
 Any Arrow reader can open a segment. Torn tails and flipped bits are found by `scan`, which goes on behind them.
+`glance` gives the same records without reading the frames: it trusts the bytes, and leaves the file as it is.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import contextlib
 import hashlib
 import os
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,6 +56,15 @@ class Position:
 class Record:
     mark: Mark
     position: Position
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A record and its rows, which are views of the mapped file: columns that nobody asks for are never read."""
+
+    mark: Mark
+    position: Position
+    rows: pa.RecordBatch
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,8 +195,37 @@ class SegmentWriter:
 # ------------------------------------------------------------------------------------------------ reading
 
 
+def edition(name: str) -> tuple[int, int]:
+    """Number and edition of a segment: (7, 0) of 000007.arrows, (7, 2) of 000007-2.arrows."""
+    number, _, later = name.removesuffix(".arrows").partition("-")
+    return int(number), int(later or 0)
+
+
+def newest(directory: Path) -> list[Path]:
+    """Of every segment there its newest edition, oldest segment first."""
+    paths = sorted(directory.glob("[!.]*.arrows"), key=lambda path: edition(path.name))
+    return list({edition(path.name)[0]: path for path in paths}.values())
+
+
+_Marked = Callable[[pa.RecordBatch, "pa.KeyValueMetadata | None"], Mark]  # raises where a record cannot be used
+
+
 def scan(path: Path) -> Iterator[Record | Damage]:
     """Every record of a segment in order, and every range that is not one. Reads and checks all bytes."""
+    for found in _walk(path, _checked):
+        yield found if isinstance(found, Damage) else Record(found.mark, found.position)
+
+
+def glance(path: Path) -> Iterator[Seen]:
+    """Every record of a segment in order, up to the last whole one: behind it a server may be writing.
+
+    Reads what the records say of themselves, and of their rows what the caller touches; so checksums are not compared,
+    and a flipped bit in a number goes unseen. May be called beside a running server.
+    """
+    return (found for found in _walk(path, _marked) if isinstance(found, Seen))
+
+
+def _walk(path: Path, marked: _Marked) -> Iterator[Seen | Damage]:
     if path.stat().st_size == 0:
         yield Damage(0, 0, True, "empty file")
         return
@@ -196,16 +235,16 @@ def scan(path: Path) -> Iterator[Record | Damage]:
         if prefix is None:
             yield Damage(0, whole.size, False, "the schema cannot be read")
             return
-        yield from _walk(path.name, whole, prefix)
+        yield from _records(path.name, whole, prefix, marked)
 
 
-def _walk(name: str, whole: pa.Buffer, prefix: pa.Buffer) -> Iterator[Record | Damage]:
+def _records(name: str, whole: pa.Buffer, prefix: pa.Buffer, marked: _Marked) -> Iterator[Seen | Damage]:
     offset = prefix.size
     while offset < whole.size:
         reason = ""
         try:
-            for mark, length in _read(whole, prefix, offset):
-                yield Record(mark, Position(name, offset, length))
+            for mark, rows, length in _read(whole, prefix, offset, marked):
+                yield Seen(mark, Position(name, offset, length), rows)
                 offset += length
         except (pa.ArrowException, OSError, ValueError, KeyError) as error:
             reason = str(error)[:200]
@@ -225,8 +264,10 @@ def _schema_prefix(whole: pa.Buffer) -> pa.Buffer | None:
     return whole.slice(0, source.tell())
 
 
-def _read(whole: pa.Buffer, prefix: pa.Buffer, offset: int) -> Iterator[tuple[Mark, int]]:
-    """Records from `offset` on, with their lengths; raises where one is not as it was written."""
+def _read(
+    whole: pa.Buffer, prefix: pa.Buffer, offset: int, marked: _Marked
+) -> Iterator[tuple[Mark, pa.RecordBatch, int]]:
+    """Records from `offset` on, with their lengths; raises where `marked` does."""
     if offset == prefix.size:
         source, shift = pa.BufferReader(whole), 0
     else:  # behind damage: an IPC stream begins with its schema, so the rest is copied behind it
@@ -238,13 +279,27 @@ def _read(whole: pa.Buffer, prefix: pa.Buffer, offset: int) -> Iterator[tuple[Ma
             batch, fields = reader.read_next_batch_with_custom_metadata()
         except StopIteration:
             return
-        mark = _checked(batch, fields)
-        yield mark, source.tell() - begin
+        yield marked(batch, fields), batch, source.tell() - begin
         begin = source.tell()
 
 
 def _checked(batch: pa.RecordBatch, fields: pa.KeyValueMetadata | None) -> Mark:
+    """Raises where the record is not as it was written."""
     batch.validate(full=True)
+    mark, crc32 = _said(fields)
+    if crc32 != checksum(mark, batch):
+        raise ValueError("checksum disagrees")
+    return mark
+
+
+def _marked(batch: pa.RecordBatch, fields: pa.KeyValueMetadata | None) -> Mark:
+    """Raises where the columns do not fit into the record."""
+    batch.validate()
+    return _said(fields)[0]
+
+
+def _said(fields: pa.KeyValueMetadata | None) -> tuple[Mark, int]:
+    """What a record says of itself, and its CRC-32. Raises KeyError and ValueError where it says nothing useful."""
     texts = {key.decode(): value.decode() for key, value in (fields or {}).items()}
     mark = Mark(
         kind=texts["kind"],
@@ -253,9 +308,9 @@ def _checked(batch: pa.RecordBatch, fields: pa.KeyValueMetadata | None) -> Mark:
         note=texts["note"],
         digest=texts["digest"],
     )
-    if mark.kind not in KINDS or int(texts["crc32"]) != checksum(mark, batch):
-        raise ValueError("checksum disagrees")
-    return mark
+    if mark.kind not in KINDS:
+        raise ValueError(f"kind {mark.kind}")
+    return mark, int(texts["crc32"])
 
 
 def _at_end(whole: pa.Buffer, offset: int) -> bool:
@@ -284,6 +339,6 @@ def _resync(whole: pa.Buffer, prefix: pa.Buffer, offset: int) -> int:
 def _readable(whole: pa.Buffer, prefix: pa.Buffer, place: int) -> bool:
     try:
         pa.ipc.read_message(whole.slice(place))  # cheap; most places fail here
-        return next(_read(whole, prefix, place), None) is not None
+        return next(_read(whole, prefix, place, _checked), None) is not None
     except (pa.ArrowException, OSError, ValueError, KeyError):
         return False

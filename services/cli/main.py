@@ -10,7 +10,7 @@ from typing import Annotated, ParamSpec
 import typer
 
 from ramp.errors import Invalid, NotFound, RampError
-from services.cli import bench, doctor, evaluate, report, run, status
+from services.cli import bench, data, doctor, evaluate, report, run, status
 
 Words = ParamSpec("Words")
 WRONG_INPUT, FAILED = 2, 1
@@ -39,6 +39,8 @@ def ramp(
       ramp status            what the latest run does now
       ramp eval              success of its final policy on held-out starts
       ramp report            write its report.html again
+      ramp data query SQL    ask its episodes
+      ramp data show ID      one of them as a Rerun recording
       ramp bench             the comparisons of the papers: methods, conditioning, iterations, value
     """
 
@@ -64,6 +66,10 @@ benches.command("conditioning")(verb(bench.conditioning))
 benches.command("iterations")(verb(bench.iterations))
 benches.command("value")(verb(bench.value))
 app.add_typer(benches, name="bench")
+stored = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="What a run has stored.")
+stored.command("query")(verb(data.query))
+stored.command("show")(verb(data.show))
+app.add_typer(stored, name="data")
 
 
 def main(arguments: list[str] | None = None) -> None:

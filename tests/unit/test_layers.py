@@ -32,6 +32,7 @@ FLOORS = {
     "services.replay": 2,
     "services.actor": 2,
     "services.learner": 2,
+    "services.query": 2,
     "services.conductor": 3,
     "services.cli": 4,
 }
@@ -56,6 +57,8 @@ HOMES = {
     "metaworld": ("ramp.envs",),
     "gymnasium": ("ramp.envs",),
     "typer": ("services.cli",),
+    "duckdb": ("services.query.sql",),
+    "rerun": ("services.query.viewer",),
     "diffusers": ("ramp.models.world.wan_parts",),
     "transformers": ("ramp.models.vla.paligemma_parts",),
     "tokenizers": ("ramp.models.vla.instructions",),
@@ -142,6 +145,8 @@ def test_imports_point_down_and_heavy_libraries_stay_at_home() -> None:
         ("services/clients/replay.py", "import services.conductor.stages", "not on a floor below services.clients"),
         ("services/common/server.py", "import importlib\nimportlib.import_module('ray')", "ray lives in"),
         ("services/common/server.py", "from prometheus_client import Counter", "services.common.metrics only"),
+        ("services/cli/data.py", "def f():\n    import duckdb", "duckdb lives in services.query.sql only"),
+        ("services/query/library.py", "import rerun as rr", "rerun lives in services.query.viewer only"),
         ("services/kitchen/stove.py", "import os", "the room services.kitchen has no floor"),
     ],
 )

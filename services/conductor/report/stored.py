@@ -2,42 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
-from ramp.replay.columns import join_steps
-from ramp.replay.info import Limits
-from ramp.replay.log import Log
-from ramp.replay.segment import Record, scan
-from ramp.replay.store import Store
-from ramp.replay.tombstones import Tombstones
+from ramp.errors import NotFound
+from ramp.replay.shelf import Shelf
+from ramp.replay.summary import summarise
 from ramp.types import Episode
 from services.conductor.report.frames import Fetch
 
 
-class StillLog(Log):
-    """A log that is only looked at: torn tails are left alone, as a server may be writing them at this moment."""
-
-    def recover(self) -> Iterator[Record]:
-        for path in self._newest():
-            yield from (found for found in scan(path) if isinstance(found, Record))
-
-
 def stored(directory: Path) -> Fetch | None:
     """A way to fetch episodes from a replay directory; None where it holds none. Indexed at the first fetch."""
-    segments = directory / "segments"
-    if not any(segments.glob("*.arrows")):
+    try:
+        shelf = Shelf(directory)
+    except NotFound:
         return None
 
     @cache
-    def store() -> Store:
-        opened = Store(StillLog(segments), Tombstones(directory / "tombstones"), Limits())
-        opened.recover()
-        return opened
+    def known() -> frozenset[str]:
+        return frozenset(summarise(shelf)["episode_id"].to_pylist())
 
     def fetch(episode_id: str) -> Episode:
-        header, outcome, parts = store().parts(episode_id)
-        return Episode(header=header, steps=join_steps(parts), outcome=outcome)
+        if episode_id not in known():
+            raise NotFound(f"episode {episode_id!r} is not in {directory}")
+        return shelf.fetch(episode_id)
 
     return fetch

@@ -22,7 +22,7 @@ from services.conductor.view import RunView
 from tests.unit.services.conductor.test_terminal import BARE
 from tests.unit.sources import ROOT
 
-VERBS = ("run", "status", "eval", "report", "doctor")
+VERBS = ("run", "status", "eval", "report", "doctor", "data")
 
 
 def ramp(*words: str) -> int:
@@ -32,9 +32,9 @@ def ramp(*words: str) -> int:
     return int(ended.value.code or 0)
 
 
-@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize("verb", [*VERBS[:-1], "data query", "data show"])
 def test_every_verb_has_help_with_an_example(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert ramp(verb, "--help") == 0
+    assert ramp(*verb.split(), "--help") == 0
     assert f"ramp {verb}" in capsys.readouterr().out
 
 
@@ -44,8 +44,9 @@ def test_no_verb_at_all_is_answered_with_help(capsys: pytest.CaptureFixture[str]
     assert all(verb in said for verb in VERBS)
 
 
-def test_help_loads_neither_torch_nor_ray() -> None:
-    code = "import sys; from services.cli import main; print({'torch', 'ray', 'mujoco'} & set(sys.modules))"
+def test_help_loads_nothing_heavy() -> None:
+    heavy = {"torch", "ray", "mujoco", "duckdb", "rerun"}
+    code = f"import sys; from services.cli import main; print({heavy} & set(sys.modules))"
     done = subprocess.run(
         [sys.executable, "-c", code],
         env=child_environment(PYTHONPATH=f"{ROOT}:{ROOT / 'proto'}"),
@@ -72,6 +73,10 @@ def test_help_loads_neither_torch_nor_ray() -> None:
         (["status", "--dir", "/nowhere/at/all"], "give the --dir of a run"),
         (["eval", "--dir", "/nowhere/at/all"], "give the --dir of a run"),
         (["report", "--dir", "/nowhere/at/all"], "give the --dir of a run"),
+        (["data", "query", "true", "--dir", "/nowhere/at/all"], "give the --dir of a run"),
+        (["data", "query", "true", "--out", "rows.txt"], "ends in .parquet"),
+        (["data", "query", "true", "--csv", "--json"], "choose one"),
+        (["data", "show", "e0", "--out", "/nowhere/at/all/e0.rrd"], "in a folder that exists"),
     ],
 )
 def test_wrong_input_is_one_line_with_a_remedy_and_exit_code_2(
