@@ -10,7 +10,7 @@ from typing import Annotated, ParamSpec
 import typer
 
 from ramp.errors import Invalid, NotFound, RampError
-from services.cli import bench, doctor, evaluate, report, run, status
+from services.cli import bench, datasets, doctor, evaluate, report, run, status
 
 Words = ParamSpec("Words")
 WRONG_INPUT, FAILED = 2, 1
@@ -40,6 +40,7 @@ def ramp(
       ramp eval              success of its final policy on held-out starts
       ramp report            write its report.html again
       ramp bench             the comparisons of the papers: methods, conditioning, iterations, value
+      ramp data export       its episodes as a LeRobot dataset; ramp data import brings one in
     """
 
 
@@ -64,6 +65,11 @@ benches.command("conditioning")(verb(bench.conditioning))
 benches.command("iterations")(verb(bench.iterations))
 benches.command("value")(verb(bench.value))
 app.add_typer(benches, name="bench")
+stored = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="What a run has stored, and LeRobot datasets.")
+stored.command("export")(verb(datasets.export))
+stored.command("check")(verb(datasets.check))
+stored.command("import")(verb(datasets.import_))
+app.add_typer(stored, name="data")
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -78,6 +78,8 @@ def _serve(options: argparse.Namespace) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     shard = Shard(options.dir, shard_config(settings))
+    if settings.replay.mounts:
+        _mount(shard, settings.replay.mounts)
     server = ReplayServer(ReplayCore(shard), replay_token(settings), served_calls(settings))
     watch = Watch(shard, stop.set)
     host = options.host or settings.replay.host
@@ -95,6 +97,13 @@ def _serve(options: argparse.Namespace) -> int:
     watch.stop()
     shard.close()
     return int(failed)
+
+
+def _mount(shard: Shard, mounts: tuple[str, ...]) -> None:
+    from services.replay.mounts import mounted_tables  # loads PyAV, which no other server needs
+
+    for table in mounted_tables(mounts):
+        shard.mount(table)
 
 
 def _start(server: ReplayServer, host: str, port: int, place: Path) -> int:
