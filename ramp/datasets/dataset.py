@@ -96,7 +96,7 @@ class Dataset:
             instruction=instruction,
             robot=known.get("robot") or UNFIT.sub("-", self.info.robot)[:128] or "unknown",
             seed=known.get("seed", place.index),
-            max_steps=reading.max_steps or known.get("max_steps") or max(each.length for each in self.places),
+            max_steps=reading.max_steps or known.get("max_steps") or self._longest,
             tables=(reading.table,) if reading.table else tuple(known.get("tables", ("demos",))),
             schema=self.schema,
         )
@@ -127,6 +127,10 @@ class Dataset:
         return Outcome.SUCCESS if success else Outcome.FAILURE
 
     # ------------------------------------------------------------------------------------------ schema
+
+    @cached_property
+    def _longest(self) -> int:
+        return max(place.length for place in self.places)
 
     @cached_property
     def schema(self) -> StepSchema:

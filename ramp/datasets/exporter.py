@@ -114,15 +114,11 @@ class Exporter:
 
     def _settle(self, episode: Episode) -> None:
         """The first episode fixes schema and rate; the others must agree."""
-        schema = episode.header.schema
         if self._schema is None:
             self._begin(episode)
-        elif (schema.cameras, schema.proprio_width, schema.action_width) != (
-            self._schema.cameras,
-            self._schema.proprio_width,
-            self._schema.action_width,
-        ):
-            raise Invalid("schema", f"{schema} of {episode.header.episode_id}", "export tables one by one: --table")
+        elif episode.header.schema != self._schema:
+            theirs = f"{episode.header.schema} of {episode.header.episode_id}"
+            raise Invalid("schema", theirs, "a dataset has one schema: export tables one by one, by --table")
         rate = steps_per_second(episode.steps)
         if rate and not self._given and abs(rate - self._fps) > SAME_RATE * self._fps:
             said = f"{rate:g} steps/s in {episode.header.episode_id}, {self._fps:g} before"

@@ -14,8 +14,9 @@ from ramp.replay.table import Table
 def mounted_tables(mounts: tuple[str, ...]) -> Iterator[Table]:
     """One per NAME:FOLDER or NAME:FOLDER:OUTCOME. Raises Invalid."""
     for text in mounts:
-        name, folder, *outcome = text.split(":")
-        if not name or not folder or outcome not in ([], *([each] for each in OUTCOMES)):
+        name, _, rest = text.partition(":")
+        folder, marked, outcome = rest.partition(":")
+        if not name or not folder or (marked and outcome not in OUTCOMES):
             remedy = f"write NAME:FOLDER, or NAME:FOLDER:OUTCOME with one of {', '.join(OUTCOMES)}"
             raise Invalid("replay.mounts", text, remedy)
-        yield mount(name, Path(folder), Reading(outcome=outcome[0] if outcome else None))  # type: ignore[arg-type]
+        yield mount(name, Path(folder), Reading(outcome=outcome or None))  # type: ignore[arg-type]

@@ -1,8 +1,7 @@
 """The real LeRobot library loads what we export. It pins an older torch, so it lives in an environment of its own:
 
 python3.11 -m venv lerobot-env
-lerobot-env/bin/pip install torch "datasets<5" "huggingface-hub<0.36" "av<16" jsonlines "packaging<26" \\
-    draccus==0.10.0 einops "deepdiff<9" termcolor imageio pillow
+lerobot-env/bin/pip install torch "datasets<5" "huggingface-hub<0.36" "av<16" accelerate pillow
 lerobot-env/bin/pip install --no-deps lerobot==0.4.4
 LEROBOT_PYTHON=lerobot-env/bin/python .venv/bin/python -m pytest tests/unit/datasets/test_lerobot.py
 """

@@ -18,6 +18,7 @@ from ramp.replay.shard import Shard, ShardConfig
 from ramp.types import Batch, SampleSpec
 from services.clients.importing import send
 from services.clients.replay import ReplayClient
+from services.replay.mounts import mounted_tables
 from tests.replay_process import ReplayProcess
 from tests.unit.datasets.made import KEY, SHAPE, by_hand, picture
 
@@ -28,9 +29,8 @@ SPEC = SampleSpec(table="arm", batch_size=16, chunk=3, horizons=(2, 4))
 def same(ours: Batch, theirs: Batch) -> None:
     for field in fields(Batch):
         mine, yours = getattr(ours, field.name), getattr(theirs, field.name)
-        for one, other in (
-            zip(mine.values(), yours.values(), strict=True) if isinstance(mine, dict) else [(mine, yours)]
-        ):
+        pairs = zip(mine.values(), yours.values(), strict=True) if isinstance(mine, dict) else [(mine, yours)]
+        for one, other in pairs:
             np.testing.assert_array_equal(np.asarray(one), np.asarray(other), err_msg=field.name)
 
 
@@ -77,7 +77,7 @@ def test_numbers_are_looked_at_when_it_is_mounted_and_pictures_when_they_are_dra
 
 def test_a_server_serves_what_its_settings_mount(tmp_path: Path) -> None:
     folder = by_hand(tmp_path / "arm", "v2.1")
-    server = ReplayProcess(tmp_path / "run", f"replay.mounts=[arm:{folder}:success]")
+    server = ReplayProcess(tmp_path / "run", f"replay.mounts=arm:{folder}:success")
     server.start()
     try:
         with ReplayClient(server.address, name="test") as client:
@@ -91,3 +91,9 @@ def test_a_server_serves_what_its_settings_mount(tmp_path: Path) -> None:
     ]
     assert np.abs(batch.images["front"].astype(int) - np.stack(wanted)).mean() < 3
     assert batch.success.all()
+
+
+@pytest.mark.parametrize("text", ["arm", ":folder", "arm:", "arm:folder:splendid", "arm:folder:done:done"])
+def test_a_mount_that_says_too_little_or_too_much_is_refused(text: str) -> None:
+    with pytest.raises(Invalid, match=r"replay\.mounts: .*write NAME:FOLDER"):
+        list(mounted_tables((text,)))
