@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 
 from ramp.advantage.config import AdvantageConfig
-from ramp.errors import Invalid, NotFound, Unavailable
+from ramp.errors import Conflict, Invalid, NotFound, Unavailable
 from ramp.replay import checkpoint, durable
 from ramp.replay.annotations import Annotations, Values, check_values
 from ramp.replay.columns import join_steps
@@ -31,7 +31,6 @@ from ramp.replay.entry import Entry, FramePlaces, Written, describe
 from ramp.replay.info import AnnotateResult, EpisodeInfo, Limits, Progress, ReplayInfo
 from ramp.replay.keeper import Keeper
 from ramp.replay.labels import Labelled, Labels, derive
-from ramp.replay.limiter import Limiter
 from ramp.replay.log import SEGMENT_BYTES, Log
 from ramp.replay.ownership import own
 from ramp.replay.retention import RetentionConfig
@@ -56,22 +55,6 @@ class ShardConfig:
     segment_bytes: int = SEGMENT_BYTES
 
 
-TABLES = ("demos", "online")
-"""Of a run."""
-
-
-def shard_tables(
-    *, min_items: int, samples_per_insert: float, slack: float, human_priority: float
-) -> dict[str, TableConfig]:
-    """The two tables of a run: demonstrations, never limited, and online experience, which is."""
-    limited = Limiter.Config(min_size=min_items, samples_per_insert=samples_per_insert, slack=slack)
-    demos, online = TABLES
-    return {
-        demos: TableConfig(human_priority=human_priority),
-        online: TableConfig(limiter=limited, human_priority=human_priority),
-    }
-
-
 class Shard:
     """Opened on one directory, by one process at a time."""
 
@@ -85,6 +68,7 @@ class Shard:
         self._store = Store(self._log, self._tombstones, config.limits)
         self._tables = {name: Table(name, each, self._log.mapped) for name, each in config.tables.items()}
         self._keeper = Keeper(directory, self._log, self._store, self._tables)
+        self._mounts: dict[str, Table] = {}
         self._annotations = Annotations(directory / "annotations")
         self._switch = threading.Lock()  # inserting and relabelling exclude each other
         self._infos: dict[str, EpisodeInfo] = {}
@@ -217,11 +201,18 @@ class Shard:
 
     # ----------------------------------------------------------------------------------------- sampling
 
+    def mount(self, table: Table) -> None:
+        """Serve a table whose episodes lie elsewhere: it is sampled, and never appended to. Raises Conflict."""
+        if table.name in (*self._tables, *self._mounts):
+            raise Conflict("table", table.name, "there is one of that name; choose another")
+        self._mounts[table.name] = table
+
     def table(self, name: str) -> Table:
         """Raises NotFound."""
-        if name not in self._tables:
-            raise NotFound(f"table {name[:160]!r}: {_nearest(name, self._tables)}")
-        return self._tables[name]
+        known = self._tables | self._mounts
+        if name not in known:
+            raise NotFound(f"table {name[:160]!r}: {_nearest(name, known)}")
+        return known[name]
 
     def generator(self) -> np.random.Generator:
         """A source of randomness of its own for each stream of samples."""
@@ -343,9 +334,14 @@ class Shard:
         """An ended episode in the batches in which it came, not copied. Raises NotFound, Corrupt."""
         return self._store.parts(episode_id)
 
+    def labels(self, episode_id: str) -> Labels | None:
+        """Of an episode's items, in the order of its frames; None where the current generation does not name it."""
+        with self._switch:
+            return self._labels.get(episode_id)
+
     def info(self) -> ReplayInfo:
         return ReplayInfo(
-            tables=tuple(table.info() for table in self._tables.values()),
+            tables=tuple(table.info() for table in (*self._tables.values(), *self._mounts.values())),
             limits=self.config.limits,
             annotation_version=self._annotations.version,
             disk_bytes=self._log.disk_bytes(),
@@ -370,7 +366,7 @@ class Shard:
 
     def interrupt(self) -> None:
         """Whoever waits for a rate limiter gets Unavailable."""
-        for table in self._tables.values():
+        for table in (*self._tables.values(), *self._mounts.values()):
             table.limiter.close()
 
     def close(self) -> None:

@@ -10,7 +10,7 @@ from typing import Annotated, ParamSpec
 import typer
 
 from ramp.errors import Invalid, NotFound, RampError
-from services.cli import bench, data, doctor, evaluate, report, run, status
+from services.cli import bench, data, datasets, doctor, evaluate, report, run, status
 
 Words = ParamSpec("Words")
 WRONG_INPUT, FAILED = 2, 1
@@ -42,6 +42,7 @@ def ramp(
       ramp data query SQL    ask its episodes
       ramp data show ID      one of them as a Rerun recording
       ramp bench             the comparisons of the papers: methods, conditioning, iterations, value
+      ramp data export       its episodes as a LeRobot dataset; ramp data import brings one in
     """
 
 
@@ -66,9 +67,12 @@ benches.command("conditioning")(verb(bench.conditioning))
 benches.command("iterations")(verb(bench.iterations))
 benches.command("value")(verb(bench.value))
 app.add_typer(benches, name="bench")
-stored = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="What a run has stored.")
+stored = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="What a run has stored, and LeRobot datasets.")
 stored.command("query")(verb(data.query))
 stored.command("show")(verb(data.show))
+stored.command("export")(verb(datasets.export))
+stored.command("check")(verb(datasets.check))
+stored.command("import")(verb(datasets.import_))
 app.add_typer(stored, name="data")
 
 

@@ -13,7 +13,7 @@ from ramp.envs import check_tasks
 from ramp.errors import Invalid
 from ramp.recipes.recipe import PRETRAINED, SEED_BLOCK
 from ramp.replay.info import Limits
-from ramp.replay.shard import TABLES
+from ramp.replay.run_tables import TABLES
 from ramp.types import Outcome
 from services.common.sizes import FULL_RANGES, INFINITE, check_sizes
 

@@ -36,6 +36,7 @@ class ReplayPlace:
     token_env: str = ""  # environment variable that holds the token; empty: no token
     segment_mib: int = 64  # size at which a segment on disk is closed
     max_message_mib: int = 32  # bound on one gRPC message
+    mounts: tuple[str, ...] = ()  # LeRobot folders served as read-only tables, NAME:FOLDER or NAME:FOLDER:OUTCOME each
 
 
 @dataclass(frozen=True, kw_only=True)

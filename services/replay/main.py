@@ -18,7 +18,8 @@ from pathlib import Path
 
 from ramp.errors import RampError, Unavailable
 from ramp.replay.info import Limits
-from ramp.replay.shard import Shard, ShardConfig, shard_tables
+from ramp.replay.run_tables import shard_tables
+from ramp.replay.shard import Shard, ShardConfig
 from services.common import metrics
 from services.common.settings import Settings, load_settings, replay_token
 from services.replay.core import Housekeeping, ReplayCore, Watch
@@ -79,6 +80,8 @@ def _serve(options: argparse.Namespace) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     shard = Shard(options.dir, shard_config(settings))
+    if settings.replay.mounts:
+        _mount(shard, settings.replay.mounts)
     server = ReplayServer(ReplayCore(shard), replay_token(settings), served_calls(settings))
     watch, housekeeping = Watch(shard, stop.set), Housekeeping(shard)
     host = options.host or settings.replay.host
@@ -98,6 +101,13 @@ def _serve(options: argparse.Namespace) -> int:
     housekeeping.stop()
     shard.close()
     return int(failed)
+
+
+def _mount(shard: Shard, mounts: tuple[str, ...]) -> None:
+    from services.replay.mounts import mounted_tables  # loads PyAV, which no other server needs
+
+    for table in mounted_tables(mounts):
+        shard.mount(table)
 
 
 def _start(server: ReplayServer, host: str, port: int, place: Path) -> int:

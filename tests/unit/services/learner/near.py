@@ -9,7 +9,8 @@ import numpy as np
 
 from ramp.replay.info import AnnotateResult, EpisodeInfo, ReplayInfo
 from ramp.replay.local import LocalReplay
-from ramp.replay.shard import Shard, ShardConfig, shard_tables
+from ramp.replay.run_tables import shard_tables
+from ramp.replay.shard import Shard, ShardConfig
 from ramp.types import Episode, Kind
 from services.clients.registry import DirectoryRegistry
 from services.common.coordination import Coordination
