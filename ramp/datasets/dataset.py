@@ -17,7 +17,7 @@ from ramp.datasets.index import Place, load_places, load_tasks
 from ramp.datasets.layout import ACTION, INFO, STATE, STATS, Info, load_info, load_json, wrong
 from ramp.datasets.pictures import from_picture, read_video
 from ramp.datasets.rows import Rows
-from ramp.datasets.sidecars import INTERVENTIONS, STEPS, Sidecars
+from ramp.datasets.sidecars import INTERVENTIONS, STEPS, THOUGHTS, Sidecars
 from ramp.types import Episode, EpisodeHeader, Outcome, Source, StepBatch, StepSchema
 
 STEP_REWARD = -1.0  # RAMP Eq. 5; a stranger's reward means something else
@@ -99,6 +99,7 @@ class Dataset:
             max_steps=reading.max_steps or known.get("max_steps") or self._longest,
             tables=(reading.table,) if reading.table else tuple(known.get("tables", ("demos",))),
             schema=self.schema,
+            thoughts=self._sidecars.column("subgoal", THOUGHTS, rows.index, rows.length) is not None,
         )
 
     def _instruction(self, rows: Rows) -> str:
@@ -178,7 +179,15 @@ class Dataset:
             policy_version=np.zeros(length, np.int32) if version is None else version,
             frame_row=self._frame_row(rows),
             images={},
+            subgoal=said.column("subgoal", THOUGHTS, rows.index, length),
+            hand=self._hand(rows),
         )
+
+    def _hand(self, rows: Rows) -> np.ndarray | None:
+        """float32 [T, 2]"""
+        axes = [self._sidecars.column(name, THOUGHTS, rows.index, rows.length) for name in ("hand_x", "hand_y")]
+        found = [axis for axis in axes if axis is not None]
+        return np.stack(found, axis=1) if found else None
 
     def _time(self, rows: Rows) -> np.ndarray:
         """float64 [T]"""

@@ -3,6 +3,7 @@
     meta/ramp_episodes.parquet        episode_id, task, robot, seed, max_steps, tables, success, action_low, action_high
     meta/ramp_steps.parquet           time (float64), policy_version, has_frame: other rows show the last frame again
     meta/ramp_interventions.parquet   is_intervention, source (0 policy, 1 human, 2 demo, 3 dream), trainable
+    meta/ramp_thoughts.parquet        subgoal, hand_x, hand_y (nan: not seen), of the episodes that have them
     meta/advantages_vN.parquet        value, advantage, indicator by world model N, at rows with a frame
 
 All begin with episode_index, and but for the first with frame_index; rows are in their order.
@@ -23,7 +24,7 @@ from ramp.datasets.layout import wrong
 from ramp.replay.labels import Labels
 from ramp.types import Episode, Outcome, Source
 
-EPISODES, STEPS, INTERVENTIONS = "ramp_episodes", "ramp_steps", "ramp_interventions"
+EPISODES, STEPS, INTERVENTIONS, THOUGHTS = "ramp_episodes", "ramp_steps", "ramp_interventions", "ramp_thoughts"
 REMEDY = "remove the file to read the folder without it"
 WHERE = [("episode_index", pa.int64()), ("frame_index", pa.int64())]
 NUMBERS = pa.list_(pa.float64())
@@ -46,6 +47,7 @@ COLUMNS = {
     INTERVENTIONS: pa.schema(
         [*WHERE, ("is_intervention", pa.bool_()), ("source", pa.uint8()), ("trainable", pa.bool_())]
     ),
+    THOUGHTS: pa.schema([*WHERE, ("subgoal", pa.string()), ("hand_x", pa.float32()), ("hand_y", pa.float32())]),
 }
 LABELS = pa.schema([*WHERE, ("value", pa.float32()), ("advantage", pa.float32()), ("indicator", pa.int8())])
 
@@ -72,6 +74,9 @@ class SidecarWriter:
         self._write(
             INTERVENTIONS, at | {"is_intervention": human, "source": steps.source, "trainable": steps.trainable}
         )
+        if steps.subgoal is not None and steps.hand is not None:
+            thoughts = {"subgoal": steps.subgoal, "hand_x": steps.hand[:, 0], "hand_y": steps.hand[:, 1]}
+            self._write(THOUGHTS, at | thoughts)
         if labels is not None:
             self._add_labels({name: values[steps.frame_row] for name, values in at.items()}, labels)
 
@@ -123,7 +128,7 @@ class Sidecars:
         return rows.to_pylist()[0] if rows is not None else {}
 
     def column(self, name: str, file: str, index: int, length: int) -> np.ndarray | None:
-        """[length] of an episode; None where the folder does not have the file. Raises Invalid."""
+        """[length] of an episode; None where the folder has no such file, or no thoughts of it. Raises Invalid."""
         rows = self._rows(file, index, length)
         if rows is None:
             return None
@@ -136,6 +141,8 @@ class Sidecars:
         if table is None:
             return None
         begin, end = np.searchsorted(self._index[name], [index, index + 1])
+        if begin == end and name == THOUGHTS:
+            return None
         if end - begin != length:
             raise wrong(
                 f"meta/{name}.parquet", "episode_index", f"{end - begin} rows of episode {index}, not {length}", REMEDY

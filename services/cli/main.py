@@ -10,7 +10,7 @@ from typing import Annotated, ParamSpec
 import typer
 
 from ramp.errors import Invalid, NotFound, RampError
-from services.cli import bench, data, datasets, doctor, evaluate, report, run, status
+from services.cli import bench, data, datasets, doctor, evaluate, keep, report, run, status
 
 Words = ParamSpec("Words")
 WRONG_INPUT, FAILED = 2, 1
@@ -41,6 +41,8 @@ def ramp(
       ramp report            write its report.html again
       ramp data query SQL    ask its episodes
       ramp data show ID      one of them as a Rerun recording
+      ramp data delete ID    forget one for good
+      ramp data snapshot N   keep all of them as they are now
       ramp bench             the comparisons of the papers: methods, conditioning, iterations, value
       ramp data export       its episodes as a LeRobot dataset; ramp data import brings one in
     """
@@ -70,6 +72,9 @@ app.add_typer(benches, name="bench")
 stored = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="What a run has stored, and LeRobot datasets.")
 stored.command("query")(verb(data.query))
 stored.command("show")(verb(data.show))
+stored.command("delete")(verb(keep.delete))
+stored.command("snapshot")(verb(keep.snapshot))
+stored.command("snapshots")(verb(keep.snapshots))
 stored.command("export")(verb(datasets.export))
 stored.command("check")(verb(datasets.check))
 stored.command("import")(verb(datasets.import_))

@@ -176,3 +176,18 @@ def test_the_rate_is_that_of_the_timestamps(hz: float, found: float) -> None:
     steps = make_episode().steps
 
     assert steps_per_second(replace(steps, timestamp=steps.step / hz)) == found
+
+
+def test_thoughts_come_back_where_there_were_any(tmp_path: Path) -> None:
+    plain, thinking = make_episode(0), make_episode(1)
+    hand = np.linspace(-1, 1, 2 * len(thinking.steps), dtype=np.float32).reshape(-1, 2)
+    hand[2] = np.nan
+    words = np.array(["reach to push"] * 3 + [""] * (len(thinking.steps) - 3), dtype=object)
+    steps = replace(thinking.steps, subgoal=words, hand=hand)
+    thinking = replace(thinking, header=replace(thinking.header, thoughts=True), steps=steps)
+    found = read(export(tmp_path / "made", [plain, thinking]))
+    assert (found[0].header.thoughts, found[0].steps.subgoal, found[0].steps.hand) == (False, None, None)
+    assert found[1].header == thinking.header
+    assert found[1].steps.subgoal is not None
+    assert found[1].steps.subgoal.tolist() == words.tolist()
+    np.testing.assert_array_equal(found[1].steps.hand, hand)

@@ -1,0 +1,127 @@
+"""`ramp data delete, snapshot, snapshots`: what a run's replay is to forget, and what it is to keep as it is now."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from services.cli.options import Dir, Json
+
+if TYPE_CHECKING:
+    from ramp.replay.shard import Shard
+    from services.clients.replay import ReplayClient
+
+READY_S = 5.0  # for a server to answer whose address is known
+
+
+def delete(
+    episodes: Annotated[list[str], typer.Argument(help="Their episode_id, as `ramp data query` prints it.")],
+    reason: Annotated[str, typer.Option("--reason", "-r", help="Why, for whoever asks later.")],
+    dir_: Dir = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> int:
+    """Forget ended episodes for good, of a running run or of one that was stopped.
+
+    No learner is given anything of them from now on. Their ids stay taken, so that no robot's spool brings them back.
+    The disk gets its room back when a segment is mostly dead; snapshots that were taken before still hold them.
+    All or none: where one id is unknown or still open, nothing is deleted.
+
+    \b
+    Examples:
+      ramp data delete demo-reach-v3-7 --reason "a person was in the picture"
+      ramp data delete $(ramp data query "select episode_id from episodes where steps<10" --csv | tail +2) -r "cut off"
+    """
+    if not yes:
+        typer.confirm(f"Delete {len(episodes)} episodes for good?", abort=True)
+    with _replay(dir_) as replay:
+        gone = replay.delete(episodes, reason)
+    print(f"{gone} deleted" + (f", {len(episodes) - gone} had been deleted before" if gone < len(episodes) else ""))
+    return 0
+
+
+def snapshot(
+    name: Annotated[str, typer.Argument(help="Letters, digits, . _ - and not in use yet.")],
+    dir_: Dir = None,
+) -> int:
+    """Keep this moment of the replay data under a name, while everything goes on.
+
+    Segments are linked, not copied: it takes no room until they are deleted or written again. The directory that is
+    printed can be copied away, or take the place of `replay/` in a run's directory.
+
+    \b
+    Examples:
+      ramp data snapshot before-upgrade
+      ramp data snapshot friday --dir runs/fleet
+    """
+    with _replay(dir_) as replay:
+        taken = replay.snapshot(name)
+    print(f"{taken.episodes} episodes, {taken.bytes / 2**20:.1f} MiB: {taken.path}")
+    return 0
+
+
+def snapshots(
+    dir_: Dir = None,
+    as_json: Json = False,
+    drop: Annotated[str, typer.Option("--drop", help="Forget this one.", show_default=False)] = "",
+) -> int:
+    """List the snapshots of a run's replay data, or drop one.
+
+    \b
+    Examples:
+      ramp data snapshots
+      ramp data snapshots --drop friday
+    """
+    import json
+    from dataclasses import asdict
+
+    with _replay(dir_) as replay:
+        if drop:
+            replay.drop_snapshot(drop)
+        found = replay.snapshots()
+    if as_json:
+        print(json.dumps([asdict(each) for each in found]))
+        return 0
+    for each in found:
+        taken = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(each.taken_at))
+        print(f"{taken}  {each.name}  {each.episodes} episodes  {each.bytes / 2**20:.1f} MiB  {each.path}")
+    if not found:
+        print("none")
+    return 0
+
+
+@contextmanager
+def _replay(directory: Path | None) -> Iterator[ReplayClient | Shard]:
+    """The server of a run where it has one, else the data themselves. Raises NotFound, Unavailable."""
+    from services.clients.replay import ReplayClient
+    from services.common.settings import load_settings, replay_token
+    from services.conductor import rundir
+
+    found = rundir.find(directory)
+    settings = load_settings(found.settings)
+    shard = None if settings.replay.address else _own(found.replay)
+    if shard is not None:
+        with closing(shard):
+            yield shard
+        return
+    address = settings.replay.address or (found.replay / "address").read_text().strip()
+    with ReplayClient(address, name="ramp-data", token=replay_token(settings)) as client:
+        client.wait_ready(READY_S)
+        yield client
+
+
+def _own(directory: Path) -> Shard | None:
+    """The shard of a stopped run; None where a server has it. Raises NotFound."""
+    from ramp.errors import NotFound, Unavailable
+    from ramp.replay.shard import Shard, ShardConfig
+
+    if not (directory / "segments").is_dir():
+        raise NotFound(f"no episodes in {directory}: nothing was stored there yet")
+    try:
+        return Shard(directory, ShardConfig())
+    except Unavailable:
+        return None
