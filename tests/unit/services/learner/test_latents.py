@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
 
 import pytest
 import torch
@@ -18,7 +16,7 @@ from services.learner.basis import find_basis
 from services.learner.batches import convert, open_mixture
 from services.learner.latents import FrameLatents
 from services.learner.loop import Learner
-from tests.unit.services.learner.near import NearReplay, context, counting_settings, filled_replay
+from tests.unit.services.learner.near import NearReplay, context
 
 
 class Counting:
@@ -63,18 +61,6 @@ def test_another_tokenizer_begins_anew() -> None:
     assert kept.of([("a", 0)], frames(9), tokenize).flatten().tolist() == [9.0, 9.0]
 
 
-@pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    return counting_settings(tmp_path)
-
-
-@pytest.fixture
-def replay(settings: Settings) -> Iterator[NearReplay]:
-    found = filled_replay(settings)
-    yield found
-    found.close()
-
-
 def test_in_a_whole_run_no_frame_is_tokenized_once_a_step_and_epoch(
     settings: Settings, replay: NearReplay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -101,7 +87,7 @@ def test_in_a_whole_run_no_frame_is_tokenized_once_a_step_and_epoch(
 
 
 def test_latents_from_before_give_the_same_loss(settings: Settings, replay: NearReplay) -> None:
-    basis, horizons = find_basis(replay), settings.world.foreseen  # type: ignore[arg-type]
+    basis, horizons = find_basis(replay, settings.policy), settings.world.foreseen  # type: ignore[arg-type]
     spec = SampleSpec(table="", batch_size=6, chunk=4, horizons=horizons)
     converter = partial(convert, normalizer=basis.normalizer, failure_penalty=1.0, horizons=horizons)
     with open_mixture(replay, {"demos": 6}, spec, converter) as batches:  # type: ignore[arg-type]
