@@ -5,15 +5,13 @@ door (Arrow Flight) can stand before the same core.
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from ramp.errors import Invalid, RampError, Timeout
+from ramp.errors import Invalid, Timeout
 from ramp.replay.entry import Written
-from ramp.replay.info import TableInfo
 from ramp.replay.shard import Shard
 from ramp.types import EpisodeHeader, Outcome, SampleSpec
 from services.common import codec, metrics
@@ -108,79 +106,3 @@ class ReplayCore:
         metrics.REPLAY_SAMPLED_BYTES.labels(spec.table).inc(len(data))
         metrics.add_seconds(metrics.REPLAY_SAMPLE_SECONDS.labels(spec.table), time.monotonic() - began - waited)
         return data
-
-
-class Housekeeping:
-    """A thread that applies the retention rule and gives the disk back what was deleted."""
-
-    def __init__(self, shard: Shard, period_s: float = 30.0) -> None:
-        self._shard, self._period_s = shard, period_s
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="housekeeping", daemon=True)
-
-    def start(self) -> None:
-        self._thread.start()
-
-    def stop(self) -> None:
-        self._stopped.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        while not self._stopped.wait(self._period_s):
-            try:
-                self.keep()
-            except (RampError, OSError) as error:  # a full disk: the next time there may be room
-                logger.warning("nothing was tidied up this time: %s", error)
-
-    def keep(self) -> None:
-        gone, freed = self._shard.keep()
-        metrics.REPLAY_DELETED.labels("retention").inc(gone)
-        metrics.REPLAY_FREED.inc(max(freed, 0))
-        if gone or freed:
-            logger.info("%d episodes deleted by the retention rule, %d bytes given back", gone, freed)
-
-
-class Watch:
-    """A thread that keeps gauges and the checkpoint of counters fresh, and notices a failed disk."""
-
-    def __init__(self, shard: Shard, on_failure: Callable[[], None], period_s: float = 1.0) -> None:
-        self._shard, self._on_failure, self._period_s = shard, on_failure, period_s
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
-        self._waits: dict[str, tuple[float, float]] = {}
-
-    def start(self) -> None:
-        self._thread.start()
-
-    def stop(self) -> None:
-        self._stopped.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        while not self._stopped.wait(self._period_s):
-            try:
-                self.observe()
-                self._shard.checkpoint()
-            except OSError as error:
-                logger.warning("no checkpoint of the counters: %s", error)
-            if self._shard.failed:
-                self._on_failure()
-                return
-
-    def observe(self) -> None:
-        info = self._shard.info()
-        for table in info.tables:
-            self._observe_table(table)
-        metrics.REPLAY_ANNOTATION.set(info.annotation_version)
-        metrics.REPLAY_DISK.set(info.disk_bytes)
-        metrics.REPLAY_DAMAGED.set(info.quarantined_segments)
-
-    def _observe_table(self, table: TableInfo) -> None:
-        metrics.REPLAY_ITEMS.labels(table.name).set(table.items)
-        metrics.REPLAY_EPISODES.labels(table.name).set(table.episodes)
-        metrics.REPLAY_LEAD.labels(table.name).set(table.lead)
-        metrics.REPLAY_LABELLED.labels(table.name).set(table.labelled)
-        inserting, sampling = self._waits.get(table.name, (0.0, 0.0))
-        metrics.REPLAY_INSERT_WAIT.labels(table.name).inc(table.insert_wait_s - inserting)
-        metrics.REPLAY_SAMPLE_WAIT.labels(table.name).inc(table.sample_wait_s - sampling)
-        self._waits[table.name] = (table.insert_wait_s, table.sample_wait_s)

@@ -22,8 +22,9 @@ from ramp.replay.run_tables import shard_tables
 from ramp.replay.shard import Shard, ShardConfig
 from services.common import metrics
 from services.common.settings import Settings, load_settings, replay_token
-from services.replay.core import Housekeeping, ReplayCore, Watch
+from services.replay.core import ReplayCore
 from services.replay.server import CALLS, ReplayServer
+from services.replay.upkeep import Housekeeping, Watch
 
 logger = logging.getLogger("services.replay")
 

@@ -1,0 +1,97 @@
+"""What a replay server does again and again beside its calls: telling how it is, and tidying up."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+
+from ramp.errors import RampError
+from ramp.replay.info import TableInfo
+from ramp.replay.shard import Shard
+from services.common import metrics
+
+logger = logging.getLogger(__name__)
+
+
+class Periodic:
+    """A thread that takes a turn every `period_s` until it is stopped, or until a turn says that it was the last."""
+
+    def __init__(self, name: str, period_s: float) -> None:
+        self._period_s = period_s
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Returns when the turn that is being taken is over."""
+        self._stopped.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stopped.wait(self._period_s):
+            if not self.turn():
+                return
+
+    def turn(self) -> bool:
+        """False where there shall be no other."""
+        raise NotImplementedError
+
+
+class Housekeeping(Periodic):
+    """Applies the retention rule, and gives the disk back what was deleted."""
+
+    def __init__(self, shard: Shard, period_s: float = 30.0) -> None:
+        super().__init__("housekeeping", period_s)
+        self._shard = shard
+
+    def turn(self) -> bool:
+        try:
+            gone, freed = self._shard.keep()
+        except (RampError, OSError) as error:  # a full disk: the next time there may be room
+            logger.warning("nothing was tidied up this time: %s", error)
+            return True
+        metrics.REPLAY_DELETED.labels("retention").inc(gone)
+        metrics.REPLAY_FREED.inc(max(freed, 0))
+        if gone or freed:
+            logger.info("%d episodes deleted by the retention rule, %d bytes given back", gone, freed)
+        return True
+
+
+class Watch(Periodic):
+    """Keeps gauges and the checkpoint of counters fresh, and notices a failed disk."""
+
+    def __init__(self, shard: Shard, on_failure: Callable[[], None], period_s: float = 1.0) -> None:
+        super().__init__("watch", period_s)
+        self._shard, self._on_failure = shard, on_failure
+        self._waits: dict[str, tuple[float, float]] = {}
+
+    def turn(self) -> bool:
+        try:
+            self.observe()
+            self._shard.checkpoint()
+        except OSError as error:
+            logger.warning("no checkpoint of the counters: %s", error)
+        if self._shard.failed:
+            self._on_failure()
+        return not self._shard.failed
+
+    def observe(self) -> None:
+        info = self._shard.info()
+        for table in info.tables:
+            self._observe_table(table)
+        metrics.REPLAY_ANNOTATION.set(info.annotation_version)
+        metrics.REPLAY_DISK.set(info.disk_bytes)
+        metrics.REPLAY_DAMAGED.set(info.quarantined_segments)
+
+    def _observe_table(self, table: TableInfo) -> None:
+        metrics.REPLAY_ITEMS.labels(table.name).set(table.items)
+        metrics.REPLAY_EPISODES.labels(table.name).set(table.episodes)
+        metrics.REPLAY_LEAD.labels(table.name).set(table.lead)
+        metrics.REPLAY_LABELLED.labels(table.name).set(table.labelled)
+        inserting, sampling = self._waits.get(table.name, (0.0, 0.0))
+        metrics.REPLAY_INSERT_WAIT.labels(table.name).inc(table.insert_wait_s - inserting)
+        metrics.REPLAY_SAMPLE_WAIT.labels(table.name).inc(table.sample_wait_s - sampling)
+        self._waits[table.name] = (table.insert_wait_s, table.sample_wait_s)
