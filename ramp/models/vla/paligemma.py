@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ramp.errors import Invalid
 from ramp.models.depth import sees_depth
-from ramp.models.flow import guide, integrate, twice
+from ramp.models.flow import twice
 from ramp.models.frames import letterbox, letterbox_depth
 from ramp.models.insulation import insulate
 from ramp.models.vla.chunk_policy import ChunkPolicy
@@ -149,25 +149,10 @@ class PaliGemmaPolicy(ChunkPolicy):
         Eq. 1, uninsulated. The expert does not read it (GigaBrain-0: actions may not attend to action tokens)."""
         return self.prefix.write(words, context.prefix, context.visible)
 
-    @torch.no_grad()
-    def act(
-        self,
-        tensors: Mapping[str, Tensor],
-        world_tokens: Tensor | None,
-        indicator: Tensor,
-        *,
-        generator: torch.Generator,
-    ) -> Tensor:
-        """A normalised action chunk float32 [B, H, A], as `VLAPolicy.act` makes it; the prefix runs once, also with
-        classifier-free guidance."""
-        context = self.observe(tensors, world_tokens, indicator)
-        shape = (len(indicator), self.config.chunk, self.schema.action_width)
-        start = torch.randn(shape, generator=generator, device=context.condition.device) * self.config.start_scale
-        beta = self.config.guidance
-        if beta == 1.0 or bool((indicator == UNLABELLED).all()):
-            return integrate(lambda x, tau: self(x, tau, context), start, self.config.ode_steps)
-        both = context.beside(self._condition(torch.full_like(indicator, UNLABELLED)))
-        return integrate(guide(lambda x, tau: self(x, tau, both), beta), start, self.config.ode_steps)
+    def hidden_beside(self, context: PrefixContext) -> PrefixContext:
+        """As ChunkPolicy has it; the prefix does not run again."""
+        hidden = torch.full(context.condition.shape[:1], UNLABELLED, device=context.condition.device)
+        return context.beside(self._condition(hidden))
 
     def _condition(self, indicator: Tensor) -> Tensor:
         return self.indicator(torch.where(indicator == UNLABELLED, 2, indicator))

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ramp.errors import Invalid
 from ramp.models.depth import sees_depth
-from ramp.models.flow import guide, integrate, twice
+from ramp.models.flow import twice
 from ramp.models.frames import frame_side, to_depth, to_float
 from ramp.models.insulation import insulate
 from ramp.models.vla.backbone import Backbone
@@ -100,28 +100,10 @@ class VLAPolicy(ChunkPolicy):
         """Velocity [B, H, A] of the normalised chunk x at flow time tau [B]."""
         return self.expert(x, tau, context.condition, context.memory, context.visible)
 
-    @torch.no_grad()
-    def act(
-        self,
-        tensors: Mapping[str, Tensor],
-        world_tokens: Tensor | None,
-        indicator: Tensor,
-        *,
-        generator: torch.Generator,
-    ) -> Tensor:
-        """A normalised action chunk [B, H, A]: Euler from noise to data in config.ode_steps.
-
-        With config.guidance beta other than 1 and a shown indicator, the velocity is f(.) + beta (f(I) - f(.)), f(.)
-        being the one with I hidden (classifier-free guidance, RECAP); the expert then has twice the rows.
-        """
-        context = self.observe(tensors, world_tokens, indicator)
-        shape = (len(indicator), self.config.chunk, self.schema.action_width)
-        start = torch.randn(shape, generator=generator, device=context.condition.device) * self.config.start_scale
-        beta = self.config.guidance
-        if beta == 1.0 or bool((indicator == UNLABELLED).all()):
-            return integrate(lambda x, tau: self(x, tau, context), start, self.config.ode_steps)
-        both = context.beside(self._condition(context.summary, torch.full_like(indicator, UNLABELLED)))
-        return integrate(guide(lambda x, tau: self(x, tau, both), beta), start, self.config.ode_steps)
+    def hidden_beside(self, context: Context) -> Context:
+        """As ChunkPolicy has it; the backbone is not asked again."""
+        hidden = torch.full(context.summary.shape[:1], UNLABELLED, device=context.summary.device)
+        return context.beside(self._condition(context.summary, hidden))
 
     def _condition(self, summary: Tensor, indicator: Tensor) -> Tensor:
         row = torch.where(indicator == UNLABELLED, 2, indicator)
