@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import random
 import socket
 import sys
 import time
@@ -25,6 +27,7 @@ from services.conductor.training import LearnerGroup
 from services.conductor.watch import STALL_S, Probe, Watch
 from services.learner.group import run_learner
 
+OWN_PORTS = range(20_000, 32_768)  # above those that Ray's workers take, below Linux's ephemeral ones
 LOOK_EVERY_S = 2.0  # at replay and at memory
 PROBE_S = 5.0  # for replay to answer that look
 SETTLED_S = HEARTBEAT_S + 1.0  # after its start a Redis has heard of everybody
@@ -201,10 +204,14 @@ class Fleet:
 
 
 def free_port(host: str) -> int:
-    """A port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind((host, 0))
-        return int(probe.getsockname()[1])
+    """A port that nobody listens on now, and that Linux gives to no outgoing connection while its server starts again.
+
+    Raises Unavailable where there is none."""
+    for port in random.SystemRandom().sample(OWN_PORTS, 100):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind((host, port))
+            return port
+    raise Unavailable(f"no free port on {host} among {OWN_PORTS.start} to {OWN_PORTS.stop - 1}")
 
 
 def _own_replay_address(settings: Settings) -> str:

@@ -21,7 +21,7 @@ from tests.counting import counting_settings
 from tests.loop.fleet import assert_whole, hire, local_ray, publish_random_policy, replay_process
 from tests.unit.services.common.redis_process import RedisProcess
 
-pytestmark = pytest.mark.loop
+pytestmark = [pytest.mark.loop, pytest.mark.xdist_group("actor")]
 
 
 @dataclass

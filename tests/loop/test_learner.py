@@ -16,7 +16,7 @@ from tests.loop.fleet import local_ray
 from tests.loop.learning import Classroom, classroom
 from tests.waiting import eventually
 
-pytestmark = [pytest.mark.loop, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.loop, pytest.mark.timeout(900), pytest.mark.xdist_group("learner")]
 
 
 @pytest.fixture(scope="module", autouse=True)

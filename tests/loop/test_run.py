@@ -27,7 +27,7 @@ from tests.loop.launched import (
 from tests.unit.sources import ROOT
 from tests.waiting import eventually
 
-pytestmark = [pytest.mark.loop, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.loop, pytest.mark.timeout(900), pytest.mark.xdist_group("run")]
 
 
 @pytest.fixture(scope="module")
