@@ -13,7 +13,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
+
+from ramp.errors import Invalid, NotFound
+from ramp.replay.table import Table
 
 logger = logging.getLogger(__name__)
 
@@ -27,6 +31,14 @@ class Checkpoint:
     samples: Mapping[str, int] = field(default_factory=dict)  # by table
     removals: Mapping[str, int] = field(default_factory=dict)  # items, by table
     priorities: Mapping[str, list[tuple[str, int, float]]] = field(default_factory=dict)  # (episode, step, priority)
+
+
+def of(tables: Mapping[str, Table]) -> Checkpoint:
+    return Checkpoint(
+        samples={name: table.limiter.samples for name, table in tables.items()},
+        removals={name: table.limiter.removals for name, table in tables.items()},
+        priorities={name: table.changed_priorities() for name, table in tables.items()},
+    )
 
 
 def save(path: Path, checkpoint: Checkpoint) -> None:
@@ -63,3 +75,19 @@ def load(path: Path) -> Checkpoint:
     for table, episode_id, step, priority in rows:
         priorities.setdefault(table, []).append((episode_id, step, priority))
     return Checkpoint(samples, removals, priorities)
+
+
+def restore(known: Checkpoint, tables: Mapping[str, Table]) -> None:
+    """Set counters and priorities as they were."""
+    for name, table in tables.items():
+        table.limiter.restore(table.info().items, known.removals.get(name, 0), known.samples.get(name))
+        _restore_priorities(table, known.priorities.get(name, []))
+
+
+def _restore_priorities(table: Table, rows: list[tuple[str, int, float]]) -> None:
+    if rows:
+        ids, steps, priorities = zip(*rows, strict=True)
+        try:
+            table.update_priorities(ids, steps, np.array(priorities))
+        except (NotFound, Invalid) as error:
+            logger.warning("priorities of table %s are not restored: %s", table.name, error)

@@ -3,6 +3,7 @@
     delete     tombstone (durable) -> tables forget -> bytes count as dead
     compact    a segment more than half dead is written again without them -> entries and tables point there -> it goes
     snapshot   everything sealed -> linked under a name
+    view       some ended episodes -> a table of their own, which only points to them
 
 Appending, sampling and fetching go on meanwhile.
 """
@@ -11,15 +12,18 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 
-from ramp.replay.entry import Entry
+from ramp.errors import NotFound
+from ramp.replay.columns import join_steps
+from ramp.replay.entry import Entry, State
 from ramp.replay.log import Log
 from ramp.replay.retention import RetentionConfig, expired
 from ramp.replay.snapshot import Snapshot, Snapshots
 from ramp.replay.store import Store
-from ramp.replay.table import Table
+from ramp.replay.table import Table, TableConfig
+from ramp.replay.views import View, Views
 
 logger = logging.getLogger(__name__)
 
@@ -31,14 +35,15 @@ class Keeper:
 
     def __init__(self, directory: Path, log: Log, store: Store, tables: Mapping[str, Table]) -> None:
         self._log, self._store, self._tables = log, store, tables
-        self.snapshots = Snapshots(directory)
+        self.snapshots, self.views = Snapshots(directory), Views(directory)
+        self.viewed: dict[str, Table] = {}
         self._lock = threading.Lock()
 
     def delete(self, episode_ids: Collection[str], reason: str) -> list[Entry]:
         """As `Store.delete`; no table draws from them any more when it returns."""
         with self._lock:
             entries = self._store.delete(episode_ids, reason)
-            for table in self._tables.values():
+            for table in self._all_tables():
                 table.remove([entry.header.episode_id for entry in entries])
         return entries
 
@@ -60,10 +65,54 @@ class Keeper:
     def _rewrite(self, segment: str) -> None:
         moved = self._log.rewrite(segment, self._store.wanted)
         places = {entry.header.episode_id: self._store.read(entry)[1] for entry in self._store.move(segment, moved)}
-        for table in self._tables.values():
+        for table in self._all_tables():
             table.repoint(places)
         self._log.drop(segment)
         logger.info("%s: written again without what was deleted", segment)
+
+    def _all_tables(self) -> Iterator[Table]:
+        yield from self._tables.values()
+        yield from list(self.viewed.values())
+
+    def view(self, view: View, show: Callable[[Table], None]) -> None:
+        """Build the table of a new view, write the view down, then `show` the table.
+
+        Raises Conflict for a name that is taken, NotFound for an episode that has not ended, Invalid for episodes of
+        several schemas, Full, Corrupt; then there is none.
+        """
+        with self._lock:
+            self.views.check(view.name)
+            table = self._table(view.name, [self._ended(each) for each in view.episode_ids])
+            self.views.add(view)
+            show(table)
+
+    def show_views(self, show: Callable[[Table], None]) -> None:
+        """At a start: the views of before, without what was deleted."""
+        for view in self.views.all():
+            known = [each for each in view.episode_ids if self._store.holds(each)]
+            show(self._table(view.name, [self._ended(each) for each in known]))
+
+    def drop_view(self, name: str) -> None:
+        """Raises NotFound."""
+        with self._lock:
+            self.views.drop(name)
+            table = self.viewed.pop(name, None)
+        if table:
+            table.limiter.close()
+
+    def _table(self, name: str, entries: list[Entry]) -> Table:
+        table = Table(name, TableConfig(), self._log.mapped)
+        for entry in entries:
+            parts, places = self._store.read(entry)
+            table.insert(entry.header, entry.outcome, join_steps(parts, images=False), places, (None, 0))
+        return table
+
+    def _ended(self, episode_id: str) -> Entry:
+        """Raises NotFound."""
+        entry = self._store.entry(episode_id)
+        if entry.state is not State.ENDED:
+            raise NotFound(f"episode {episode_id[:160]!r} is {entry.state}: a view names ended ones")
+        return entry
 
     def snapshot(self, name: str) -> Snapshot:
         """Raises Invalid, Conflict, Full, Unavailable."""

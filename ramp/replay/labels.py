@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ramp.advantage import AdvantageConfig, indicator, n_step_advantage, thresholds
+from ramp.replay.info import AnnotateResult
+from ramp.types import EpisodeHeader, Outcome, StepBatch
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +26,17 @@ class Labelled:
     reward: np.ndarray  # float32 [T], units of steps
     source: np.ndarray  # uint8 [T]
     frame_step: np.ndarray  # int32 [F]
+
+    @classmethod
+    def of(cls, header: EpisodeHeader, outcome: Outcome, steps: StepBatch) -> Labelled:
+        return cls(
+            task=header.task,
+            max_steps=header.max_steps,
+            success=outcome is Outcome.SUCCESS,
+            reward=steps.reward,
+            source=steps.source,
+            frame_step=steps.step[steps.frame_row],
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +84,13 @@ def _indicators(
     joined = np.concatenate(list(advantages.values()))
     found = indicator(joined, tasks, source, thresholds(joined, tasks, source, config))
     return dict(zip(advantages, np.split(found, np.cumsum(counts)[:-1]), strict=True))
+
+
+def result(generation: Mapping[str, Labels]) -> AnnotateResult:
+    """What a generation comes to."""
+    items = sum(len(labels.indicator) for labels in generation.values())
+    positive = sum(int((labels.indicator == 1).sum()) for labels in generation.values())
+    return AnnotateResult(episodes=len(generation), items=items, positive=positive / max(items, 1))
 
 
 def unlabelled(source: np.ndarray) -> Labels:

@@ -30,7 +30,7 @@ from ramp.replay.columns import join_steps
 from ramp.replay.entry import Entry, FramePlaces, Written, describe
 from ramp.replay.info import AnnotateResult, EpisodeInfo, Limits, Progress, ReplayInfo
 from ramp.replay.keeper import Keeper
-from ramp.replay.labels import Labelled, Labels, derive
+from ramp.replay.labels import Labelled, Labels, derive, result
 from ramp.replay.log import SEGMENT_BYTES, Log
 from ramp.replay.ownership import own
 from ramp.replay.retention import RetentionConfig
@@ -38,6 +38,7 @@ from ramp.replay.snapshot import Snapshot
 from ramp.replay.store import Store
 from ramp.replay.table import Table, TableConfig
 from ramp.replay.tombstones import Tombstones
+from ramp.replay.views import ViewInfo, new_view
 from ramp.types import Batch, Episode, EpisodeHeader, Outcome, SampleSpec, StepBatch
 
 logger = logging.getLogger(__name__)
@@ -84,10 +85,8 @@ class Shard:
         self._derive()
         for entry in ended:
             self._insert_again(entry)
-        known = checkpoint.load(self._directory / "checkpoint.arrow")
-        for name, table in self._tables.items():
-            table.limiter.restore(table.info().items, known.removals.get(name, 0), known.samples.get(name))
-            self._restore_priorities(table, known.priorities.get(name, []))
+        checkpoint.restore(checkpoint.load(self._directory / "checkpoint.arrow"), self._tables)
+        self._keeper.show_views(self._show)
         logger.info("%d episodes, %d open, %d damaged places", len(ended), self._store.open_episodes, self._log.damaged)
 
     def _insert_again(self, entry: Entry) -> None:
@@ -97,14 +96,6 @@ class Shard:
             self._insert(entry, join_steps(parts, images=False), places)
         except Invalid as error:
             logger.error("episode %s is not sampled: %s", entry.header.episode_id, error)
-
-    def _restore_priorities(self, table: Table, rows: list[tuple[str, int, float]]) -> None:
-        if rows:
-            ids, steps, priorities = zip(*rows, strict=True)
-            try:
-                table.update_priorities(ids, steps, np.array(priorities))
-            except (NotFound, Invalid) as error:
-                logger.warning("priorities of table %s are not restored: %s", table.name, error)
 
     # ---------------------------------------------------------------------------------------- appending
 
@@ -184,14 +175,7 @@ class Shard:
 
     def _learn(self, entry: Entry, steps: StepBatch) -> None:
         self._infos[entry.header.episode_id] = describe(entry, steps)
-        self._labelled[entry.header.episode_id] = Labelled(
-            task=entry.header.task,
-            max_steps=entry.header.max_steps,
-            success=entry.outcome is Outcome.SUCCESS,
-            reward=steps.reward,
-            source=steps.source,
-            frame_step=steps.step[steps.frame_row],
-        )
+        self._labelled[entry.header.episode_id] = Labelled.of(entry.header, entry.outcome, steps)
 
     def _insert(self, entry: Entry, steps: StepBatch, places: FramePlaces) -> None:
         labels = (self._labels.get(entry.header.episode_id), self._annotations.version)
@@ -203,13 +187,19 @@ class Shard:
 
     def mount(self, table: Table) -> None:
         """Serve a table whose episodes lie elsewhere: it is sampled, and never appended to. Raises Conflict."""
-        if table.name in (*self._tables, *self._mounts):
-            raise Conflict("table", table.name, "there is one of that name; choose another")
+        self._refuse_taken(table.name)
         self._mounts[table.name] = table
+
+    def _refuse_taken(self, name: str) -> None:
+        if name in self._known():
+            raise Conflict("name", name, "there is a table of that name; choose another")
+
+    def _known(self) -> dict[str, Table]:
+        return self._tables | self._mounts | self._keeper.viewed
 
     def table(self, name: str) -> Table:
         """Raises NotFound."""
-        known = self._tables | self._mounts
+        known = self._known()
         if name not in known:
             raise NotFound(f"table {name[:160]!r}: {_nearest(name, known)}")
         return known[name]
@@ -255,18 +245,13 @@ class Shard:
             except OSError as error:
                 raise Unavailable(f"the annotation could not be written: {error}") from error
             self._derive()
-            for table in self._tables.values():
+            for table in (*self._tables.values(), *self._keeper.viewed.values()):
                 table.relabel(self._labels, world_version)
-            return self._result()
+            return result(self._labels)
 
     def _derive(self) -> None:
         remaining = {name: pair[1] for name, pair in self._annotations.values.items() if name in self._labelled}
         self._labels = derive(self._labelled, remaining, self.config.advantage)
-
-    def _result(self) -> AnnotateResult:
-        items = sum(len(labels.indicator) for labels in self._labels.values())
-        positive = sum(int((labels.indicator == 1).sum()) for labels in self._labels.values())
-        return AnnotateResult(episodes=len(self._labels), items=items, positive=positive / max(items, 1))
 
     # ----------------------------------------------------------------------------------------- keeping
 
@@ -310,6 +295,30 @@ class Shard:
         """Raises NotFound."""
         self._keeper.snapshots.drop(name)
 
+    def view(self, name: str, episode_ids: Sequence[str], query: str = "") -> ViewInfo:
+        """Make a view of ended episodes: a table of that name, which is sampled and never appended to, now and after a
+        restart. `query` is what they were asked by.
+
+        Raises Invalid, Conflict for a name that is taken, NotFound for an episode that has not ended, Full, Corrupt.
+        """
+        view = new_view(name, episode_ids, query)
+        self._refuse_taken(name)
+        self._keeper.view(view, self._show)
+        return view.info()
+
+    def _show(self, table: Table) -> None:
+        with self._switch:
+            table.relabel(self._labels, self._annotations.version)
+            self._keeper.viewed[table.name] = table
+
+    def views(self) -> list[ViewInfo]:
+        """Those that there are, oldest first."""
+        return [view.info() for view in self._keeper.views.all()]
+
+    def drop_view(self, name: str) -> None:
+        """Its episodes stay; whoever samples it is told. Raises NotFound."""
+        self._keeper.drop_view(name)
+
     # ------------------------------------------------------------------------------------------ telling
 
     def query(self, table: str = "", unlabelled_by: int = 0, limit: int = 0) -> list[EpisodeInfo]:
@@ -321,9 +330,13 @@ class Shard:
             found = [
                 info
                 for name, info in self._infos.items()
-                if (not table or table in info.tables) and (not unlabelled_by or name not in labelled)
+                if (not table or self._lies_in(table, info)) and (not unlabelled_by or name not in labelled)
             ]
         return found[:limit] if limit else found
+
+    def _lies_in(self, table: str, info: EpisodeInfo) -> bool:
+        viewed = self._keeper.viewed.get(table)
+        return table in info.tables if viewed is None else viewed.holds(info.episode_id)
 
     def fetch(self, episode_id: str) -> Episode:
         """Raises NotFound, Corrupt."""
@@ -341,7 +354,7 @@ class Shard:
 
     def info(self) -> ReplayInfo:
         return ReplayInfo(
-            tables=tuple(table.info() for table in (*self._tables.values(), *self._mounts.values())),
+            tables=tuple(table.info() for table in self._known().values()),
             limits=self.config.limits,
             annotation_version=self._annotations.version,
             disk_bytes=self._log.disk_bytes(),
@@ -359,14 +372,11 @@ class Shard:
 
     def checkpoint(self) -> None:
         """Remember what the segments cannot tell. Raises OSError."""
-        samples = {name: table.limiter.samples for name, table in self._tables.items()}
-        removals = {name: table.limiter.removals for name, table in self._tables.items()}
-        priorities = {name: table.changed_priorities() for name, table in self._tables.items()}
-        checkpoint.save(self._directory / "checkpoint.arrow", checkpoint.Checkpoint(samples, removals, priorities))
+        checkpoint.save(self._directory / "checkpoint.arrow", checkpoint.of(self._tables))
 
     def interrupt(self) -> None:
         """Whoever waits for a rate limiter gets Unavailable."""
-        for table in (*self._tables.values(), *self._mounts.values()):
+        for table in self._known().values():
             table.limiter.close()
 
     def close(self) -> None:

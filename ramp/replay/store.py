@@ -282,6 +282,11 @@ class Store:
     def open_episodes(self) -> int:
         return self._open
 
+    def holds(self, episode_id: str) -> bool:
+        """Whether an ended episode of that id can be read."""
+        entry = self._entries.get(episode_id)
+        return entry is not None and entry.state is State.ENDED
+
     def entry(self, episode_id: str) -> Entry:
         """Raises NotFound."""
         entry = self._entries.get(episode_id)

@@ -138,6 +138,11 @@ class Table:
             self._compress(memory)
         self.limiter.removed(removed)
 
+    def holds(self, episode_id: str) -> bool:
+        """Whether its items can be drawn here."""
+        with self._lock:
+            return self._memory is not None and episode_id in self._memory.index and episode_id not in self._gone
+
     def _forget(self, memory: Memory, episode_id: str) -> np.ndarray:
         """Its items."""
         number = memory.index[episode_id]

@@ -11,6 +11,8 @@ import typer
 from services.cli.options import Dir, Json
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from services.query.library import Library
 
 BRIEF = (
@@ -28,8 +30,11 @@ def query(
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Write a Parquet file instead.")] = None,
     rows: Annotated[int, typer.Option("--rows", min=0, help="Rows on the terminal; 0: all.")] = 40,
     timeout: Annotated[float, typer.Option("--timeout", min=0.1, help="Seconds that the query may take.")] = 60.0,
+    as_view: Annotated[str, typer.Option("--as-view", help="Make a view of them: a name.", show_default=False)] = "",
 ) -> int:
     """Ask the episodes of a run by SQL; also while it runs, of what is on the disk by then. Changes nothing.
+
+    A view made of the answer is a table of these episodes, which learners sample by its name.
 
     The table episodes has a row per ended episode, steps a row per step (columns: SELECT * ... LIMIT 1, or --json).
 
@@ -39,6 +44,7 @@ def query(
       ramp data query "select task, count(*), avg(success), avg(steps) from episodes group by task"
       ramp data query "select episode_id, min(advantage) from steps group by 1 order by 2 limit 5" --json
       ramp data query "policy_version_min > 3" --out late.parquet
+      ramp data query "task='drawer-open-v3' and intervention_rate>0.2" --as-view hard-drawers
     """
     from rich.console import Console
 
@@ -46,12 +52,14 @@ def query(
     from services.query import formats
     from services.query.sql import ask
 
-    if as_json + as_csv + (out is not None) > 1:
-        raise Invalid("--json, --csv, --out", "more than one", "choose one form of output")
+    if as_json + as_csv + (out is not None) + bool(as_view) > 1:
+        raise Invalid("--json, --csv, --out, --as-view", "more than one", "choose one form of output")
     if out is not None and (out.suffix != ".parquet" or not out.parent.is_dir()):
         raise Invalid("--out", out, "give a name that ends in .parquet, in a folder that exists")
     found = ask(_library(dir_), sql, timeout)
-    if out is not None:
+    if as_view:
+        _make_view(as_view, found, sql, dir_)
+    elif out is not None:
         formats.write_parquet(found, out)
         print(f"{found.num_rows} rows in {out}")
     elif as_json or as_csv:
@@ -61,6 +69,18 @@ def query(
         console = Console(width=None if sys.stdout.isatty() else 10_000)
         formats.print_table(found, BRIEF if whole else found.column_names, rows, console)
     return 0
+
+
+def _make_view(name: str, found: pa.Table, sql: str, directory: Path | None) -> None:
+    """Raises Invalid where the rows do not say which episodes they are of."""
+    from ramp.errors import Invalid
+    from services.cli.keep import opened
+
+    if "episode_id" not in found.column_names:
+        raise Invalid("--as-view", f"a query of {', '.join(found.column_names)}", "select episode_id as well")
+    with opened(directory) as replay:
+        made = replay.view(name, found["episode_id"].to_pylist(), sql)
+    print(f"{made.episodes} episodes in view {name}: sample it as a table; `ramp data views --drop {name}` forgets it")
 
 
 def show(

@@ -1,4 +1,4 @@
-"""`ramp data delete, snapshot, snapshots`: what a run's replay is to forget, and what it is to keep as it is now."""
+"""`ramp data delete, snapshot, snapshots, views`: what a run's replay is to forget, and what to keep."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def delete(
     """
     if not yes:
         typer.confirm(f"Delete {len(episodes)} episodes for good?", abort=True)
-    with _replay(dir_) as replay:
+    with opened(dir_) as replay:
         gone = replay.delete(episodes, reason)
     print(f"{gone} deleted" + (f", {len(episodes) - gone} had been deleted before" if gone < len(episodes) else ""))
     return 0
@@ -58,7 +58,7 @@ def snapshot(
       ramp data snapshot before-upgrade
       ramp data snapshot friday --dir runs/fleet
     """
-    with _replay(dir_) as replay:
+    with opened(dir_) as replay:
         taken = replay.snapshot(name)
     print(f"{taken.episodes} episodes, {taken.bytes / 2**20:.1f} MiB: {taken.path}")
     return 0
@@ -79,7 +79,7 @@ def snapshots(
     import json
     from dataclasses import asdict
 
-    with _replay(dir_) as replay:
+    with opened(dir_) as replay:
         if drop:
             replay.drop_snapshot(drop)
         found = replay.snapshots()
@@ -94,8 +94,38 @@ def snapshots(
     return 0
 
 
+def views(
+    dir_: Dir = None,
+    as_json: Json = False,
+    drop: Annotated[str, typer.Option("--drop", help="Forget this one; its episodes stay.", show_default=False)] = "",
+) -> int:
+    """List the views of a run's replay data, or drop one. `ramp data query ... --as-view NAME` makes one.
+
+    \b
+    Examples:
+      ramp data views
+      ramp data views --drop hard-drawers
+    """
+    import json
+    from dataclasses import asdict
+
+    with opened(dir_) as replay:
+        if drop:
+            replay.drop_view(drop)
+        found = replay.views()
+    if as_json:
+        print(json.dumps([asdict(each) for each in found]))
+        return 0
+    for each in found:
+        made = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(each.created_at))
+        print(f"{made}  {each.name}  {each.episodes} episodes  {each.query}")
+    if not found:
+        print("none")
+    return 0
+
+
 @contextmanager
-def _replay(directory: Path | None) -> Iterator[ReplayClient | Shard]:
+def opened(directory: Path | None) -> Iterator[ReplayClient | Shard]:
     """The server of a run where it has one, else the data themselves. Raises NotFound, Unavailable."""
     from services.clients.replay import ReplayClient
     from services.common.settings import load_settings, replay_token

@@ -43,6 +43,7 @@ def ramp(
       ramp data show ID      one of them as a Rerun recording
       ramp data delete ID    forget one for good
       ramp data snapshot N   keep all of them as they are now
+      ramp data views        answers that were made tables (query --as-view)
       ramp bench             the comparisons of the papers: methods, conditioning, iterations, value
       ramp data export       its episodes as a LeRobot dataset; ramp data import brings one in
     """
@@ -75,6 +76,7 @@ stored.command("show")(verb(data.show))
 stored.command("delete")(verb(keep.delete))
 stored.command("snapshot")(verb(keep.snapshot))
 stored.command("snapshots")(verb(keep.snapshots))
+stored.command("views")(verb(keep.views))
 stored.command("export")(verb(datasets.export))
 stored.command("check")(verb(datasets.check))
 stored.command("import")(verb(datasets.import_))

@@ -20,12 +20,13 @@ from ramp.replay.columns import join_steps, slice_steps
 from ramp.replay.info import AnnotateResult, EpisodeInfo, Limits, ReplayInfo
 from ramp.replay.snapshot import Snapshot
 from ramp.replay.validate import check_follows, check_header, check_steps
+from ramp.replay.views import ViewInfo
 from ramp.types import Episode, EpisodeHeader, Outcome, SampleSpec, StepBatch
 from services.clients.channel import await_ready, bearer, call, open_channel
 from services.clients.sampling import SampleStream
 from services.clients.sender import Ledger, Sender
 from services.clients.spool import Parcel, Spool
-from services.common import codec
+from services.common import codec, keeping_codec
 
 __all__ = ["AnnotateResult", "EpisodeInfo", "ReplayClient", "ReplayInfo", "Writer"]
 
@@ -279,16 +280,31 @@ class ReplayClient:
     def snapshot(self, name: str, timeout: float = 120.0) -> Snapshot:
         """Keep this moment of the shard under a name; nothing waits for it. Raises Invalid, Conflict, Full."""
         answer = self._unary("Snapshot", wire.SnapshotRequest(name=name), wire.SnapshotInfo, timeout)
-        return codec.snapshot_from_wire(answer)
+        return keeping_codec.snapshot_from_wire(answer)
 
     def snapshots(self) -> list[Snapshot]:
         """Oldest first."""
         answer = self._unary("ListSnapshots", wire.ListSnapshotsRequest(), wire.ListSnapshotsResponse)
-        return [codec.snapshot_from_wire(each) for each in answer.snapshots]
+        return [keeping_codec.snapshot_from_wire(each) for each in answer.snapshots]
 
     def drop_snapshot(self, name: str) -> None:
         """Raises NotFound."""
         self._unary("DropSnapshot", wire.DropSnapshotRequest(name=name), wire.DropSnapshotResponse)
+
+    def view(self, name: str, episode_ids: Sequence[str], query: str = "", timeout: float = 120.0) -> ViewInfo:
+        """Make a table of these ended episodes, to be sampled under that name. `query`, for people, is what they were
+        asked by. Raises Invalid, Conflict, NotFound, Full."""
+        request = wire.CreateViewRequest(name=name, episode_id=episode_ids, query=query)
+        return keeping_codec.view_from_wire(self._unary("CreateView", request, wire.ViewInfo, timeout))
+
+    def views(self) -> list[ViewInfo]:
+        """Oldest first."""
+        answer = self._unary("ListViews", wire.ListViewsRequest(), wire.ListViewsResponse)
+        return [keeping_codec.view_from_wire(each) for each in answer.views]
+
+    def drop_view(self, name: str) -> None:
+        """Raises NotFound."""
+        self._unary("DropView", wire.DropViewRequest(name=name), wire.DropViewResponse)
 
     def info(self, timeout: float = CALL_TIMEOUT_S) -> ReplayInfo:
         """Tables, counters, limits; waits at most `timeout` seconds. Raises Unavailable."""

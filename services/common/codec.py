@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, fields
 from typing import Any
 
 import numpy as np
@@ -20,7 +19,6 @@ from ramp.errors import Invalid
 from ramp.replay.batches import batch_from_arrow, batch_to_arrow
 from ramp.replay.columns import step_columns, steps_from_arrow, steps_to_arrow
 from ramp.replay.info import AnnotateResult, EpisodeInfo, Limits, Progress, ReplayInfo, TableInfo
-from ramp.replay.snapshot import Snapshot
 from ramp.types import Batch, EpisodeHeader, Order, Outcome, SampleSpec, StepBatch, StepSchema
 
 OUTCOMES: Mapping[Outcome, wire.Outcome.ValueType] = {
@@ -162,14 +160,6 @@ def episode_info_from_wire(message: wire.EpisodeInfo) -> EpisodeInfo:
         tables=tuple(message.tables),
         seed=message.seed,
     )
-
-
-def snapshot_to_wire(snapshot: Snapshot) -> wire.SnapshotInfo:
-    return wire.SnapshotInfo(**asdict(snapshot))
-
-
-def snapshot_from_wire(message: wire.SnapshotInfo) -> Snapshot:
-    return Snapshot(**{field.name: getattr(message, field.name) for field in fields(Snapshot)})
 
 
 def annotated_to_wire(result: AnnotateResult) -> wire.AnnotateResponse:

@@ -15,7 +15,7 @@ from ramp.errors import Invalid, RampError
 from ramp.replay.annotations import Values
 from ramp.replay.entry import Written
 from ramp.replay.gather import MAX_BATCH_BYTES
-from services.common import codec, metrics
+from services.common import codec, keeping_codec, metrics
 from services.common.errors import status_of, to_wire
 from services.common.interceptors import Guard
 from services.common.server import Bounds, Server
@@ -142,14 +142,25 @@ class ReplayService:
         return wire.DeleteResponse(deleted=self._core.delete(list(request.episode_id), request.reason))
 
     def snapshot(self, request: wire.SnapshotRequest, _: grpc.ServicerContext) -> wire.SnapshotInfo:
-        return codec.snapshot_to_wire(self._core.shard.snapshot(request.name))
+        return keeping_codec.snapshot_to_wire(self._core.shard.snapshot(request.name))
 
     def list_snapshots(self, _: wire.ListSnapshotsRequest, __: grpc.ServicerContext) -> wire.ListSnapshotsResponse:
-        return wire.ListSnapshotsResponse(snapshots=map(codec.snapshot_to_wire, self._core.shard.snapshots()))
+        return wire.ListSnapshotsResponse(snapshots=map(keeping_codec.snapshot_to_wire, self._core.shard.snapshots()))
 
     def drop_snapshot(self, request: wire.DropSnapshotRequest, _: grpc.ServicerContext) -> wire.DropSnapshotResponse:
         self._core.shard.drop_snapshot(request.name)
         return wire.DropSnapshotResponse()
+
+    def create_view(self, request: wire.CreateViewRequest, _: grpc.ServicerContext) -> wire.ViewInfo:
+        view = self._core.shard.view(request.name, list(request.episode_id), request.query)
+        return keeping_codec.view_to_wire(view)
+
+    def list_views(self, _: wire.ListViewsRequest, __: grpc.ServicerContext) -> wire.ListViewsResponse:
+        return wire.ListViewsResponse(views=map(keeping_codec.view_to_wire, self._core.shard.views()))
+
+    def drop_view(self, request: wire.DropViewRequest, _: grpc.ServicerContext) -> wire.DropViewResponse:
+        self._core.shard.drop_view(request.name)
+        return wire.DropViewResponse()
 
     def info(self, _: wire.InfoRequest, __: grpc.ServicerContext) -> wire.InfoResponse:
         return codec.info_to_wire(self._core.shard.info())
@@ -174,6 +185,9 @@ class ReplayService:
             "Snapshot": _unary(self.snapshot, wire.SnapshotRequest),
             "ListSnapshots": _unary(self.list_snapshots, wire.ListSnapshotsRequest),
             "DropSnapshot": _unary(self.drop_snapshot, wire.DropSnapshotRequest),
+            "CreateView": _unary(self.create_view, wire.CreateViewRequest),
+            "ListViews": _unary(self.list_views, wire.ListViewsRequest),
+            "DropView": _unary(self.drop_view, wire.DropViewRequest),
             "Info": _unary(self.info, wire.InfoRequest),
         }
         return grpc.method_handlers_generic_handler(SERVICE, methods)

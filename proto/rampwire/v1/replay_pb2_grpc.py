@@ -84,6 +84,21 @@ class ReplayStub:
                 request_serializer=rampwire_dot_v1_dot_replay__pb2.DropSnapshotRequest.SerializeToString,
                 response_deserializer=rampwire_dot_v1_dot_replay__pb2.DropSnapshotResponse.FromString,
                 _registered_method=True)
+        self.CreateView = channel.unary_unary(
+                '/ramp.v1.Replay/CreateView',
+                request_serializer=rampwire_dot_v1_dot_replay__pb2.CreateViewRequest.SerializeToString,
+                response_deserializer=rampwire_dot_v1_dot_replay__pb2.ViewInfo.FromString,
+                _registered_method=True)
+        self.ListViews = channel.unary_unary(
+                '/ramp.v1.Replay/ListViews',
+                request_serializer=rampwire_dot_v1_dot_replay__pb2.ListViewsRequest.SerializeToString,
+                response_deserializer=rampwire_dot_v1_dot_replay__pb2.ListViewsResponse.FromString,
+                _registered_method=True)
+        self.DropView = channel.unary_unary(
+                '/ramp.v1.Replay/DropView',
+                request_serializer=rampwire_dot_v1_dot_replay__pb2.DropViewRequest.SerializeToString,
+                response_deserializer=rampwire_dot_v1_dot_replay__pb2.DropViewResponse.FromString,
+                _registered_method=True)
         self.Info = channel.unary_unary(
                 '/ramp.v1.Replay/Info',
                 request_serializer=rampwire_dot_v1_dot_replay__pb2.InfoRequest.SerializeToString,
@@ -180,6 +195,29 @@ class ReplayServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CreateView(self, request, context):
+        """Makes a view: a table of the ended episodes that are named, sampled like any other and never appended to, now and after
+        a restart. It holds nothing: an episode that is deleted leaves it. Priorities that are set in it last until a restart.
+        A name that a table or view has is ALREADY_EXISTS, an episode that has not ended NOT_FOUND; then nothing is made.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListViews(self, request, context):
+        """The views that there are, oldest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DropView(self, request, context):
+        """Forgets a view; its episodes stay.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Info(self, request, context):
         """Tables, counters, limits: what `ramp status` shows.
         """
@@ -239,6 +277,21 @@ def add_ReplayServicer_to_server(servicer, server):
                     servicer.DropSnapshot,
                     request_deserializer=rampwire_dot_v1_dot_replay__pb2.DropSnapshotRequest.FromString,
                     response_serializer=rampwire_dot_v1_dot_replay__pb2.DropSnapshotResponse.SerializeToString,
+            ),
+            'CreateView': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateView,
+                    request_deserializer=rampwire_dot_v1_dot_replay__pb2.CreateViewRequest.FromString,
+                    response_serializer=rampwire_dot_v1_dot_replay__pb2.ViewInfo.SerializeToString,
+            ),
+            'ListViews': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListViews,
+                    request_deserializer=rampwire_dot_v1_dot_replay__pb2.ListViewsRequest.FromString,
+                    response_serializer=rampwire_dot_v1_dot_replay__pb2.ListViewsResponse.SerializeToString,
+            ),
+            'DropView': grpc.unary_unary_rpc_method_handler(
+                    servicer.DropView,
+                    request_deserializer=rampwire_dot_v1_dot_replay__pb2.DropViewRequest.FromString,
+                    response_serializer=rampwire_dot_v1_dot_replay__pb2.DropViewResponse.SerializeToString,
             ),
             'Info': grpc.unary_unary_rpc_method_handler(
                     servicer.Info,
@@ -516,6 +569,87 @@ class Replay:
             '/ramp.v1.Replay/DropSnapshot',
             rampwire_dot_v1_dot_replay__pb2.DropSnapshotRequest.SerializeToString,
             rampwire_dot_v1_dot_replay__pb2.DropSnapshotResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateView(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ramp.v1.Replay/CreateView',
+            rampwire_dot_v1_dot_replay__pb2.CreateViewRequest.SerializeToString,
+            rampwire_dot_v1_dot_replay__pb2.ViewInfo.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListViews(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ramp.v1.Replay/ListViews',
+            rampwire_dot_v1_dot_replay__pb2.ListViewsRequest.SerializeToString,
+            rampwire_dot_v1_dot_replay__pb2.ListViewsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DropView(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ramp.v1.Replay/DropView',
+            rampwire_dot_v1_dot_replay__pb2.DropViewRequest.SerializeToString,
+            rampwire_dot_v1_dot_replay__pb2.DropViewResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ramp.errors import NotFound
+from ramp.errors import Invalid, NotFound
 from ramp.replay.local import LocalReplay
 from ramp.replay.shard import Shard, ShardConfig
 from services.cli.main import main
@@ -52,6 +52,21 @@ def test_what_is_deleted_is_gone_from_every_query(any_run: Path, capsys: pytest.
     ramp("data", "delete", "e0", "e2", "--reason", "a test", "--yes", "--dir", str(any_run))
     ramp("data", "delete", "e0", "e1", "-r", "a test", "-y", "--dir", str(any_run))
     assert capsys.readouterr().out.splitlines() == ["2 deleted", "1 deleted, 1 had been deleted before"]
+
+
+def test_an_answer_becomes_a_view(any_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ramp("data", "query", "episode_id <> 'e1'", "--as-view", "some", "--dir", str(any_run))
+    assert capsys.readouterr().out.startswith("2 episodes in view some")
+    ramp("data", "views", "--json", "--dir", str(any_run))
+    (view,) = json.loads(capsys.readouterr().out)
+    assert (view["name"], view["episodes"], view["query"]) == ("some", 2, "episode_id <> 'e1'")
+    ramp("data", "views", "--drop", "some", "--dir", str(any_run))
+    assert capsys.readouterr().out == "none\n"
+
+
+def test_a_view_needs_ids(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(Invalid, match="select episode_id"):
+        main(["--debug", "data", "query", "select task from episodes", "--as-view", "some", "--dir", str(run)])
 
 
 def test_snapshots_are_taken_listed_and_dropped(any_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
