@@ -46,8 +46,8 @@ class Order(StrEnum):
     LIFO = "lifo"  # the newest ones, each once
 
 
-UNLABELLED = -1
-"""Value of an indicator where no annotation exists: the policy trains such a step with the indicator masked."""
+POSITIVE, NEGATIVE, UNLABELLED = 1, 0, -1
+"""Values of an indicator. Where no annotation exists it is UNLABELLED: the policy trains such a step with it masked."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

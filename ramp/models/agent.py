@@ -21,9 +21,7 @@ from ramp.models.manifest import load_normalizer, load_policy, load_thoughts, lo
 from ramp.models.vla.chunk_policy import ChunkPolicy
 from ramp.models.vla.config import Told
 from ramp.models.world.joint import JointModel
-from ramp.types import UNLABELLED, Observation, StepSchema
-
-POSITIVE = 1
+from ramp.types import POSITIVE, UNLABELLED, Observation, StepSchema
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,6 +68,7 @@ class Agent:
             raise Invalid("world", f"tokens {world.token_shape}", f"the policy was trained on {policy.token_shape}")
         self.policy, self.world, self.normalizer = policy.eval(), world.eval(), normalizer
         self.version, self.efficient, self.told = version, efficient, told or Told()
+        self.indicator = POSITIVE  # what a policy that knows it is told
         self.thoughts, self.prompts = thoughts, prompts
         self.schema = policy.schema
         normalizer.check(self.schema)
@@ -115,7 +114,7 @@ class Agent:
         return schema in (self.schema, blind)
 
     def decide(self, observation: Observation, *, generator: torch.Generator) -> AgentDecision:
-        """An action chunk with I = 1. Raises Invalid for an observation that does not match the schema."""
+        """An action chunk, with I = `indicator`. Raises Invalid for an observation that does not match the schema."""
         return self.decide_many([observation], generator=generator)[0]
 
     @torch.inference_mode()
@@ -126,7 +125,7 @@ class Agent:
         prediction = None if self.efficient else self.world.predict(tensors, generator=generator)
         tokens = prediction.tokens if prediction is not None and self.told.world else None
         remaining = [math.nan] * len(observations) if prediction is None else prediction.value.tolist()
-        indicator = torch.full((len(observations),), POSITIVE if self.told.indicator else UNLABELLED)
+        indicator = torch.full((len(observations),), self.indicator if self.told.indicator else UNLABELLED)
         chunk = self.policy.act(tensors, tokens, indicator, generator=generator).numpy()
         chunk = np.clip(self.normalizer.denormalise_action(chunk), self._low, self._high)
         return [AgentDecision(chunk=c, remaining=v) for c, v in zip(chunk, remaining, strict=True)]

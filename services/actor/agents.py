@@ -10,7 +10,7 @@ from ramp.errors import Corrupt, Invalid, NotFound
 from ramp.interfaces import Registry
 from ramp.models.agent import Agent
 from ramp.models.vla.instructions import TOKENIZER
-from ramp.types import Kind, StepSchema
+from ramp.types import POSITIVE, Kind, StepSchema
 from services.common.metrics import ACTOR_POLICY, ACTOR_REFUSED
 
 logger = logging.getLogger(__name__)
@@ -27,14 +27,14 @@ class Agents:
         self._refused: set[int] = set()
         self._acting = 0  # newest version that the alias brought and that fitted
 
-    def get(self, version: int, schema: StepSchema, *, efficient: bool = False) -> Agent:
-        """The agent of a policy version; of the alias for version 0; in efficient mode where asked.
+    def get(self, version: int, schema: StepSchema, *, efficient: bool = False, indicator: int = POSITIVE) -> Agent:
+        """The agent of a policy version; of the alias for version 0; in efficient mode and told I as asked.
 
         Where the alias points to weights that are refused, the last good ones go on acting. Raises NotFound where
         there is nothing to act with, Corrupt or Invalid where a version asked for by number is refused.
         """
         agent = self._load(version, schema) if version else self._latest(schema)
-        agent.efficient = efficient
+        agent.efficient, agent.indicator = efficient, indicator
         return agent
 
     def _latest(self, schema: StepSchema) -> Agent:

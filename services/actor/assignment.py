@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ramp.errors import Invalid
+from ramp.types import NEGATIVE, POSITIVE, UNLABELLED
 
 PURPOSES = ("demo", "rollout", "eval")
 
@@ -23,6 +24,7 @@ class Assignment:
     tables: tuple[str, ...] = ()  # of replay; none for "eval"
     aloud: bool = False  # the policy says at each decision what it is about; it must have been trained to think
     efficient: bool = False  # the policy acts without the world model: no tokens, no predicted remaining time
+    indicator: int = POSITIVE  # I that the policy is told; UNLABELLED hides it
 
     def __post_init__(self) -> None:
         if self.purpose not in PURPOSES:
@@ -31,6 +33,10 @@ class Assignment:
             raise Invalid("tables", self.tables, "an evaluation has none, every other episode at least one")
         if self.efficient and self.purpose != "eval":
             raise Invalid("efficient", self.purpose, "only an evaluation can do without the predicted remaining time")
+        if self.indicator not in (NEGATIVE, POSITIVE, UNLABELLED):
+            raise Invalid("indicator", self.indicator, f"use {POSITIVE}, {NEGATIVE}, or {UNLABELLED} to hide it")
+        if self.indicator != POSITIVE and self.purpose != "eval":
+            raise Invalid("indicator", self.indicator, "only an evaluation asks for anything but good actions")
         if self.aloud and self.purpose != "eval":
             raise Invalid("aloud", self.purpose, "only an evaluation has time for what nobody acts on")
         if self.seed < 0 or self.policy_version < 0:

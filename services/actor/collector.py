@@ -64,7 +64,12 @@ class Collector:
         seed = seed_of(self._recipe.seed, assignment)
         if assignment.purpose == "demo":
             return Demonstrator(env, make_expert(env), watch, config=self._recipe.demos, seed=seed)
-        agent = self._agents.get(assignment.policy_version, env.schema, efficient=assignment.efficient)
+        agent = self._agents.get(
+            assignment.policy_version,
+            env.schema,
+            efficient=assignment.efficient,
+            indicator=assignment.indicator,
+        )
         if assignment.purpose == "eval" or self._recipe.takeover.max_takeovers == 0:
             return Pilot(env, agent, watch, seed=seed, aloud=assignment.aloud)
         return Pilot(env, agent, watch, seed=seed, person=make_expert(env), rule=Takeover(self._recipe.takeover))

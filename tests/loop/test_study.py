@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ramp.types import Kind
+from ramp.types import NEGATIVE, Kind
 from services.clients.registry import DirectoryRegistry
 from services.conductor.study import arms, value_table, values
 from services.conductor.study.cells import cell
@@ -24,6 +24,7 @@ PLAN = Plan(
         Arm(name="awr", settings=("training.algorithm=awr",)),
         Arm(name="ramp", settings=("training.algorithm=ramp",)),
         Arm(name="efficient", of="ramp", efficient=True),
+        Arm(name="bad", of="ramp", indicator=NEGATIVE),
         Arm(name="alone", settings=("training.algorithm=recap", "tasks=count-down")),
     ),
     against="ramp",
@@ -44,7 +45,7 @@ def test_a_comparison_goes_through_and_a_second_start_measures_nothing_again(tmp
     registry = DirectoryRegistry(data(tmp_path, 0).registry)
     versions = {arm.name: cells.get(cell(0, arm.name))["version"] for arm in PLAN.arms}  # type: ignore[index]
     assert versions[START] == registry.resolve(Kind.POLICY, STAGE2)
-    assert versions["efficient"] == versions["ramp"]
+    assert versions["bad"] == versions["efficient"] == versions["ramp"]
     assert registry.manifest(Kind.POLICY, versions["alone"])["tasks"] == ["count-down"]
     for method in ("awr", "ramp"):
         manifest = registry.manifest(Kind.POLICY, versions[method])

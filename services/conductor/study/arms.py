@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import multiprocessing
 import time
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -59,7 +60,8 @@ def _measure_arm(plan: Plan, field: Field, cells: Cells, seed: int, arm: Arm, co
         version = _earlier(field, cells, seed, arm) if arm.of else _train(plan, field, label, arm, bars)
         tasks, episodes = arm.tasks or field.settings.tasks, []
         bar = bars.add_task(f"{label}: trying", total=plan.episodes * len(tasks))
-        for summary in field.evaluate(version, tasks, plan.episodes, plan.first_seed, efficient=arm.efficient):
+        told = partial(field.evaluate, efficient=arm.efficient, indicator=arm.indicator)
+        for summary in told(version, tasks, plan.episodes, plan.first_seed):
             episodes.append(outcome(summary))
             bars.advance(bar)
     return {"version": version, "seconds": time.monotonic() - began, "episodes": episodes}

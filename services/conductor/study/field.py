@@ -46,14 +46,21 @@ class Field:
         return int(said["version"])
 
     def evaluate(
-        self, version: int, tasks: Sequence[str], episodes_per_task: int, first_seed: int, *, efficient: bool
+        self,
+        version: int,
+        tasks: Sequence[str],
+        episodes_per_task: int,
+        first_seed: int,
+        *,
+        efficient: bool,
+        indicator: int,
     ) -> Iterator[EpisodeSummary]:
         """As they come in; a task has the same starts whichever others are tried. Raises Unavailable, Invalid,
         Corrupt."""
         evaluation = replace(self.settings.evaluation, first_seed=first_seed)
         held_out = replace(self.settings, tasks=tuple(tasks), evaluation=evaluation)
         todo = assignments(held_out, version, episodes_per_task)
-        todo = [replace(each, efficient=efficient) for each in reversed(todo)]
+        todo = [replace(each, efficient=efficient, indicator=indicator) for each in reversed(todo)]
         return drain(self._fleet.crew, todo, self._tell)
 
 

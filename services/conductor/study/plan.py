@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from ramp.recipes.recipe import METHODS
+from ramp.types import NEGATIVE, POSITIVE, UNLABELLED
 
 START = "start"  # the policy that every arm starts from, as it is
 TASKS = "tasks="  # begins the setting by which an arm is of some tasks alone
@@ -32,6 +33,7 @@ class Arm:
     settings: tuple[str, ...] = ()  # of its training, laid over the run's
     of: str = ""  # an earlier arm whose policy it tries in another way; "": it trains its own
     efficient: bool = False  # tried without the world model
+    indicator: int = POSITIVE  # I that it is told when it is tried
 
     @property
     def tasks(self) -> tuple[str, ...]:
@@ -69,14 +71,18 @@ def conditioning() -> Plan:
     """RAMP's figure 14 and its two modes: what the world model's tokens are worth, and what hiding them does.
 
     `policy.mask_world` and `policy.mask_indicator` are set alike; an efficient arm tries the same weights without the
-    world model. The arms of one task make as many updates as the others, as at equal steps of the paper's figure: they
-    see their task as often as the others see all of theirs together. Start policy and world model have seen all tasks.
+    world model, two more try them with the indicator hidden and with that of worse actions: what it steers. The arms of
+    one task make as many updates as the others, as at equal steps of the paper's figure: they see their task as often as
+    the others see all of theirs together. Start policy and world model have seen all tasks.
     """
     arms = [Arm(name=START, of=START), Arm(name="no tokens", settings=("training.algorithm=recap",))]
     for share in (0.0, 0.2, 0.5):
         masks = (f"policy.mask_world={share}", f"policy.mask_indicator={share}")
         arms.append(Arm(name=f"tokens, mask {share}", settings=("training.algorithm=ramp", *masks)))
         arms.append(Arm(name=f"tokens, mask {share}, efficient", of=f"tokens, mask {share}", efficient=True))
+    said = "tokens, mask 0.2"
+    arms.append(Arm(name=f"{said}, I hidden", of=said, indicator=UNLABELLED))
+    arms.append(Arm(name=f"{said}, I = 0", of=said, indicator=NEGATIVE))
     for name, method in (("tokens", "ramp"), ("no tokens", "recap")):
         arms.append(Arm(name=f"one task, {name}", settings=(f"training.algorithm={method}", f"{TASKS}{SINGLE}")))
     return Plan(arms=tuple(arms), against="tokens, mask 0.2")

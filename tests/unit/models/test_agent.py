@@ -25,7 +25,7 @@ from ramp.models.manifest import (
     world_manifest,
 )
 from ramp.models.vla import PaliGemmaConfig, Told
-from ramp.types import UNLABELLED
+from ramp.types import NEGATIVE, POSITIVE, UNLABELLED
 from tests.unit.models.samples import POLICY, SCHEMA, generator, normalizer, observation, policy, world
 from tests.unit.models.thinking import TEXTS, thinker, vocabulary
 
@@ -57,6 +57,15 @@ def test_decisions_are_fixed_by_the_generator() -> None:
     robot = agent()
     chunks = [robot.decide(observation(), generator=generator(seed)).chunk for seed in (1, 1, 2)]
     assert np.array_equal(chunks[0], chunks[1])
+    assert not np.array_equal(chunks[0], chunks[2])
+
+
+def test_the_indicator_that_it_is_told_changes_what_it_does() -> None:
+    robot = agent()
+    chunks = []
+    for robot.indicator in (POSITIVE, NEGATIVE, UNLABELLED):
+        chunks.append(robot.decide(observation(), generator=generator(1)).chunk)
+    assert not np.array_equal(chunks[0], chunks[1])
     assert not np.array_equal(chunks[0], chunks[2])
 
 
