@@ -71,9 +71,10 @@ def conditioning() -> Plan:
     """RAMP's figure 14 and its two modes: what the world model's tokens are worth, and what hiding them does.
 
     `policy.mask_world` and `policy.mask_indicator` are set alike; an efficient arm tries the same weights without the
-    world model, two more try them with the indicator hidden and with that of worse actions: what it steers. The arms of
-    one task make as many updates as the others, as at equal steps of the paper's figure: they see their task as often as
-    the others see all of theirs together. Start policy and world model have seen all tasks.
+    world model, two more try them with the indicator hidden and with that of worse actions: what it steers.
+
+    The arms of one task make as many updates as the others, as at equal steps of the figure: they see their task
+    as often as the others see all of theirs together. Start policy and world model have seen all tasks.
     """
     arms = [Arm(name=START, of=START), Arm(name="no tokens", settings=("training.algorithm=recap",))]
     for share in (0.0, 0.2, 0.5):
