@@ -13,6 +13,7 @@ from ramp.models.vla.paligemma_config import PaliGemmaConfig
 from ramp.models.world.wan_config import WanConfig
 from ramp.recipes.recipe import (
     DemosConfig,
+    MixtureConfig,
     Recipe,
     ReplayConfig,
     StagesConfig,
@@ -72,7 +73,7 @@ def full() -> Recipe:
             grad_clip=1.0,  # ViVa
             precision="bfloat16",  # GigaWorld-Policy
             ema=0.995,  # RISE; GigaBrain-0 averages too, without saying how fast
-            online_share=0.5,  # ours
+            mixture=MixtureConfig(demos=0.5, online=0.5),  # ours
             world_every=4,  # ours: RAMP trains both together and does not say how often
             publish_every=1000,  # ours: a version has 7 GB
             relabel_every=5000,  # ours: a version has 11 GB, and labels everything anew

@@ -6,7 +6,7 @@ a file and `a.b=c` overrides are laid over it by services/common/settings.py, wh
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ramp.advantage.config import AdvantageConfig, BoundaryConfig
 from ramp.envs.config import EnvConfig
@@ -52,6 +52,30 @@ class TakeoverConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class MixtureConfig:
+    """What a joint batch is made of: weights of tables, which need not add up to 1.
+
+    A table with a weight must get episodes, as a batch waits for all of its parts."""
+
+    demos: float = 0.5  # demonstrations
+    online: float = 0.5  # rollouts, whoever acted
+    corrections: float = 0.0  # of rollouts only what a person did, once more
+    imagined: float = 0.0  # episodes of table imagined, for the policy alone: a world model does not learn from dreams
+
+    def __post_init__(self) -> None:
+        if not max(self.demos, self.online, self.corrections) > 0.0:
+            raise Invalid("training.mixture", "no weight", "give demos, online or corrections a weight above 0")
+
+    def real(self) -> MixtureConfig:
+        """Without what was imagined."""
+        return replace(self, imagined=0.0)
+
+
+DEMONSTRATIONS = MixtureConfig(demos=1.0, online=0.0)
+"""Before there is anything else."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class StagesConfig:
     """Updates per stage of RAMP."""
 
@@ -82,7 +106,7 @@ class TrainingConfig:
     grad_clip: float = 1.0  # bound on the norm of an update's gradient
     precision: str = "float32"  # of published weights, and of matrix products on a GPU: float32 or bfloat16
     ema: float = 0.995  # decay of the averaged policy weights that are published
-    online_share: float = 0.5  # of a joint batch; the rest are demonstrations
+    mixture: MixtureConfig = field(default_factory=MixtureConfig)
     world_every: int = 4  # joint stage: a world-model update every so many policy updates
     publish_every: int = 250  # joint stage: policy updates between published policies
     relabel_every: int = 500  # joint stage: policy updates between published world models (and so relabellings)

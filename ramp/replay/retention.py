@@ -17,7 +17,7 @@ class RetentionConfig:
     Example: RetentionConfig(outcomes=("failure",), max_age_days=30) forgets failed rollouts after a month.
     """
 
-    tables: tuple[str, ...] = ("online",)  # an episode that lies in any other table as well is kept
+    tables: tuple[str, ...] = ("online", "corrections")  # an episode that lies in any other table as well is kept
     tasks: tuple[str, ...] = ()  # only episodes of these; () all
     outcomes: tuple[str, ...] = ()  # only episodes that ended so: success, failure; () both
     max_age_days: float = 0.0  # since the episode's end; 0 for ever

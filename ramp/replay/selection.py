@@ -52,8 +52,8 @@ class Selection:
         """Priorities that were set from outside."""
         return self._priorities
 
-    def append(self, task: str, priorities: np.ndarray) -> None:
-        """Items behind the present ones, all of one task."""
+    def append(self, task: str, priorities: np.ndarray) -> int:
+        """Items behind the present ones, all of one task; the number of the first."""
         items = np.arange(len(self._tree), len(self._tree) + len(priorities))
         number = self._numbers.setdefault(task, len(self._numbers))
         self._tree.append(priorities)
@@ -63,6 +63,7 @@ class Selection:
         self._alive.append(items)
         self._by_task.setdefault(task, Growing(np.int64)).append(items)
         self._unseen[task] += len(items)
+        return len(self._tree) - len(items)
 
     def set_priorities(self, items: np.ndarray, priorities: np.ndarray) -> None:
         """Of an item named twice, the last one counts. Raises Invalid. What cannot be drawn any more stays so."""

@@ -323,20 +323,15 @@ class Shard:
 
     def query(self, table: str = "", unlabelled_by: int = 0, limit: int = 0) -> list[EpisodeInfo]:
         """Ended episodes, oldest first. Raises NotFound for an unknown table."""
-        if table:
-            self.table(table)
+        chosen = self.table(table) if table else None
         with self._switch:
             labelled = self._labels if unlabelled_by and unlabelled_by == self._annotations.version else {}
             found = [
                 info
                 for name, info in self._infos.items()
-                if (not table or self._lies_in(table, info)) and (not unlabelled_by or name not in labelled)
+                if (chosen is None or chosen.holds(name)) and (not unlabelled_by or name not in labelled)
             ]
         return found[:limit] if limit else found
-
-    def _lies_in(self, table: str, info: EpisodeInfo) -> bool:
-        viewed = self._keeper.viewed.get(table)
-        return table in info.tables if viewed is None else viewed.holds(info.episode_id)
 
     def fetch(self, episode_id: str) -> Episode:
         """Raises NotFound, Corrupt."""

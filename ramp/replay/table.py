@@ -33,6 +33,7 @@ class TableConfig:
 
     limiter: Limiter.Config = field(default_factory=Limiter.Config)
     human_priority: float = 1.0  # initial priority of items whose first step a person acted on; 1 for all others
+    human_only: bool = False  # of an episode only the items at which a person acted; none of one without a person
     max_times_sampled: int = 0  # an item drawn so often is drawn no more; 0: no bound
 
 
@@ -85,13 +86,17 @@ class Table:
 
         Raises Invalid for another schema.
         """
+        driven = steps.source[steps.frame_row] == Source.HUMAN
+        if self._config.human_only and not driven.any():
+            return
         with self._lock:
             self._adopt(header.schema).insert(header, outcome, steps, places, *labels)
-            driven = steps.source[steps.frame_row] == Source.HUMAN
-            self._selection.append(header.task, np.where(driven, self._config.human_priority, 1.0))
+            first = self._selection.append(header.task, np.where(driven, self._config.human_priority, 1.0))
+            if self._config.human_only:
+                self._selection.remove(first + np.flatnonzero(~driven))
             self._by_task[header.task] += 1
             self._steps += len(steps)
-        self.limiter.inserted(len(steps.frame_row))
+        self.limiter.inserted(int(driven.sum()) if self._config.human_only else len(driven))
 
     # ------------------------------------------------------------------------------------------- change
 

@@ -62,7 +62,10 @@ RANGES: Mapping[str, tuple[float, float]] = {
     "training.final_lr": (0, 1),
     "training.beta2": (0, 1),
     "training.ema": (0, 1),
-    "training.online_share": (0, 1),
+    "training.mixture.demos": (0, INFINITE),
+    "training.mixture.online": (0, INFINITE),
+    "training.mixture.corrections": (0, INFINITE),
+    "training.mixture.imagined": (0, INFINITE),
     "training.world_every": (1, INFINITE),
     "training.publish_every": (1, INFINITE),
     "training.relabel_every": (1, INFINITE),
@@ -106,6 +109,7 @@ def check_rules(settings: Settings) -> None:
     _check_widths(settings)
     _check_rhythm(settings)
     _check_thought(settings)
+    _check_mixture(settings)
     _check_limiter(settings)
     _check_retention(settings)
 
@@ -167,6 +171,13 @@ def _check_thought(settings: Settings) -> None:
     if settings.policy.thought and settings.policy.action_vocabulary < needed:
         remedy = f"give {needed} or more: so many values has the quantiser of policy.chunk={settings.policy.chunk}"
         raise Invalid("policy.action_vocabulary", settings.policy.action_vocabulary, remedy)
+
+
+def _check_mixture(settings: Settings) -> None:
+    """A learner would wait for corrections that nobody makes."""
+    if settings.training.mixture.corrections > 0 and not settings.takeover.max_takeovers:
+        remedy = "keep 0 without takeovers, or raise takeover.max_takeovers"
+        raise Invalid("training.mixture.corrections", settings.training.mixture.corrections, remedy)
 
 
 def _check_limiter(settings: Settings) -> None:

@@ -133,7 +133,8 @@ def _rollout(recipe: Recipe, ledger: Ledger, inflight: Sequence[Dispatch]) -> Di
     flying = Counter(each.assignment.task for each in inflight if each.assignment.purpose == "rollout")
     task = min(recipe.tasks, key=lambda name: (ledger.rollouts[name] + flying[name]) / _share(ledger, name))
     seed = _next_seed(recipe, ledger, "rollout", ROLLOUT_SEEDS)
-    return Dispatch(Assignment(purpose="rollout", task=task, seed=seed, policy_version=0, tables=("online",)))
+    tables = ("online", "corrections") if recipe.training.mixture.corrections > 0 else ("online",)
+    return Dispatch(Assignment(purpose="rollout", task=task, seed=seed, policy_version=0, tables=tables))
 
 
 def _share(ledger: Ledger, task: str) -> float:

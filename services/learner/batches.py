@@ -9,7 +9,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from types import TracebackType
 
@@ -18,6 +18,7 @@ from ramp.data.thoughts import ThoughtVocabulary
 from ramp.data.transforms import Prompts, thought_tensors, to_tensors
 from ramp.errors import Invalid, Timeout
 from ramp.interfaces import Replay
+from ramp.recipes.recipe import MixtureConfig
 from ramp.types import Batch, Order, SampleSpec
 from services.clients.sampling import SampleStream
 from services.common.settings import Settings
@@ -203,8 +204,10 @@ def policy_batches(
     return open_mixture(replay, rows, spec, converter, of)
 
 
-def shares(batch: int, online_share: float, workers: int) -> dict[str, int]:
-    """Rows per table of this worker's part of a batch; tables without rows are left out."""
-    own = max(1, batch // workers)
-    online = min(own, round(own * online_share))
-    return {table: rows for table, rows in (("demos", own - online), ("online", online)) if rows}
+def shares(batch: int, mixture: MixtureConfig, workers: int) -> dict[str, int]:
+    """Rows per table of this worker's part of a batch, by largest remainder; tables without rows are left out."""
+    own, weights = max(1, batch // workers), asdict(mixture)
+    exact = {table: own * weight / sum(weights.values()) for table, weight in weights.items()}
+    rows = {table: int(share) for table, share in exact.items()}
+    short = sorted(exact, key=lambda table: rows[table] - exact[table])[: own - sum(rows.values())]
+    return {table: count + (table in short) for table, count in rows.items() if count + (table in short)}

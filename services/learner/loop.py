@@ -25,6 +25,7 @@ import torch
 
 from ramp.errors import Full, Timeout, Unavailable
 from ramp.models.manifest import policy_manifest, world_manifest
+from ramp.recipes.recipe import DEMONSTRATIONS, MixtureConfig
 from ramp.types import Kind, SampleSpec
 from services.common import metrics
 from services.learner.basis import find_basis
@@ -103,13 +104,13 @@ class Learner:
         first, last = self._settings.stages.tokenizer_updates, total(WORLD, self._settings)
         if first and self.progress.update <= first:
             self._models.engine(TOKENIZER)  # takes up its state, also where a checkpoint followed its last update
-            with self._batches(self._settings.training.world_batch, online=0.0) as frames:
+            with self._batches(self._settings.training.world_batch, DEMONSTRATIONS) as frames:
                 if not self._updates(first, lambda: self._update(TOKENIZER, frames)):
                     return
             share_buffers(self._models.world)
             self._models.drop(TOKENIZER)
             self._models.engine(PREDICTOR)
-        with self._windows(online=0.0) as windows:
+        with self._windows(DEMONSTRATIONS) as windows:
             if not self._updates(last, lambda: self._update(PREDICTOR, windows)):
                 return
         self._publish_world()
@@ -118,7 +119,7 @@ class Learner:
 
     def _train_policy(self) -> None:
         """Stage 2 on the demonstrations, by priority."""
-        with self._chunks(online=0.0) as chunks:
+        with self._chunks(DEMONSTRATIONS) as chunks:
             if not self._updates(total(POLICY, self._settings), lambda: self._update(POLICY_MODEL, chunks)):
                 return
         self._publish_policy("latest", STAGE2)
@@ -128,8 +129,8 @@ class Learner:
     def _train_jointly(self) -> None:
         """Stages 3 and 4: actors collect meanwhile, and nobody waits for a round to end."""
         torch.set_num_threads(self._settings.learner.joint_threads)
-        online = self._settings.training.online_share
-        with self._chunks(online=online) as chunks, self._windows(online=online) as windows:
+        mixture = self._settings.training.mixture
+        with self._chunks(mixture) as chunks, self._windows(mixture.real()) as windows:
             if not self._updates(total(JOINT, self._settings), partial(self._joint_update, chunks, windows)):
                 return
         self._publish_policy("latest", "final")
@@ -362,21 +363,21 @@ class Learner:
             return False
         return True
 
-    def _chunks(self, *, online: float) -> Mixture:
+    def _chunks(self, mixture: MixtureConfig) -> Mixture:
         """For the policy."""
-        rows = shares(self._settings.training.policy_batch, online, workers())
+        rows = shares(self._settings.training.policy_batch, mixture, workers())
         return policy_batches(self._at.replay, self._settings, self._at.basis, rows, self._at.prompts)
 
-    def _windows(self, *, online: float) -> Mixture:
+    def _windows(self, mixture: MixtureConfig) -> Mixture:
         """For the world model: uniformly, with the frames at its horizons."""
         return self._batches(
-            self._settings.training.world_batch, online=online, horizons=tuple(self._settings.world.foreseen)
+            self._settings.training.world_batch, mixture, horizons=tuple(self._settings.world.foreseen)
         )
 
-    def _batches(self, rows: int, *, online: float, horizons: tuple[int, ...] = ()) -> Mixture:
+    def _batches(self, rows: int, mixture: MixtureConfig, *, horizons: tuple[int, ...] = ()) -> Mixture:
         return open_mixture(
             self._at.replay,
-            shares(rows, online, workers()),
+            shares(rows, mixture, workers()),
             SampleSpec(table="", batch_size=rows, chunk=self._settings.policy.chunk, horizons=horizons),
             partial(
                 convert,

@@ -73,7 +73,7 @@ def train(settings: Settings, run_dir: Path, replay_address: str, start: str) ->
         _label(replay, basis, world)
         trainer = Trainer(settings, basis, {}, filled=True)
         load_weights(trainer.policy, tensors)
-        rows = shares(settings.training.policy_batch, settings.training.online_share, 1)
+        rows = shares(settings.training.policy_batch, settings.training.mixture, 1)
         with policy_batches(replay, settings, basis, rows, prompts, of=settings.tasks) as batches:
             yield from _updates(trainer, batches, world, settings.stages.policy_updates)
     engine = trainer.engine(POLICY)

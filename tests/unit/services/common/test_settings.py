@@ -86,7 +86,7 @@ def test_text_is_read_as_a_person_wrote_it(text: str, key: str, value: object) -
         ("training.policy_lr=nan", "training.policy_lr", "finite"),
         ("training.policy_lr=inf", "training.policy_lr", "finite"),
         ("training.policy_lr=-1", "training.policy_lr", "at least 0"),
-        ("training.online_share=1.1", "training.online_share", "from 0 to 1"),
+        ("training.mixture.online=-1", "training.mixture.online", "at least 0"),
         ("world.horizons=12,x", "world.horizons", "needs tuple"),
         ("world.horizons=12,13", "world.horizons", "multiples of env.frame_stride"),
         ("world.horizons=24,12", "world.horizons", "ascending"),
@@ -125,6 +125,13 @@ def test_a_policy_that_thinks_needs_a_token_for_every_value_of_its_quantiser() -
     with pytest.raises(Invalid, match="171 or more"):
         compose("metaworld", None, [*thinking, "policy.action_vocabulary=170"])
     assert compose("metaworld", None, [*thinking, "policy.action_vocabulary=171"]).policy.thought
+
+
+def test_corrections_need_somebody_who_corrects() -> None:
+    wanted = ["training.mixture.corrections=0.2"]
+    compose("metaworld", None, wanted)
+    with pytest.raises(Invalid, match="max_takeovers"):
+        compose("metaworld", None, [*wanted, "takeover.max_takeovers=0"])
 
 
 def test_a_restart_must_not_forget_a_policy_that_nobody_has_seen() -> None:

@@ -11,6 +11,7 @@ import torch
 
 from ramp.data.normalize import Normalizer
 from ramp.errors import Invalid, Timeout
+from ramp.recipes.recipe import MixtureConfig
 from ramp.types import Batch, SampleSpec
 from services.learner.batches import Mixture, Stream, convert, open_mixture, shares
 from services.learner.sampled import Sampled
@@ -120,20 +121,33 @@ def test_a_mixture_keeps_a_part_until_the_others_have_come() -> None:
 
 
 @pytest.mark.parametrize(
-    ("batch", "online", "workers", "expected"),
+    ("batch", "weights", "workers", "expected"),
     [
-        (96, 0.5, 1, {"demos": 48, "online": 48}),
-        (96, 0.5, 2, {"demos": 24, "online": 24}),
-        (96, 0.0, 1, {"demos": 96}),
-        (96, 1.0, 1, {"online": 96}),
-        (1, 0.4, 2, {"demos": 1}),
-        (5, 0.5, 1, {"demos": 3, "online": 2}),
+        (96, (0.5, 0.5, 0, 0), 1, {"demos": 48, "online": 48}),
+        (96, (0.5, 0.5, 0, 0), 2, {"demos": 24, "online": 24}),
+        (96, (1, 0, 0, 0), 1, {"demos": 96}),
+        (96, (0, 7, 0, 0), 1, {"online": 96}),
+        (1, (0.6, 0.4, 0, 0), 2, {"demos": 1}),
+        (5, (0.5, 0.5, 0, 0), 1, {"demos": 3, "online": 2}),
+        (10, (2, 4, 3, 1), 1, {"demos": 2, "online": 4, "corrections": 3, "imagined": 1}),
+        (7, (1, 1, 1, 0), 1, {"demos": 3, "online": 2, "corrections": 2}),
     ],
 )
 def test_shares_of_the_tables_add_up_to_the_worker_s_part(
-    batch: int, online: float, workers: int, expected: dict[str, int]
+    batch: int, weights: tuple[float, float, float, float], workers: int, expected: dict[str, int]
 ) -> None:
-    assert shares(batch, online, workers) == expected
+    demos, online, corrections, imagined = weights
+    mixture = MixtureConfig(demos=demos, online=online, corrections=corrections, imagined=imagined)
+    assert shares(batch, mixture, workers) == expected
+
+
+def test_a_world_model_does_not_learn_from_dreams() -> None:
+    assert MixtureConfig(online=1.0, imagined=3.0).real() == MixtureConfig(online=1.0)
+
+
+def test_a_mixture_of_nothing_real_is_refused() -> None:
+    with pytest.raises(Invalid, match="mixture"):
+        MixtureConfig(demos=0.0, online=0.0, imagined=1.0)
 
 
 def test_real_batches_of_two_tables_become_one_of_tensors(tmp_path: Path) -> None:
