@@ -60,7 +60,7 @@ def draw(scene: Scene) -> RunView:
         world_version=ledger.newest(Kind.WORLD),
         annotation_version=scene.replay.annotation_version if scene.replay else 0,
         tasks=tuple(_task(scene, task) for task in recipe.tasks),
-        tables=tuple(_table(table) for table in scene.replay.tables) if scene.replay else (),
+        tables=tuple(_table(table) for table in scene.replay.tables if table.inserted_items) if scene.replay else (),
         actors=tuple(_actor(member) for member in members),
         actor_steps_per_s=sum(member.steps_per_s() for member in members),
         learner=_learner(scene.learner),

@@ -195,5 +195,6 @@ def _replay_event(info: Any) -> Replay:
             labelled=table.labelled,
         )
         for table in info.tables
+        if table.inserted_items
     }
     return Replay(tables=tables, disk_bytes=info.disk_bytes, annotation_version=info.annotation_version)
