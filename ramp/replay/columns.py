@@ -6,6 +6,7 @@ T steps, F frames, P proprioception width, A action width.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -92,12 +93,19 @@ def steps_from_arrow(batch: pa.RecordBatch, schema: StepSchema) -> StepBatch:
         if not name.startswith(IMAGE_PREFIX) and (batch.column(name).null_count or _has_null_items(batch.column(name))):
             raise Invalid(name, "null", "send a value in every row")
     present, images = _images(batch, schema)
+    numbers = numbers_from_arrow(batch, np.flatnonzero(present).astype(np.int32))
+    return replace(numbers, images=images)
+
+
+def numbers_from_arrow(batch: pa.RecordBatch, frame_row: np.ndarray) -> StepBatch:
+    """Steps without images, whose camera columns `batch` may lack; `frame_row` int32 [F]: the rows that have frames."""
     scalars = {name: _numbers(batch.column(column)) for name, (column, _) in SCALARS.items()}
+    proprio, action = batch.column("observation.state"), batch.column("action")
     return StepBatch(
-        proprio=vector_rows(batch.column("observation.state"), schema.proprio_width),
-        action=vector_rows(batch.column("action"), schema.action_width),
-        frame_row=np.flatnonzero(present).astype(np.int32),
-        images=images,
+        proprio=vector_rows(proprio, proprio.type.list_size),
+        action=vector_rows(action, action.type.list_size),
+        frame_row=frame_row,
+        images={},
         **scalars,
         **_thoughts(batch),
     )

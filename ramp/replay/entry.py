@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 import numpy as np
@@ -11,9 +11,9 @@ import pyarrow as pa
 
 from ramp.replay.columns import step_columns
 from ramp.replay.info import EpisodeInfo, Progress
-from ramp.replay.notes import columns_to_note
+from ramp.replay.notes import columns_to_note, shared
+from ramp.replay.record import Position
 from ramp.replay.retention import Held
-from ramp.replay.segment import Position
 from ramp.types import EpisodeHeader, Outcome, Source, StepBatch
 
 
@@ -29,7 +29,6 @@ class Entry:
     """One episode's place in the log, and how far it has come. `lock` serialises its appends."""
 
     header: EpisodeHeader
-    note: str
     state: State = State.OPEN
     positions: list[Position] = field(default_factory=list)  # of its batches
     marks: list[Position] = field(default_factory=list)  # of its OPEN and END
@@ -45,6 +44,7 @@ class Entry:
     columns_note: str = field(init=False)
 
     def __post_init__(self) -> None:
+        self.header = replace(self.header, schema=shared(self.header.schema))
         self.columns_note = columns_to_note(self.header)
 
     @property

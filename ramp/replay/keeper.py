@@ -15,10 +15,10 @@ import threading
 from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 
-from ramp.errors import NotFound
-from ramp.replay.columns import join_steps
+from ramp.errors import Corrupt, NotFound
 from ramp.replay.entry import Entry, State
 from ramp.replay.log import Log
+from ramp.replay.record import Position
 from ramp.replay.retention import RetentionConfig, expired
 from ramp.replay.snapshot import Snapshot, Snapshots
 from ramp.replay.store import Store
@@ -47,6 +47,14 @@ class Keeper:
                 table.remove([entry.header.episode_id for entry in entries])
         return entries
 
+    def withdraw(self, positions: Collection[Position]) -> list[str]:
+        """Episodes that had these records, which turned out to be damaged: no table draws from them any more."""
+        with self._lock:
+            episode_ids = self._store.hurt(positions)
+            for table in self._all_tables():
+                table.remove(episode_ids)
+        return episode_ids
+
     def expired(self, rule: RetentionConfig) -> list[str]:
         """Ids that the rule gives up. Ages count back from the newest episode, not from a clock that may run wild."""
         held = self._store.held()
@@ -58,12 +66,16 @@ class Keeper:
             self._log.sweep()
             before, dead = self._log.disk_bytes(), self._store.dead_bytes()
             for segment, size in self._log.sealed().items():
-                if dead.get(segment, 0) > DEAD_SHARE * size:
+                if dead.get(segment, 0) > DEAD_SHARE * size.records:
                     self._rewrite(segment)
             return before - self._log.disk_bytes()
 
     def _rewrite(self, segment: str) -> None:
-        moved = self._log.rewrite(segment, self._store.wanted)
+        try:
+            moved = self._log.rewrite(segment, self._store.wanted)
+        except Corrupt as error:
+            logger.error("%s", error)
+            return
         places = {entry.header.episode_id: self._store.read(entry)[1] for entry in self._store.move(segment, moved)}
         for table in self._all_tables():
             table.repoint(places)
@@ -103,8 +115,7 @@ class Keeper:
     def _table(self, name: str, entries: list[Entry]) -> Table:
         table = Table(name, TableConfig(), self._log.mapped)
         for entry in entries:
-            parts, places = self._store.read(entry)
-            table.insert(entry.header, entry.outcome, join_steps(parts, images=False), places, (None, 0))
+            table.insert(entry.header, entry.outcome, *self._store.numbers(entry), (None, 0))
         return table
 
     def _ended(self, episode_id: str) -> Entry:

@@ -14,7 +14,7 @@ from ramp.advantage.config import AdvantageConfig
 from ramp.replay.annotations import read_current
 from ramp.replay.columns import frame_rows
 from ramp.replay.labels import Labelled, Labels, derive
-from ramp.replay.segment import Seen
+from ramp.replay.record import Seen
 from ramp.replay.shelf import Shelf
 
 MEANS = pa.schema(

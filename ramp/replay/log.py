@@ -14,7 +14,8 @@ import logging
 import mmap
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -23,12 +24,18 @@ import pyarrow as pa
 from ramp.errors import Corrupt, Full, Unavailable
 from ramp.replay import durable
 from ramp.replay.columns import step_columns
+from ramp.replay.footer import read_footer
 from ramp.replay.notes import columns_from_note
-from ramp.replay.segment import Damage, Mark, Position, Record, SegmentWriter, edition, newest, scan
+from ramp.replay.quarantine import Quarantine
+from ramp.replay.record import Mark, Position, Seen, Size
+from ramp.replay.recovery import Recovery
+from ramp.replay.scrub import Scrubber
+from ramp.replay.segment import Damage, SegmentWriter, edition, scan
 
 logger = logging.getLogger(__name__)
 
 SEGMENT_BYTES = 64 * 2**20
+MAPS = 4096  # segments mapped at the same time
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -45,75 +52,34 @@ class Log:
         self._open: dict[str, SegmentWriter] = {}
         self._dirty: set[SegmentWriter] = set()
         self._retired: list[SegmentWriter] = []
+        self._sealed: dict[str, Size] = {}
         self._maps: dict[str, np.ndarray] = {}
         self._leaving: list[str] = []  # segments dropped since the last sweep, which somebody may be reading
         self._gone: list[str] = []  # those dropped before it
         self._written = self._synced = 0
         self._failure = ""
-        self.damaged = 0  # ranges that were found unreadable and not merely torn
         self.syncs = 0
+        self._quarantine = Quarantine(directory)
+        self._scrubber = Scrubber(directory, self._quarantine)
         durable.make_directory(directory)
         self._number = max((edition(path.name)[0] for path in self._paths()), default=0)
 
     def _paths(self) -> list[Path]:
         return sorted(self._directory.glob("[!.]*.arrows"), key=lambda path: edition(path.name))
 
-    # -------------------------------------------------------------------------------------------- start
+    @property
+    def damaged(self) -> int:
+        """Ranges that were found unreadable and not merely torn."""
+        return self._quarantine.damaged
 
-    def recover(self) -> Iterator[Record]:
-        """Every readable record, oldest segment first. Cuts torn tails; sets damaged ranges aside and goes on.
+    def recover(self) -> Recovery:
+        """What there is already, for a start: to be gone through before the first append."""
+        return Recovery(self._directory, self._quarantine, self._sealed)
 
-        What is found may have been written and not fsynced before a kill; from here on it counts as acknowledged, so
-        it is fsynced now. Raises OSError.
-        """
-        self._drop_superseded()
-        for path in self._paths():
-            for found in scan(path):
-                if isinstance(found, Record):
-                    yield found
-                elif found.torn:
-                    self._cut(path, found)
-                else:
-                    self._quarantine(path, found)
-            if path.exists():
-                durable.sync(path)
-        durable.sync(self._directory)
-
-    def _drop_superseded(self) -> None:
-        """What a crash left of a rewriting: a half-written edition, or the one that it was made of."""
-        kept = newest(self._directory)
-        for path in [*self._directory.glob(".*.arrows"), *self._paths()]:
-            if path not in kept:
-                path.unlink()
-
-    def _cut(self, path: Path, tail: Damage) -> None:
-        """What a crash left of a record that was never acknowledged. A copy is kept all the same."""
-        logger.warning("%s: torn tail of %d bytes cut (%s)", path.name, tail.end - tail.offset, tail.reason)
-        self._set_aside(path, tail)
-        if tail.offset == 0:
-            path.unlink()
-            return
-        with path.open("r+b") as file:
-            file.truncate(tail.offset)
-            os.fsync(file.fileno())
-
-    def _quarantine(self, path: Path, damage: Damage) -> None:
-        """Report and copy; the segment itself stays as it is, and is skipped there."""
-        self.damaged += 1
-        size = damage.end - damage.offset
-        logger.error("%s: %d bytes at %d unreadable (%s)", path.name, size, damage.offset, damage.reason)
-        self._set_aside(path, damage)
-
-    def _set_aside(self, path: Path, damage: Damage) -> None:
-        """A copy of the bytes for whoever investigates."""
-        place = self._directory / "quarantine" / f"{path.stem}-{damage.offset}.bin"
-        try:
-            place.parent.mkdir(exist_ok=True)
-            with path.open("rb") as file:
-                file.seek(damage.offset)
-                place.write_bytes(file.read(damage.end - damage.offset))
-        except OSError as error:
-            logger.error("could not copy the damaged bytes: %s", error)
+    def scrub(self, budget: int) -> tuple[int, list[Position]]:
+        """Compare the next `budget` bytes of sealed segments, or a record more, with their checksums, round and round:
+        how many were read, and the records that are not as they were written. Raises OSError."""
+        return self._scrubber.turn(list(self._sealed), budget)
 
     # ------------------------------------------------------------------------------------------ writing
 
@@ -157,8 +123,7 @@ class Log:
             raise
 
     def _retire(self, writer: SegmentWriter) -> None:
-        """A full segment: the next sync makes it durable and closes it (another thread may be in its fsync now)."""
-        writer.finish()
+        """A full segment: the next sync makes it durable, seals and closes it (another thread may be in its fsync)."""
         self._dirty.add(writer)
         self._retired.append(writer)
 
@@ -177,13 +142,20 @@ class Log:
                 for writer in dirty:
                     writer.sync()
                 for writer in retired:
-                    writer.close()
+                    self._seal(writer)
             except OSError as error:
                 with self._lock:
                     self._fail(error)
                 raise Unavailable(self._failure) from error
             self._synced = target
             self.syncs += 1
+
+    def _seal(self, writer: SegmentWriter) -> None:
+        """Of a segment whose records are durable."""
+        writer.seal()
+        writer.close()
+        with self._lock:
+            self._sealed[writer.path.name] = Size(writer.size, writer.record_bytes)
 
     def _fail(self, error: OSError) -> None:
         self._failure = f"fsync failed ({error}); the replay server must be restarted"
@@ -215,10 +187,19 @@ class Log:
                 with (self._directory / segment).open("rb") as file:
                     data = np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), dtype=np.uint8)
                 self._maps[segment] = data
+                self._unmap_oldest()
             return data
 
+    def _unmap_oldest(self) -> None:
+        """The kernel bounds maps and open files; who reads from one that goes here holds on to it."""
+        kept = {*self._leaving, *self._gone}  # whose files are gone: they could not be mapped again
+        for segment in list(islice((name for name in self._maps if name not in kept), max(0, len(self._maps) - MAPS))):
+            del self._maps[segment]
+
     def disk_bytes(self) -> int:
-        return sum(path.stat().st_size for path in self._paths())
+        with self._lock:
+            open_ones = sum(writer.size for writer in (*self._open.values(), *self._retired))
+            return open_ones + sum(size.file for size in self._sealed.values())
 
     # ----------------------------------------------------------------------------------------- keeping
 
@@ -232,20 +213,22 @@ class Log:
         self.sync(ticket)
         return paths
 
-    def sealed(self) -> dict[str, int]:
-        """Bytes of every segment that nobody writes to any more, by name."""
+    def sealed(self) -> dict[str, Size]:
+        """Every segment that nobody writes to any more, by name."""
         with self._lock:
-            writing = {writer.path.name for writer in (*self._open.values(), *self._retired)}
-            return {path.name: path.stat().st_size for path in self._paths() if path.name not in writing}
+            return dict(self._sealed)
 
     def rewrite(self, segment: str, keep: Callable[[Mark], bool]) -> dict[Position, Position]:
         """A new edition of a sealed segment with the records that `keep` says; where each of them went.
 
         Durable when it returns, and the old edition is still there: `drop` it once nothing points to it. Raises
-        OSError.
+        OSError, and Corrupt where a record is damaged that `scrub` has not reported yet.
         """
         path, (number, present) = self._directory / segment, edition(segment)
-        records = [found for found in scan(path) if isinstance(found, Record) and keep(found.mark)]
+        found = list(scan(path))
+        if any(isinstance(each, Damage) for each in found) and read_footer(path) is not None:
+            raise Corrupt(f"{segment}: bytes are damaged; it is left as it is until they were reported")
+        records = [each for each in found if isinstance(each, Seen) and keep(each.mark)]
         if not records:
             return {}
         with pa.memory_map(str(path)) as file:
@@ -253,31 +236,35 @@ class Log:
         name = f"{number:06d}-{present + 1}.arrows"
         hidden = self._directory / f".{name}"
         hidden.unlink(missing_ok=True)
-        moved = self._copy(records, hidden, columns)
+        moved, size = self._copy(records, hidden, columns)
         hidden.rename(self._directory / name)
         durable.sync(self._directory)
+        with self._lock:
+            self._sealed[name] = size
         return {old: Position(name, new.offset, new.length) for old, new in moved.items()}
 
-    def _copy(self, records: Sequence[Record], target: Path, columns: pa.Schema) -> dict[Position, Position]:
+    def _copy(self, records: Sequence[Seen], target: Path, columns: pa.Schema) -> tuple[dict[Position, Position], Size]:
         writer, moved = SegmentWriter(target, columns), {}
         try:
             for record in records:
                 batch, _ = self.read(record.position, columns)
                 moved[record.position] = writer.append(record.mark, batch if batch.num_rows else None)
-            writer.finish()
             writer.sync()
+            writer.seal()
         except OSError:
             target.unlink(missing_ok=True)
             raise
         finally:
             writer.close()
-        return moved
+        return moved, Size(writer.size, writer.record_bytes)
 
     def drop(self, segment: str) -> None:
         """Remove a segment's file. Who reads from it may go on until the second `sweep` from now."""
         self.mapped(segment)
         with self._map_lock:
             self._leaving.append(segment)
+        with self._lock:
+            self._sealed.pop(segment, None)
         (self._directory / segment).unlink()
 
     def sweep(self) -> None:

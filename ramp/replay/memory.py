@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import repeat
 
 import numpy as np
 
@@ -49,6 +50,7 @@ class Memory:
         self.schema = schema
         self.texts = Texts()
         self.index: dict[str, int] = {}  # of every episode, by id
+        self.labelled = 0  # items with an indicator
         self._numbers: dict[tuple[str, str], int] = {}  # of every subgoal and segment
         self.episodes = {
             "length": Growing(np.int32),
@@ -141,6 +143,7 @@ class Memory:
 
     def _append_labels(self, labels: Labels | None, source: np.ndarray, version: int) -> None:
         known = labels or unlabelled(source)
+        self.labelled += int((known.indicator >= 0).sum())
         for name in ("value", "advantage", "indicator"):
             self.items[name].append(getattr(known, name))
         self.items["annotation_version"].append(np.full(len(source), version if labels else 0, np.int32))
@@ -149,7 +152,7 @@ class Memory:
 
     def relabel(self, labels: Mapping[str, Labels], version: int) -> None:
         """All items anew; episodes that `labels` does not name lose theirs."""
-        rows, source = self.items["row"].view, self.steps["source"].view
+        rows, source, self.labelled = self.items["row"].view, self.steps["source"].view, 0
         for name in LABELS:
             self.items[name] = Growing(self.items[name].view.dtype)
         for number, episode_id in enumerate(self.texts.ids):
@@ -162,19 +165,17 @@ class Memory:
         last = firsts[number + 1] if number + 1 < len(firsts) else len(self.items["row"])
         return range(int(firsts[number]), int(last))
 
-    def item(self, episode_id: str, step: int) -> int | None:
-        """The item at a step of an episode; None where there is none."""
-        episode = self.index.get(episode_id)
-        if episode is None or not 0 <= step < self.episodes["length"].view[episode]:
-            return None
-        row = int(self.episodes["begin"].view[episode]) + int(step)
-        item = int(self.steps["frame"].view[row])
-        return item if self.items["row"].view[item] == row else None
-
-    def place(self, item: int) -> tuple[str, int]:
-        """Episode and step of an item."""
-        episode = int(self.items["episode"].view[item])
-        return self.texts.ids[episode], int(self.items["row"].view[item] - self.episodes["begin"].view[episode])
+    def items_at(self, episode_ids: Sequence[str], steps: np.ndarray) -> np.ndarray:
+        """The item at each of these steps (int64 [M]) of these episodes; int64 [M], -1 where there is none."""
+        numbers = np.fromiter(map(self.index.get, episode_ids, repeat(-1)), np.int64, len(episode_ids))
+        found = np.full(len(numbers), -1, np.int64)
+        lengths, begins = self.episodes["length"].view, self.episodes["begin"].view
+        here = np.flatnonzero(numbers >= 0)
+        here = here[(steps[here] >= 0) & (steps[here] < lengths[numbers[here]])]
+        rows = begins[numbers[here]] + steps[here]
+        items = self.steps["frame"].view[rows]
+        found[here] = np.where(self.items["row"].view[items] == rows, items, -1)
+        return found
 
     def repoint(self, moved: Mapping[str, FramePlaces]) -> None:
         """Frames of these episodes lie elsewhere now. The columns are copied: somebody may be reading the old ones."""
@@ -200,6 +201,7 @@ class Memory:
         other.steps = {name: Growing.of(column.view[steps]) for name, column in self.steps.items()}
         other.items = {name: Growing.of(column.view[items]) for name, column in self.items.items()}
         other.episodes = {name: Growing.of(column.view[kept]) for name, column in self.episodes.items()}
+        other.labelled = int((other.items["indicator"].view >= 0).sum())
         other.items["episode"] = Growing.of(to_episode[other.items["episode"].view])
         other.items["row"] = Growing.of(to_row[other.items["row"].view])
         other.steps["frame"] = Growing.of(to_item[other.steps["frame"].view])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from functools import lru_cache
 from typing import Any
 
 from ramp.types import EpisodeHeader, StepSchema
@@ -26,9 +27,31 @@ def schema_to_note(schema: StepSchema) -> str:
 
 def columns_to_note(header: EpisodeHeader) -> str:
     """Which columns the header's steps have: the schema, and whether there are labels of thought."""
-    return json.dumps(
-        asdict(header.schema) | ({"thoughts": True} if header.thoughts else {}), sort_keys=True, separators=(",", ":")
-    )
+    return _columns_note(_key(header.schema), header.thoughts)
+
+
+def shared(schema: StepSchema) -> StepSchema:
+    """The one that stands for all that are equal to it: a million episodes need not hold a million of them."""
+    return _shared(_key(schema))
+
+
+_Key = tuple[tuple[tuple[str, tuple[int, int, int]], ...], int, tuple[float, ...], tuple[float, ...]]
+
+
+def _key(schema: StepSchema) -> _Key:
+    return tuple(sorted(schema.cameras.items())), schema.proprio_width, schema.action_low, schema.action_high
+
+
+@lru_cache(maxsize=256)
+def _shared(key: _Key) -> StepSchema:
+    cameras, proprio_width, low, high = key
+    return StepSchema(cameras=dict(cameras), proprio_width=proprio_width, action_low=low, action_high=high)
+
+
+@lru_cache(maxsize=256)
+def _columns_note(key: _Key, thoughts: bool) -> str:
+    fields = asdict(_shared(key)) | ({"thoughts": True} if thoughts else {})
+    return json.dumps(fields, sort_keys=True, separators=(",", ":"))
 
 
 def columns_from_note(note: str) -> tuple[StepSchema, bool]:

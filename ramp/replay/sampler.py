@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 from ramp.errors import Invalid
+from ramp.replay.growing import Growing
 
 
 class SumTree:
     """Priorities of N items, drawn from in O(log N) array operations for a whole batch at a time.
 
-    Node i has the children 2i and 2i + 1; leaves begin at `_capacity`. Sums are float64; a draw never returns an item
-    of priority 0, whatever rounding did to the inner sums.
+    Level 0 holds the priorities, each level above it the sums of pairs of the level below, the highest two numbers.
+    Levels grow at their ends, so that nothing is built anew however many items come. Sums are float64; a draw never
+    returns an item of priority 0, whatever rounding did to the inner sums.
 
     Example: tree = SumTree(); tree.append(np.ones(10)); tree.draw(rng.random(4))
     """
 
     def __init__(self) -> None:
-        self._capacity = 1
-        self._nodes = np.zeros(2)
+        self._levels = [Growing.of(np.zeros(2))]
         self._size = 0
 
     def __len__(self) -> int:
@@ -26,40 +29,50 @@ class SumTree:
 
     @property
     def total(self) -> float:
-        return float(self._nodes[1])
+        return float(self._levels[-1].view.sum())
 
     @property
     def leaves(self) -> np.ndarray:
         """float64 [N], a view."""
-        return self._nodes[self._capacity : self._capacity + self._size]
+        return self._levels[0].view[: self._size]
 
     def append(self, priorities: np.ndarray) -> None:
-        """Add items behind the present ones."""
-        begin, self._size = self._size, self._size + len(priorities)
-        if self._size > self._capacity:
-            self._grow()
-        self.update(np.arange(begin, self._size), priorities)
+        """Add items behind the present ones. Raises Invalid."""
+        values = np.asarray(priorities, dtype=np.float64)
+        self.check(values)
+        begin, self._size = self._size, self._size + len(values)
+        level = 0
+        while len(values):
+            begin, values = self._put(level, begin, values)
+            level += 1
 
-    def _grow(self) -> None:
-        old = self._nodes[self._capacity :]
-        capacity = 1 << max(self._size - 1, 1).bit_length()
-        nodes = np.zeros(2 * capacity)
-        nodes[capacity : capacity + len(old)] = old
-        width = capacity
-        while width > 1:
-            nodes[width // 2 : width] = nodes[width : 2 * width].reshape(-1, 2).sum(axis=1)
-            width //= 2
-        self._capacity, self._nodes = capacity, nodes
+    def _put(self, number: int, begin: int, values: np.ndarray) -> tuple[int, np.ndarray]:
+        """Numbers of a level from `begin` on, all that it has behind there; what that makes of the level above: from
+        where on, and the sums, none above the highest."""
+        level, end = self._levels[number], begin + len(values)
+        level.append(np.zeros(max(0, end + end % 2 - len(level))))  # pairs are whole
+        nodes = level.view
+        nodes[begin:end] = values
+        if len(nodes) == 2:
+            return 0, nodes[:0]
+        if number + 1 == len(self._levels):
+            self._levels.append(Growing(np.float64))
+        first = min(begin // 2, len(self._levels[number + 1]))
+        pairs = nodes[2 * first : end + end % 2].reshape(-1, 2)
+        return first, pairs[:, 0] + pairs[:, 1]
 
     def update(self, items: np.ndarray, priorities: np.ndarray) -> None:
         """Set priorities of items (int [M]); of an item named twice, the last one counts. Raises Invalid."""
         values = np.asarray(priorities, dtype=np.float64)
         self.check(values)
-        nodes = np.asarray(items, dtype=np.int64) + self._capacity
-        self._nodes[nodes] = values
-        while len(nodes) and nodes[0] > 1:
-            nodes = np.unique(nodes >> 1)
-            self._nodes[nodes] = self._nodes[2 * nodes] + self._nodes[2 * nodes + 1]
+        nodes = np.asarray(items, dtype=np.int64)
+        self._levels[0].view[nodes] = values
+        nodes = np.unique(nodes >> 1)
+        for level, above in pairwise(self._levels):
+            below = level.view
+            above.view[nodes] = below[2 * nodes] + below[2 * nodes + 1]
+            nodes = nodes >> 1
+            nodes = nodes[np.diff(nodes, prepend=-1) > 0]  # they ascend
 
     @staticmethod
     def check(priorities: np.ndarray) -> None:
@@ -74,10 +87,11 @@ class SumTree:
         `total` must be above 0.
         """
         rest = np.asarray(uniform) * self.total
-        nodes = np.ones(len(rest), dtype=np.int64)
-        while nodes[0] < self._capacity:
-            left = self._nodes[2 * nodes]
-            right = ((rest >= left) & (self._nodes[2 * nodes + 1] > 0)) | (left <= 0)
+        nodes = np.zeros(len(rest), dtype=np.int64)
+        for level in reversed(self._levels):
+            sums, nodes = level.view, 2 * nodes
+            left = sums[nodes]
+            right = ((rest >= left) & (sums[nodes + 1] > 0)) | (left <= 0)
             rest = np.where(right, np.maximum(rest - left, 0.0), rest)
-            nodes = 2 * nodes + right
-        return nodes - self._capacity, self._nodes[nodes] / self.total
+            nodes = nodes + right
+        return nodes, self._levels[0].view[nodes] / self.total

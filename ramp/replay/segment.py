@@ -1,70 +1,42 @@
 """Append-only segment files: Arrow IPC streams in which every record batch says whose it is and proves its bytes.
 
+    [schema] record* [end-of-stream mark, footer, trailer]
+
 A record is one encapsulated IPC message. Its custom metadata carries
 
     kind      open, batch, end or abort (of an episode)
     episode   the episode's id
     number    the batch's number; of an END its place in the order of ENDs
     note      JSON: the header at open, the outcome at end
-    digest    SHA-256 (16 bytes, hex) of the content, by which a repeated append is told from another one
-    crc32     of all the above and of the columns' bytes
+    digest    of a batch: XXH3-128 (hex) of its columns, by which a repeated append is told from another one
+    check     XXH3-64 of all the above; so a batch's bytes are proved by its digest, which is read once for both uses
 
-Any Arrow reader can open a segment. Torn tails and flipped bits are found by `scan`, which goes on behind them.
-`glance` gives the same records without reading the frames: it trusts the bytes, and leaves the file as it is.
+What is in brackets behind the records is there once the segment is sealed (ramp/replay/footer.py): a start then reads
+the footer instead of the records. Any Arrow reader can open a segment, sealed or not. Torn tails and flipped bits are
+found by `scan`, which goes on behind them. `glance` gives the same records without reading the frames: it trusts the
+bytes, and leaves the file as it is.
 """
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
+import logging
 import os
-import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from ramp.replay.columns import binary_offsets, present_rows
+from ramp.replay.checksum import checksum_of, digest
+from ramp.replay.footer import TRAILER, FooterWriter, read_trailer
+from ramp.replay.record import KINDS, Mark, Position, Record, Seen, cells, extent_of
 
-CONTINUATION = b"\xff\xff\xff\xff"
-KINDS = ("open", "batch", "end", "abort")
+logger = logging.getLogger(__name__)
 
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Mark:
-    """What a record says of itself."""
-
-    kind: str
-    episode_id: str
-    number: int = 0
-    note: str = ""
-    digest: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Position:
-    """Where a record lies."""
-
-    segment: str  # file name
-    offset: int  # bytes
-    length: int
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    mark: Mark
-    position: Position
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """A record and its rows, which are views of the mapped file: columns that nobody asks for are never read."""
-
-    mark: Mark
-    position: Position
-    rows: pa.RecordBatch
+END = b"\xff\xff\xff\xff\0\0\0\0"  # of an Arrow IPC stream
+MANY = 512  # buffers in one call of the kernel, which takes 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,54 +49,26 @@ class Damage:
     reason: str
 
 
-def content_buffers(batch: pa.RecordBatch) -> Iterator[memoryview]:
-    """The bytes that mean something, in a form that is the same before writing and after reading."""
-    for column in batch.columns:
-        if pa.types.is_binary(column.type) or pa.types.is_string(column.type):
-            yield np.packbits(present_rows(column), bitorder="little").data
-            offsets, data = binary_offsets(column), column.buffers()[2]
-            if data is not None:
-                yield memoryview(data)[int(offsets[0]) : int(offsets[-1])]
-            yield np.diff(offsets).data.cast("B")
-        elif pa.types.is_boolean(column.type):
-            yield np.packbits(column.to_numpy(zero_copy_only=False), bitorder="little").data
-        else:
-            flat = column.flatten() if pa.types.is_fixed_size_list(column.type) else column
-            yield np.ascontiguousarray(flat.to_numpy(zero_copy_only=True)).data.cast("B")
+def check_of(mark: Mark) -> int:
+    """XXH3-64 of what a record says of itself."""
+    return checksum_of((mark.kind, mark.episode_id, str(mark.number), mark.note, mark.digest))
 
 
-def digest(batch: pa.RecordBatch) -> str:
-    """32 hexadecimal digits of the content."""
-    hashed = hashlib.sha256()
-    for view in content_buffers(batch):
-        hashed.update(view)
-    return hashed.hexdigest()[:32]
-
-
-def checksum(mark: Mark, batch: pa.RecordBatch) -> int:
-    text = "\0".join((mark.kind, mark.episode_id, str(mark.number), mark.note, mark.digest))
-    value = zlib.crc32(text.encode())
-    if batch.num_rows:
-        for view in content_buffers(batch):
-            value = zlib.crc32(view, value)
-    return value
-
-
-class _Sink:
-    """Collects what Arrow writes, so that a record reaches the file in one call."""
+class PartSink:
+    """Collects what Arrow writes without copying it: small pieces as bytes, columns as the buffers that they are."""
 
     def __init__(self) -> None:
-        self.parts: list[bytes] = []
-        self.position = 0
+        self._parts: list[Any] = []
+        self._position = 0
         self.closed = False
 
-    def write(self, data: bytes) -> int:
-        self.parts.append(bytes(data))
-        self.position += len(data)
+    def write(self, data: Any) -> int:
+        self._parts.append(data)
+        self._position += len(data)
         return len(data)
 
     def tell(self) -> int:
-        return self.position
+        return self._position
 
     def flush(self) -> None:
         """Nothing lies behind."""
@@ -132,9 +76,10 @@ class _Sink:
     def close(self) -> None:
         self.closed = True
 
-    def take(self) -> bytes:
-        parts, self.parts = self.parts, []
-        return b"".join(parts)
+    def take(self) -> list[Any]:
+        """What was written since the last time; it must be used before the columns change."""
+        parts, self._parts = self._parts, []
+        return parts
 
 
 class SegmentWriter:
@@ -142,47 +87,56 @@ class SegmentWriter:
 
     def __init__(self, path: Path, columns: pa.Schema) -> None:
         """Creates the file. Raises OSError where it cannot, leaving none."""
-        self.path = path
-        self._sink = _Sink()
+        self.path, self._name = path, path.name
+        self._sink = PartSink()
+        self._footer = FooterWriter(columns)
         self._empty = pa.RecordBatch.from_arrays([pa.array([], type=kind) for kind in columns.types], schema=columns)
         self._stream = pa.ipc.new_stream(pa.PythonFile(self._sink, mode="w"), columns)
         self._stream.write_batch(self._empty)  # Arrow holds the schema back until a first batch
         self._sink.take()
         self._fd = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND, 0o640)
-        self.size = 0
+        self.size = self.record_bytes = 0
         try:
-            self._put(columns.serialize().to_pybytes())
+            self._put([columns.serialize()])
         except OSError:
             self.discard()
             raise
 
     def append(self, mark: Mark, batch: pa.RecordBatch | None = None) -> Position:
-        """Write one record (no fsync). Raises OSError where the disk refuses; then the file is as it was before."""
+        """Write one record (no fsync). A mark with a batch carries its `digest`. Raises OSError where the disk refuses;
+        then the file is as it was before."""
         rows = self._empty if batch is None else batch
         fields = {"kind": mark.kind, "episode": mark.episode_id, "number": str(mark.number), "note": mark.note}
-        fields |= {"digest": mark.digest, "crc32": str(checksum(mark, rows))}
+        fields |= {"digest": mark.digest, "check": str(check_of(mark))}
         self._stream.write_batch(rows, custom_metadata=fields)
-        data, offset = self._sink.take(), self.size
-        self._put(data)
-        return Position(self.path.name, offset, len(data))
+        parts, offset = self._sink.take(), self.size
+        self._put(parts)
+        position = Position(self._name, offset, self.size - offset)
+        self.record_bytes = self.size
+        shown, places = cells(rows)
+        self._footer.add(Record(mark, position, extent_of(rows)), rows, shown, _landed(places, parts, offset))
+        return position
 
-    def _put(self, data: bytes) -> None:
-        view = memoryview(data)
+    def _put(self, parts: list[Any]) -> None:
         try:
-            while view:
-                view = view[os.write(self._fd, view) :]
+            self.size += write_all(self._fd, parts)
         except OSError:
             os.ftruncate(self._fd, self.size)
             raise
-        self.size += len(data)
 
     def sync(self) -> None:
         os.fsync(self._fd)
 
-    def finish(self) -> None:
-        """Write the end-of-stream mark, if there is room for it: readers do without it."""
-        with contextlib.suppress(OSError):
-            self._put(CONTINUATION + bytes(4))
+    def seal(self) -> None:
+        """Write what ends a segment, of which every record must be durable by now: the footer vouches for them.
+
+        Where there is no room, the segment goes without: it is scanned at the next start.
+        """
+        try:
+            self._put([END, *self._footer.finish(self.size + len(END))])
+            self.sync()
+        except OSError as error:
+            logger.warning("%s: sealed without a footer: %s", self.path.name, error)
 
     def close(self) -> None:
         os.close(self._fd)
@@ -190,6 +144,39 @@ class SegmentWriter:
     def discard(self) -> None:
         os.close(self._fd)
         self.path.unlink(missing_ok=True)
+
+
+def write_all(descriptor: int, parts: list[Any]) -> int:
+    """Bytes written: all of the parts, not copied together. Raises OSError; then some may have been."""
+    views = [view for view in (memoryview(part).cast("B") for part in parts) if view.nbytes]
+    done, first = 0, 0
+    while first < len(views):
+        written = os.writev(descriptor, views[first : first + MANY])
+        done += written
+        while first < len(views) and written >= views[first].nbytes:
+            written -= views[first].nbytes
+            first += 1
+        if written:
+            views[first] = views[first][written:]
+    return done
+
+
+def _landed(places: np.ndarray, parts: list[Any], offset: int) -> np.ndarray:
+    """`places` int64 [F, cameras, 2], in memory, as they are in the file once `parts` are written from `offset` on."""
+    if not places.size:
+        return places
+    buffers = [(part.address, begin) for part, begin in _begins(parts, offset) if isinstance(part, pa.Buffer)]
+    begins = dict(buffers)
+    first = places[0, :, 0]
+    shift = np.array([begins[address] - address for address in first.tolist()])
+    places[:, :, 0] += shift
+    return places
+
+
+def _begins(parts: list[Any], offset: int) -> Iterator[tuple[Any, int]]:
+    for part in parts:
+        yield part, offset
+        offset += len(part)
 
 
 # ------------------------------------------------------------------------------------------------ reading
@@ -210,10 +197,9 @@ def newest(directory: Path) -> list[Path]:
 _Marked = Callable[[pa.RecordBatch, "pa.KeyValueMetadata | None"], Mark]  # raises where a record cannot be used
 
 
-def scan(path: Path) -> Iterator[Record | Damage]:
+def scan(path: Path) -> Iterator[Seen | Damage]:
     """Every record of a segment in order, and every range that is not one. Reads and checks all bytes."""
-    for found in _walk(path, _checked):
-        yield found if isinstance(found, Damage) else Record(found.mark, found.position)
+    return _walk(path, _checked)
 
 
 def glance(path: Path) -> Iterator[Seen]:
@@ -225,12 +211,27 @@ def glance(path: Path) -> Iterator[Seen]:
     return (found for found in _walk(path, _marked) if isinstance(found, Seen))
 
 
+def schema_message(path: Path) -> bytes:
+    """What a segment begins with; empty where that cannot be read."""
+    with pa.memory_map(str(path), "r") as file:
+        prefix = _schema_prefix(file.read_buffer())
+    return b"" if prefix is None else prefix.to_pybytes()
+
+
+def read_one(data: pa.Buffer) -> Mark:
+    """What a record says of itself, read behind its segment's schema and compared with its checksums.
+
+    Raises ArrowException, ValueError, KeyError, or StopIteration where it is none.
+    """
+    return _checked(*pa.ipc.open_stream(data).read_next_batch_with_custom_metadata())
+
+
 def _walk(path: Path, marked: _Marked) -> Iterator[Seen | Damage]:
     if path.stat().st_size == 0:
         yield Damage(0, 0, True, "empty file")
         return
     with pa.memory_map(str(path), "r") as file:
-        whole = file.read_buffer()
+        whole = _without_footer(file.read_buffer())
         prefix = _schema_prefix(whole)
         if prefix is None:
             yield Damage(0, whole.size, False, "the schema cannot be read")
@@ -244,7 +245,7 @@ def _records(name: str, whole: pa.Buffer, prefix: pa.Buffer, marked: _Marked) ->
         reason = ""
         try:
             for mark, rows, length in _read(whole, prefix, offset, marked):
-                yield Seen(mark, Position(name, offset, length), rows)
+                yield Seen(mark, Position(name, offset, length), rows, whole.address)
                 offset += length
         except (pa.ArrowException, OSError, ValueError, KeyError) as error:
             reason = str(error)[:200]
@@ -252,7 +253,14 @@ def _records(name: str, whole: pa.Buffer, prefix: pa.Buffer, marked: _Marked) ->
             return
         begin, offset = offset, _resync(whole, prefix, offset)
         torn = offset == whole.size and "checksum" not in reason and not _finished(whole)
-        yield Damage(begin, offset, torn, reason or "the stream ends early")
+        yield Damage(begin, offset, torn, reason or "the stream ends early, or its footer is torn")
+
+
+def _without_footer(whole: pa.Buffer) -> pa.Buffer:
+    found = read_trailer(whole.slice(max(whole.size - TRAILER.size, 0)).to_pybytes(), whole.size)
+    if found is None or found[0] < len(END) or whole.slice(found[0] - len(END), len(END)).to_pybytes() != END:
+        return whole
+    return whole.slice(0, found[0])
 
 
 def _schema_prefix(whole: pa.Buffer) -> pa.Buffer | None:
@@ -286,8 +294,8 @@ def _read(
 def _checked(batch: pa.RecordBatch, fields: pa.KeyValueMetadata | None) -> Mark:
     """Raises where the record is not as it was written."""
     batch.validate(full=True)
-    mark, crc32 = _said(fields)
-    if crc32 != checksum(mark, batch):
+    mark, check = _said(fields)
+    if check != check_of(mark) or (batch.num_rows and mark.digest != digest(batch)):
         raise ValueError("checksum disagrees")
     return mark
 
@@ -299,7 +307,7 @@ def _marked(batch: pa.RecordBatch, fields: pa.KeyValueMetadata | None) -> Mark:
 
 
 def _said(fields: pa.KeyValueMetadata | None) -> tuple[Mark, int]:
-    """What a record says of itself, and its CRC-32. Raises KeyError and ValueError where it says nothing useful."""
+    """What a record says of itself, and its XXH3-64. Raises KeyError and ValueError where it says nothing useful."""
     texts = {key.decode(): value.decode() for key, value in (fields or {}).items()}
     mark = Mark(
         kind=texts["kind"],
@@ -310,17 +318,17 @@ def _said(fields: pa.KeyValueMetadata | None) -> tuple[Mark, int]:
     )
     if mark.kind not in KINDS:
         raise ValueError(f"kind {mark.kind}")
-    return mark, int(texts["crc32"])
+    return mark, int(texts["check"])
 
 
 def _at_end(whole: pa.Buffer, offset: int) -> bool:
     rest = whole.size - offset
-    return rest == 0 or (rest == 8 and whole.slice(offset).to_pybytes() == CONTINUATION + bytes(4))
+    return rest == 0 or (rest == len(END) and whole.slice(offset).to_pybytes() == END)
 
 
 def _finished(whole: pa.Buffer) -> bool:
     """Whether the writer came to the end of the segment: then nothing of it can be torn."""
-    return _at_end(whole, whole.size - 8)
+    return _at_end(whole, whole.size - len(END))
 
 
 def _resync(whole: pa.Buffer, prefix: pa.Buffer, offset: int) -> int:

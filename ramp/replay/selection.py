@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
 from ramp.errors import Invalid
 from ramp.replay.growing import Growing
+from ramp.replay.pool import Pool
 from ramp.replay.sampler import SumTree
 from ramp.types import Order
 
@@ -17,6 +19,19 @@ Drawn = tuple[np.ndarray, np.ndarray]
 
 WHOLE = (Order.FIFO, Order.LIFO)
 """Orders that draw every item of a batch once, so that they need as many items as the batch has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """Whose priorities were set from outside, bool [M], and the priorities of all items, float64 [M]."""
+
+    which: np.ndarray
+    priorities: np.ndarray
+
+    def items(self) -> tuple[np.ndarray, np.ndarray]:
+        """Those items, int64 [N], and their priorities, float64 [N]."""
+        found = np.flatnonzero(self.which)
+        return found, self.priorities[found]
 
 
 class Selection:
@@ -30,11 +45,11 @@ class Selection:
         self._tree = SumTree()
         self._times = Growing(np.int32)
         self._present = Growing(np.bool_)  # whether the item can be drawn
-        self._alive = Growing(np.int64)  # ascending
-        self._by_task: dict[str, Growing] = {}  # the same, apart
+        self._alive = Pool()
+        self._by_task: dict[str, Pool] = {}  # the same, apart
         self._tasks = Growing(np.int32)  # of every item, by number
         self._numbers: dict[str, int] = {}
-        self._priorities: dict[int, float] = {}  # those that were set from outside
+        self._set = Growing(np.bool_)  # whether its priority was set from outside
         self.dropped: Counter[str] = Counter()  # by task: items drawn as often as they may be
         self._unseen: Counter[str] = Counter()  # by task: items never drawn
 
@@ -48,9 +63,9 @@ class Selection:
         return {task: count for task, count in self._unseen.items() if count > 0}
 
     @property
-    def changed(self) -> Mapping[int, float]:
-        """Priorities that were set from outside."""
-        return self._priorities
+    def changed(self) -> Changed:
+        """Priorities that were set from outside. It may be read later: one that is set meanwhile is old or new."""
+        return Changed(self._set.view, self._tree.leaves)
 
     def append(self, task: str, priorities: np.ndarray) -> int:
         """Items behind the present ones, all of one task; the number of the first."""
@@ -59,9 +74,10 @@ class Selection:
         self._tree.append(priorities)
         self._times.append(np.zeros(len(items), np.int32))
         self._present.append(np.ones(len(items), bool))
+        self._set.append(np.zeros(len(items), bool))
         self._tasks.append(np.full(len(items), number, np.int32))
         self._alive.append(items)
-        self._by_task.setdefault(task, Growing(np.int64)).append(items)
+        self._by_task.setdefault(task, Pool()).append(items)
         self._unseen[task] += len(items)
         return len(self._tree) - len(items)
 
@@ -71,7 +87,7 @@ class Selection:
         SumTree.check(values)
         alive = self._present.view[items]
         self._tree.update(items[alive], values[alive])
-        self._priorities.update(zip(items[alive].tolist(), values[alive].tolist(), strict=True))
+        self._set.view[items[alive]] = True
 
     # ------------------------------------------------------------------------------------------ drawing
 
@@ -87,29 +103,28 @@ class Selection:
         return items, probability
 
     def _choose(self, order: Order, count: int, generator: np.random.Generator) -> Drawn:
-        alive = self._alive.view
+        alive, present = self._alive, self._present.view
         if order is Order.FIFO:
-            return alive[:count].copy(), np.ones(count)
+            return alive.first(count, present), np.ones(count)
         if order is Order.LIFO:
-            return alive[::-1][:count].copy(), np.ones(count)
+            return alive.last(count, present), np.ones(count)
         if order is Order.STRATIFIED:
             return self._stratified(count, generator)
         if order is Order.UNIFORM:
-            return alive[generator.integers(0, len(alive), count)], np.full(count, 1.0 / len(alive))
+            return alive.any(count, present, generator), np.full(count, 1.0 / len(alive))
         if self._tree.total <= 0:
             raise Invalid("order", "every priority is 0", "set a priority above 0, or sample uniformly")
         return self._tree.draw(generator.random(count))
 
     def _stratified(self, count: int, generator: np.random.Generator) -> Drawn:
         """A task, each as likely as the others, then one of its items."""
-        strata = [items.view for items in self._by_task.values() if len(items)]
+        strata = [pool for pool in self._by_task.values() if len(pool)]
         chosen = generator.integers(0, len(strata), count)
-        sizes = np.array([len(items) for items in strata])
-        within = (generator.random(count) * sizes[chosen]).astype(np.int64)
+        sizes = np.array([len(pool) for pool in strata])
         items = np.empty(count, np.int64)
         for number, stratum in enumerate(strata):
             here = chosen == number
-            items[here] = stratum[within[here]]
+            items[here] = stratum.any(int(here.sum()), self._present.view, generator)
         return items, 1.0 / (len(strata) * sizes[chosen])
 
     def _count(self, items: np.ndarray) -> None:
@@ -138,12 +153,11 @@ class Selection:
         self._tree.update(gone, np.zeros(len(gone)))
         self._see(gone[self._times.view[gone] == 0])
         self._present.view[gone] = False
-        self._alive = self._still_present(self._alive)
+        self._alive.leave(len(gone), self._present.view)
         for task, count in self._per_task(gone).items():
             if count:
-                self._by_task[task] = self._still_present(self._by_task[task])
-        for item in gone.tolist():
-            self._priorities.pop(item, None)
+                self._by_task[task].leave(count, self._present.view)
+        self._set.view[gone] = False
         return len(gone)
 
     def renumber(self, numbers: np.ndarray) -> None:
@@ -154,9 +168,6 @@ class Selection:
         self._tree = tree
         self._times, self._tasks = Growing.of(self._times.view[kept]), Growing.of(self._tasks.view[kept])
         self._present = Growing.of(self._present.view[kept])
-        self._alive = Growing.of(numbers[self._alive.view])
-        self._by_task = {task: Growing.of(numbers[items.view]) for task, items in self._by_task.items()}
-        self._priorities = {int(numbers[item]): value for item, value in self._priorities.items()}
-
-    def _still_present(self, items: Growing) -> Growing:
-        return Growing.of(items.view[self._present.view[items.view]])
+        for pool in (self._alive, *self._by_task.values()):
+            pool.renumber(numbers)
+        self._set = Growing.of(self._set.view[kept])

@@ -12,7 +12,6 @@ Every method may be called from any thread. Opening a directory rebuilds everyth
 from __future__ import annotations
 
 import contextlib
-import difflib
 import logging
 import os
 import threading
@@ -21,6 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 
 from ramp.advantage.config import AdvantageConfig
 from ramp.errors import Conflict, Invalid, NotFound, Unavailable
@@ -38,6 +38,7 @@ from ramp.replay.snapshot import Snapshot
 from ramp.replay.store import Store
 from ramp.replay.table import Table, TableConfig
 from ramp.replay.tombstones import Tombstones
+from ramp.replay.validate import nearest
 from ramp.replay.views import ViewInfo, new_view
 from ramp.types import Batch, Episode, EpisodeHeader, Outcome, SampleSpec, StepBatch
 
@@ -75,25 +76,28 @@ class Shard:
         self._infos: dict[str, EpisodeInfo] = {}
         self._labelled: dict[str, Labelled] = {}
         self._labels: dict[str, Labels] = {}
+        self._saved: object = None  # what the last checkpoint was of
         self._generators = np.random.SeedSequence()  # other draws after a restart than before it
         self._recover()
 
     def _recover(self) -> None:
-        ended = self._store.recover()
+        recovery = self._log.recover()
+        ended = self._store.recover(recovery)
         for entry in ended:
-            self._learn(entry, join_steps(self._store.read(entry)[0], images=False))
+            steps, places = self._store.recall(entry, recovery)
+            self._learn(entry, steps)
+            self._insert_again(entry, steps, places)
         self._derive()
-        for entry in ended:
-            self._insert_again(entry)
+        for table in self._tables.values() if self._labels else ():
+            table.relabel(self._labels, self._annotations.version)
         checkpoint.restore(checkpoint.load(self._directory / "checkpoint.arrow"), self._tables)
         self._keeper.show_views(self._show)
         logger.info("%d episodes, %d open, %d damaged places", len(ended), self._store.open_episodes, self._log.damaged)
 
-    def _insert_again(self, entry: Entry) -> None:
+    def _insert_again(self, entry: Entry, steps: StepBatch, places: FramePlaces) -> None:
         """One episode that its table refuses must not keep all others from being served."""
-        parts, places = self._store.read(entry)
         try:
-            self._insert(entry, join_steps(parts, images=False), places)
+            self._insert(entry, steps, places)
         except Invalid as error:
             logger.error("episode %s is not sampled: %s", entry.header.episode_id, error)
 
@@ -128,15 +132,19 @@ class Shard:
         """As `begin`, not durable yet."""
         for name in header.tables:
             if name not in self._tables:
-                raise Invalid("tables", name[:160], _nearest(name, self._tables))
+                raise Invalid("tables", name[:160], nearest(name, self._tables))
             self._tables[name].check_schema(header.schema)
         if self.config.tasks and header.task not in self.config.tasks:
-            raise Invalid("task", header.task[:160], _nearest(header.task, self.config.tasks))
+            raise Invalid("task", header.task[:160], nearest(header.task, self.config.tasks))
         return self._store.begin(header)
 
     def write_batch(self, episode_id: str, number: int, steps: StepBatch) -> Written:
         """As `append`, not durable yet."""
         return self._store.append(episode_id, number, steps)
+
+    def write_rows(self, episode_id: str, number: int, rows: pa.RecordBatch) -> Written:
+        """As `append`, not durable yet, of columns, written as they are; `rows.validate(full=True)` has passed."""
+        return self._store.append_rows(episode_id, number, rows)
 
     def write_end(self, episode_id: str, outcome: Outcome, batches: int, timeout: float | None = None) -> Written:
         """As `end`. What becomes visible is durable, so this one does sync, and what was written before with it."""
@@ -167,8 +175,7 @@ class Shard:
         return self._store.entry(episode_id).header
 
     def _learn_and_insert(self, entry: Entry) -> None:
-        parts, places = self._store.read(entry)
-        steps = join_steps(parts, images=False)
+        steps, places = self._store.numbers(entry)
         with self._switch:
             self._learn(entry, steps)
             self._insert(entry, steps, places)
@@ -199,10 +206,9 @@ class Shard:
 
     def table(self, name: str) -> Table:
         """Raises NotFound."""
-        known = self._known()
-        if name not in known:
-            raise NotFound(f"table {name[:160]!r}: {_nearest(name, known)}")
-        return known[name]
+        if (found := self._known().get(name)) is None:
+            raise NotFound(f"table {name[:160]!r}: {nearest(name, self._known())}")
+        return found
 
     def generator(self) -> np.random.Generator:
         """A source of randomness of its own for each stream of samples."""
@@ -216,12 +222,9 @@ class Shard:
         return self.table(spec.table).sample(spec, generator, timeout)
 
     def update_priorities(
-        self, table: str, episode_ids: Sequence[str], steps: Sequence[int], priorities: np.ndarray
+        self, table: str, episode_ids: Sequence[str], steps: Sequence[int] | np.ndarray, priorities: np.ndarray
     ) -> int:
         """How many items got a new priority. Raises NotFound, Invalid."""
-        if not len(episode_ids) == len(steps) == len(priorities):
-            lengths = (len(episode_ids), len(steps), len(priorities))
-            raise Invalid("priority", f"lists of {lengths}", "send three lists of one length")
         return self.table(table).update_priorities(episode_ids, steps, priorities)
 
     # --------------------------------------------------------------------------------------- annotating
@@ -262,11 +265,21 @@ class Shard:
         Raises NotFound for an id that never was, Conflict for an open episode, Full; then none is deleted.
         """
         entries = self._keeper.delete(episode_ids, reason)
-        with self._switch:
-            for entry in entries:
-                for known in (self._infos, self._labelled, self._labels):
-                    known.pop(entry.header.episode_id, None)
+        self._forget([entry.header.episode_id for entry in entries])
         return len(entries)
+
+    def _forget(self, episode_ids: Collection[str]) -> None:
+        with self._switch:
+            for episode_id in episode_ids:
+                for known in (self._infos, self._labelled, self._labels):
+                    known.pop(episode_id, None)
+
+    def scrub(self, budget: int) -> tuple[int, int]:
+        """Compare the next `budget` bytes of sealed segments with their checksums, beside everything else: how many
+        bytes were read, and how many records were damaged. Their episodes are served no more. Raises OSError."""
+        done, hurt = self._log.scrub(budget)
+        self._forget(self._keeper.withdraw(hurt) if hurt else ())
+        return done, len(hurt)
 
     def keep(self) -> tuple[int, int]:
         """Delete what the retention rule gives up, and free the disk of what was deleted: episodes and bytes.
@@ -366,8 +379,10 @@ class Shard:
     # ------------------------------------------------------------------------------------------ closing
 
     def checkpoint(self) -> None:
-        """Remember what the segments cannot tell. Raises OSError."""
-        checkpoint.save(self._directory / "checkpoint.arrow", checkpoint.of(self._tables))
+        """Remember what the segments cannot tell, where that has changed. Raises OSError."""
+        if (stamp := checkpoint.stamp(self._tables)) != self._saved:
+            checkpoint.save(self._directory / "checkpoint.arrow", checkpoint.of(self._tables))
+            self._saved = stamp
 
     def interrupt(self) -> None:
         """Whoever waits for a rate limiter gets Unavailable."""
@@ -383,9 +398,3 @@ class Shard:
             logger.warning("no checkpoint of the counters: %s", error)
         self._log.close()
         os.close(self._guard)
-
-
-def _nearest(name: str, known: Collection[str]) -> str:
-    near = difflib.get_close_matches(name, known, n=1)
-    hint = f"did you mean {near[0]}? " if near else ""
-    return f"{hint}there are: {', '.join(sorted(known))}"

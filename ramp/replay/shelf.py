@@ -11,9 +11,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ramp.errors import Corrupt, NotFound
+from ramp.replay.checksum import digest
 from ramp.replay.columns import join_steps, steps_from_arrow
 from ramp.replay.notes import header_from_note
-from ramp.replay.segment import Seen, digest, glance, newest
+from ramp.replay.record import Seen
+from ramp.replay.segment import glance, newest
 from ramp.replay.tombstones import Tombstones
 from ramp.types import Episode, Outcome, StepBatch, StepSchema
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from ramp.replay.columns import frame_rows
 from ramp.replay.labelled import Generation
-from ramp.replay.segment import Seen
+from ramp.replay.record import Seen
 from ramp.replay.shelf import Shelf
 from ramp.types import UNLABELLED, Source
 

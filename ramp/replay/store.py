@@ -14,15 +14,18 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import NoReturn
 
 import numpy as np
+import pyarrow as pa
 
 from ramp.errors import Conflict, Corrupt, Full, Invalid, NotFound
-from ramp.replay.columns import steps_from_arrow, steps_to_arrow
+from ramp.replay.checksum import digest
+from ramp.replay.columns import join_steps, steps_from_arrow, steps_to_arrow
 from ramp.replay.entry import Entry, FramePlaces, State, Written
 from ramp.replay.info import Limits
 from ramp.replay.log import Log
 from ramp.replay.notes import header_from_note, header_to_note
+from ramp.replay.record import Extent, Mark, Position, Record
+from ramp.replay.recovery import Recovery
 from ramp.replay.retention import Held
-from ramp.replay.segment import Mark, Position, Record, digest
 from ramp.replay.tombstones import Tombstone, Tombstones
 from ramp.replay.validate import check_follows, check_header, check_steps
 from ramp.types import EpisodeHeader, Outcome, StepBatch
@@ -43,9 +46,9 @@ class Store:
 
     # -------------------------------------------------------------------------------------------- start
 
-    def recover(self) -> list[Entry]:
+    def recover(self, recovery: Recovery) -> list[Entry]:
         """Rebuild the index from the log; the ended episodes, oldest first."""
-        for record in self._log.recover():
+        for record in recovery.records():
             self._replay(record)
         ended = [entry for entry in self._entries.values() if entry.state is State.ENDED]
         self._open = sum(entry.state is State.OPEN for entry in self._entries.values())
@@ -58,8 +61,7 @@ class Store:
         if mark.episode_id in self._tombstones:
             self._dead[record.position.segment] += record.position.length
         elif mark.kind == "open":
-            header = header_from_note(mark.note)
-            entry = Entry(header, header_to_note(header))  # an older note lacks later fields
+            entry = Entry(header_from_note(mark.note))
             entry.marks.append(record.position)
             self._entries[mark.episode_id] = entry
         elif entry is None:
@@ -90,8 +92,7 @@ class Store:
         if record.mark.number != len(entry.positions):
             self._damage(entry)
         if entry.state is State.OPEN:
-            steps = steps_from_arrow(self._log.read(record.position, entry.columns)[0], entry.header.schema)
-            self._advance(entry, record.position, record.mark.digest, steps)
+            self._advance(entry, record.position, record.mark.digest, record.extent)
 
     def _damage(self, entry: Entry) -> None:
         logger.error("episode %s: batches are lost; it is not served", entry.header.episode_id)
@@ -102,31 +103,40 @@ class Store:
     def begin(self, header: EpisodeHeader) -> Written:
         """OPEN. Raises Invalid, Conflict, Full."""
         check_header(header, self._limits)
-        note = header_to_note(header)
         with self._lock:
             self._refuse_deleted(header.episode_id)
             entry = self._entries.get(header.episode_id)
             if entry is None:
                 if self._open >= self._max_open:
                     raise Full(f"{self._open} episodes are open; end or abort some first")
-                entry = Entry(header, note)
-                mark = Mark(kind="open", episode_id=header.episode_id, note=note)
+                entry = Entry(header)
+                mark = Mark(kind="open", episode_id=header.episode_id, note=header_to_note(header))
                 position, entry.ticket = self._log.append(entry.columns_note, mark)
                 entry.marks.append(position)
                 self._entries[header.episode_id] = entry
                 self._open += 1
-        if entry.note != note:
+        if entry.header != header:
             raise Conflict("episode_id", header.episode_id, "this id was used with another header; use a new one")
         self._refuse_damaged(entry)
         return Written(entry.progress(), entry.ticket)
 
     def append(self, episode_id: str, number: int, steps: StepBatch) -> Written:
-        """BATCH `number`. Raises Invalid, Conflict, NotFound, Full."""
+        """BATCH `number`. Raises Invalid, Conflict, NotFound, Full, Corrupt."""
         entry = self.entry(episode_id)
-        self._refuse_damaged(entry)
         check_steps(steps, entry.header.schema, self._limits, thoughts=entry.header.thoughts)
-        batch = steps_to_arrow(steps, entry.header.schema)
-        content = digest(batch)
+        return self._append(entry, number, steps, steps_to_arrow(steps, entry.header.schema))
+
+    def append_rows(self, episode_id: str, number: int, rows: pa.RecordBatch) -> Written:
+        """BATCH `number` as the columns in which it came, which are written as they are: `rows.validate(full=True)` has
+        passed. Raises as `append`."""
+        entry = self.entry(episode_id)
+        steps = steps_from_arrow(rows, entry.header.schema)
+        check_steps(steps, entry.header.schema, self._limits, thoughts=entry.header.thoughts)
+        return self._append(entry, number, steps, rows)
+
+    def _append(self, entry: Entry, number: int, steps: StepBatch, rows: pa.RecordBatch) -> Written:
+        self._refuse_damaged(entry)
+        content = digest(rows)
         with entry.lock:
             new = number >= len(entry.positions)
             if not new:
@@ -136,9 +146,10 @@ class Store:
                     )
             else:
                 self._check_next(entry, number, steps)
-                mark = Mark(kind="batch", episode_id=episode_id, number=number, digest=content)
-                position, entry.ticket = self._log.append(entry.columns_note, mark, batch)
-                self._advance(entry, position, content, steps)
+                mark = Mark(kind="batch", episode_id=entry.header.episode_id, number=number, digest=content)
+                position, entry.ticket = self._log.append(entry.columns_note, mark, rows)
+                extent = Extent(len(steps), len(steps.frame_row), float(steps.timestamp[-1]))
+                self._advance(entry, position, content, extent)
             return Written(entry.progress(), entry.ticket, new)
 
     def _check_next(self, entry: Entry, number: int, steps: StepBatch) -> None:
@@ -148,12 +159,12 @@ class Store:
             raise Invalid("number", number, f"send batch {len(entry.positions)} next")
         check_follows(steps, entry.steps, entry.last_timestamp, entry.header.max_steps)
 
-    def _advance(self, entry: Entry, position: Position, content: str, steps: StepBatch) -> None:
+    def _advance(self, entry: Entry, position: Position, content: str, extent: Extent) -> None:
         entry.positions.append(position)
         entry.digests.append(content)
-        entry.steps += len(steps)
-        entry.frames += len(steps.frame_row)
-        entry.last_timestamp = float(steps.timestamp[-1])
+        entry.steps += extent.steps
+        entry.frames += extent.frames
+        entry.last_timestamp = extent.timestamp
 
     def end(self, episode_id: str, outcome: Outcome, batches: int, insert: Callable[[Entry], None]) -> Written:
         """END: durable first, then `insert`ed. Raises Invalid, Conflict, NotFound, Full, Corrupt."""
@@ -311,17 +322,51 @@ class Store:
             places.append(_offsets(part, base))
         return parts, FramePlaces(segments, np.concatenate(places))
 
+    def numbers(self, entry: Entry) -> tuple[StepBatch, FramePlaces]:
+        """All its steps without images, and where the frames lie. Raises Corrupt."""
+        parts, places = self.read(entry)
+        return join_steps(parts, images=False), places
+
+    def recall(self, entry: Entry, recovery: Recovery) -> tuple[StepBatch, FramePlaces]:
+        """As `numbers`, from footers where there are some."""
+        found = [(position.segment, recovery.numbers(position)) for position in entry.positions]
+        known = [(segment, *numbers) for segment, numbers in found if numbers is not None]
+        if len(known) < len(found):
+            return self.numbers(entry)
+        steps = join_steps([part for _, part, _ in known], images=False)
+        segments = [segment for segment, part, _ in known for _ in part.frame_row]
+        return steps, FramePlaces(segments, np.concatenate([frames[:, :, 0] for _, _, frames in known]))
+
+    def hurt(self, positions: Collection[Position]) -> list[str]:
+        """Ended episodes that had these records, which turned out to be damaged: they are served no more."""
+        with self._lock:
+            entries = [entry for entry in self._entries.values() if _lies_in(entry, positions)]
+        ended = [entry.header.episode_id for entry in entries if entry.state is State.ENDED]
+        for entry in entries:
+            with entry.lock:
+                if entry.state is State.OPEN:
+                    self._closed_one()
+                self._damage(entry)
+        return ended
+
     def parts(self, episode_id: str) -> tuple[EpisodeHeader, Outcome, list[StepBatch]]:
         """Raises NotFound for an episode that has not ended, Corrupt."""
         entry = self.entry(episode_id)
         self._refuse_damaged(entry)
         if entry.state is not State.ENDED:
             raise NotFound(f"episode {episode_id!r} is {entry.state}")
-        return entry.header, entry.outcome, self.read(entry)[0]
+        return entry.header, entry.outcome, [self._verified(entry, number) for number in range(len(entry.positions))]
+
+    def _verified(self, entry: Entry, number: int) -> StepBatch:
+        """A batch that was compared with its digest. Raises Corrupt."""
+        rows, _ = self._log.read(entry.positions[number], entry.columns)
+        if digest(rows) != entry.digests[number]:
+            raise Corrupt(f"episode {entry.header.episode_id}: batch {number} is not what was written")
+        return steps_from_arrow(rows, entry.header.schema)
 
 
-def _lies_in(entry: Entry, moved: Mapping[Position, Position]) -> bool:
-    return any(position in moved for position in (*entry.positions, *entry.marks))
+def _lies_in(entry: Entry, positions: Collection[Position]) -> bool:
+    return any(position in positions for position in (*entry.positions, *entry.marks))
 
 
 def _offsets(part: StepBatch, base: int) -> np.ndarray:

@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from ramp.replay.columns import camera_column
-from ramp.replay.segment import Seen
+from ramp.replay.record import Seen
 from ramp.replay.shelf import Shelf
 from ramp.types import Outcome, Source
 

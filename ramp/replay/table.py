@@ -21,6 +21,7 @@ from ramp.replay.labels import Labels
 from ramp.replay.limiter import Limiter
 from ramp.replay.memory import Memory, View
 from ramp.replay.notes import schema_to_note
+from ramp.replay.priorities import Priorities
 from ramp.replay.selection import WHOLE, Drawn, Selection
 from ramp.types import Batch, EpisodeHeader, Outcome, SampleSpec, Source, StepBatch, StepSchema
 
@@ -47,7 +48,7 @@ class Table:
         self._memory: Memory | None = None  # until a first episode brings a schema
         self._selection = Selection(config.max_times_sampled)
         self._by_task: Counter[str] = Counter()  # episodes
-        self._steps = 0
+        self._steps = self._changes = 0
         self._gone: set[str] = set()  # episodes removed since the columns were made
 
     # ------------------------------------------------------------------------------------------- insert
@@ -106,25 +107,39 @@ class Table:
             if self._memory:
                 self._memory.relabel(labels, version)
 
-    def update_priorities(self, episode_ids: Sequence[str], steps: Sequence[int], priorities: np.ndarray) -> int:
+    def update_priorities(
+        self, episode_ids: Sequence[str], steps: Sequence[int] | np.ndarray, priorities: np.ndarray
+    ) -> int:
         """Set priorities of items; how many. Raises NotFound for an item that the table does not hold, Invalid."""
+        if not len(episode_ids) == len(steps) == len(priorities):
+            lengths = (len(episode_ids), len(steps), len(priorities))
+            raise Invalid("priority", f"lists of {lengths}", "send three lists of one length")
+        wanted = np.asarray(steps, dtype=np.int64)
         with self._lock:
-            items = [self._item(*pair) for pair in zip(episode_ids, steps, strict=True)]
-            self._selection.set_priorities(np.array(items, dtype=np.int64), priorities)
+            items = self._memory.items_at(episode_ids, wanted) if self._memory else np.full(len(wanted), -1)
+            if (items < 0).any():
+                row = int(np.argmax(items < 0))
+                step, name = wanted[row], episode_ids[row][:160]
+                raise NotFound(f"table {self.name} holds no item at step {step} of episode {name!r}")
+            self._selection.set_priorities(items, priorities)
+            self._changes += 1
             return len(items)
 
-    def _item(self, episode_id: str, step: int) -> int:
-        item = self._memory.item(episode_id, step) if self._memory and episode_id not in self._gone else None
-        if item is None:
-            raise NotFound(f"table {self.name} holds no item at step {step} of episode {episode_id[:160]!r}")
-        return item
+    @property
+    def changes(self) -> int:
+        """Grows whenever priorities are set from outside."""
+        return self._changes
 
-    def changed_priorities(self) -> list[tuple[str, int, float]]:
-        """(episode, step, priority) of every item whose priority was set from outside."""
+    def changed_priorities(self) -> Priorities:
+        """Of every item whose priority was set from outside."""
         with self._lock:
             if self._memory is None:
-                return []
-            return [(*self._memory.place(item), value) for item, value in self._selection.changed.items()]
+                return Priorities.none()
+            view, changed = self._memory.view(), self._selection.changed
+        items, priorities = changed.items()
+        episodes = view.items["episode"][items]
+        steps = view.items["row"][items] - view.episodes["begin"][episodes]
+        return Priorities(view.texts.ids, episodes, steps, priorities)
 
     def repoint(self, moved: Mapping[str, FramePlaces]) -> None:
         """Frames of these episodes, as far as they are here, lie elsewhere from now on."""
@@ -136,7 +151,7 @@ class Table:
         """Never sample these again, as far as they are here."""
         with self._lock:
             memory = self._memory
-            here = [each for each in episode_ids if memory and each in memory.index and each not in self._gone]
+            here = [each for each in episode_ids if memory and each in memory.index]
             if not memory or not here:
                 return
             removed = self._selection.remove(np.concatenate([self._forget(memory, each) for each in here]))
@@ -150,7 +165,7 @@ class Table:
 
     def _forget(self, memory: Memory, episode_id: str) -> np.ndarray:
         """Its items."""
-        number = memory.index[episode_id]
+        number = memory.index.pop(episode_id)
         self._gone.add(episode_id)
         self._by_task[memory.texts.tasks[number]] -= 1
         self._steps -= int(memory.episodes["length"].view[number])
@@ -206,8 +221,8 @@ class Table:
 
     def info(self) -> TableInfo:
         with self._lock:
-            known = self._memory.items["indicator"].view if self._memory else np.zeros(0, np.int8)
-            labelled = float((known >= 0).mean()) if len(known) else 0.0
+            known = len(self._memory.items["row"]) if self._memory else 0
+            labelled = self._memory.labelled / known if self._memory and known else 0.0
             by_task = {task: count for task, count in self._by_task.items() if count}
             items, steps = len(self._selection), self._steps
             unseen, dropped = dict(self._selection.unseen), dict(self._selection.dropped)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import numpy as np
 
@@ -158,3 +159,10 @@ def _check_thoughts(steps: StepBatch, thoughts: bool) -> None:
     if steps.hand.dtype != np.float32 or steps.hand.shape != (len(steps), 2):
         raise Invalid("hand", f"{steps.hand.dtype} {steps.hand.shape}", f"send float32 {(len(steps), 2)}")
     _refuse_where(np.abs(steps.hand) > REACH, steps, "hand", f"send at most {REACH:g} half pictures, nan where unknown")
+
+
+def nearest(name: str, known: Collection[str]) -> str:
+    """A remedy for a name that nobody knows."""
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {near[0]}? " if near else ""
+    return f"{hint}there are: {', '.join(sorted(known))}"

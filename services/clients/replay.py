@@ -27,6 +27,7 @@ from services.clients.sampling import SampleStream
 from services.clients.sender import Ledger, Sender
 from services.clients.spool import Parcel, Spool
 from services.common import codec, keeping_codec
+from services.common.append_codec import batch_frame
 
 __all__ = ["AnnotateResult", "EpisodeInfo", "ReplayClient", "ReplayInfo", "Writer"]
 
@@ -68,12 +69,12 @@ class Writer:
         self._refuse_ended()
         check_steps(steps, self._header.schema, self._limits, thoughts=self._header.thoughts)
         check_follows(steps, self._steps, self._last_timestamp, self._header.max_steps)
-        requests = [
-            codec.batch_request(self._header.episode_id, number, piece, self._header.schema)
+        frames = [
+            batch_frame(self._header.episode_id, number, piece, self._header.schema)
             for number, piece in enumerate(_pieces(steps), start=self._batches)
         ]
-        self._put(*requests)
-        self._batches += len(requests)
+        self._put(*frames)
+        self._batches += len(frames)
         self._steps += len(steps)
         self._frames += len(steps.frame_row)
         self._last_timestamp = float(steps.timestamp[-1])
@@ -84,12 +85,12 @@ class Writer:
         self._refuse_ended()
         if not self._frames:
             raise Invalid("end", f"{self._steps} steps, no frame", "append at least one step with frames, or abort")
-        self._put(codec.end_request(self._header.episode_id, outcome, self._batches), last=True)
+        self._put(codec.end_request(self._header.episode_id, outcome, self._batches).SerializeToString(), last=True)
 
     def abort(self) -> None:
         """Withdraw the episode: nothing of it will be sampled."""
         if self._sender.refusal(self._header.episode_id) is None and not self._parcel.closed:
-            self._put(codec.abort_request(self._header.episode_id), last=True)
+            self._put(codec.abort_request(self._header.episode_id).SerializeToString(), last=True)
 
     def wait(self, timeout: float) -> None:
         """Until the server has acknowledged all that was handed over (after `end`: the episode is visible).
@@ -98,8 +99,7 @@ class Writer:
         """
         self._await(len(self._parcel), timeout)
 
-    def _put(self, *requests: wire.AppendRequest, last: bool = False) -> None:
-        frames = [request.SerializeToString() for request in requests]
+    def _put(self, *frames: bytes, last: bool = False) -> None:
         self._check_size(frames)
         if not last:
             self._await_room(sum(map(len, frames)))
@@ -109,7 +109,7 @@ class Writer:
         if not self._durable:
             self._await(len(self._parcel), CALL_TIMEOUT_S)
 
-    def _check_size(self, frames: list[bytes]) -> None:
+    def _check_size(self, frames: Sequence[bytes]) -> None:
         """gRPC refuses a message that is too large without saying whose it was; the episodes behind it would wait."""
         largest = max(map(len, frames))
         if largest > self._limits.max_message_bytes:
@@ -188,7 +188,7 @@ class ReplayClient:
         parcel = self._spool.open(header.episode_id)
         patience_s = self._patience_s
         writer = Writer(header, parcel, self._spool, self._sender, durable=self._durable, patience_s=patience_s)
-        writer._put(codec.open_request(header))
+        writer._put(codec.open_request(header).SerializeToString())
         return writer
 
     def flush(self, timeout: float) -> bool:
@@ -215,7 +215,9 @@ class ReplayClient:
         self, table: str, episode_ids: Sequence[str], steps: Sequence[int], priorities: Sequence[float] | np.ndarray
     ) -> int:
         """How many items got a new priority. Raises NotFound, Invalid."""
-        request = codec.priorities_request(table, episode_ids, map(int, steps), map(float, priorities))
+        request = codec.priorities_request(
+            table, episode_ids, np.asarray(steps).tolist(), np.asarray(priorities).tolist()
+        )
         return int(self._unary("UpdatePriorities", request, wire.UpdatePrioritiesResponse).updated)
 
     # ------------------------------------------------------------------------------------ labels, queries

@@ -1,6 +1,6 @@
 """What a producer has said and the server has not acknowledged yet: one file per episode, or memory.
 
-A file is a row of frames `length, crc32, bytes`; each frame is a serialised AppendRequest, OPEN first, END or ABORT
+A file is a row of frames `length, XXH3-64, bytes`; each frame is a serialised AppendRequest, OPEN first, END or ABORT
 last. The whole episode is kept until its last frame is acknowledged, so that it can be sent again from any place.
 A file that a dead producer left without an END is sent as OPEN and ABORT: half an episode teaches nobody.
 """
@@ -12,17 +12,17 @@ import logging
 import os
 import struct
 import threading
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 
 from ramp.errors import Full
 from ramp.replay import durable
+from ramp.replay.checksum import checksum
 from ramp.replay.ownership import own
 
 logger = logging.getLogger(__name__)
 
-HEAD = struct.Struct("<II")
+HEAD = struct.Struct("<QQ")
 MAX_FRAME = 2**30
 KEEP_REFUSED = 16  # files of refused episodes, for whoever looks into it
 
@@ -54,9 +54,9 @@ class Parcel:
         parcel._path, parcel._fd = path, os.open(path, os.O_RDWR)
         data = path.read_bytes()
         while parcel.size + HEAD.size <= len(data):
-            length, crc = HEAD.unpack_from(data, parcel.size)
+            length, check = HEAD.unpack_from(data, parcel.size)
             begin = parcel.size + HEAD.size
-            if length > MAX_FRAME or zlib.crc32(data[begin : begin + length]) != crc or begin + length > len(data):
+            if length > MAX_FRAME or begin + length > len(data) or checksum(data[begin : begin + length]) != check:
                 break
             parcel._places.append((begin, length))
             parcel.size = begin + length
@@ -91,7 +91,7 @@ class Parcel:
 
     def _write(self, frame: bytes, last: bool) -> int:
         try:
-            data = memoryview(HEAD.pack(len(frame), zlib.crc32(frame)) + frame)
+            data = memoryview(HEAD.pack(len(frame), checksum(frame)) + frame)
             place = self.size
             while data:
                 written = os.pwrite(self._fd, data, place)

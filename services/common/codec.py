@@ -19,7 +19,9 @@ from ramp.errors import Invalid
 from ramp.replay.batches import batch_from_arrow, batch_to_arrow
 from ramp.replay.columns import step_columns, steps_from_arrow, steps_to_arrow
 from ramp.replay.info import AnnotateResult, EpisodeInfo, Limits, Progress, ReplayInfo, TableInfo
+from ramp.replay.segment import PartSink
 from ramp.types import Batch, EpisodeHeader, Order, Outcome, SampleSpec, StepBatch, StepSchema
+from services.common.varint import read_varint, varint
 
 OUTCOMES: Mapping[Outcome, wire.Outcome.ValueType] = {
     Outcome.SUCCESS: wire.OUTCOME_SUCCESS,
@@ -245,7 +247,9 @@ def abort_request(episode_id: str) -> wire.AppendRequest:
     return wire.AppendRequest(episode_id=episode_id, abort=wire.Abort())
 
 
-def steps_from_ipc(arrow: bytes, schema: StepSchema, max_rows: int, *, thoughts: bool = False) -> StepBatch:
+def steps_from_ipc(
+    arrow: bytes | memoryview, schema: StepSchema, max_rows: int, *, thoughts: bool = False
+) -> StepBatch:
     """Steps that a stranger sent. Raises Invalid; the numbers themselves are not looked at here."""
     return steps_from_arrow(record_from_ipc(arrow, step_columns(schema, thoughts=thoughts), max_rows), schema)
 
@@ -264,7 +268,15 @@ def record_to_ipc(record: pa.RecordBatch) -> pa.Buffer:
     return sink.getvalue()
 
 
-def record_from_ipc(arrow: bytes, columns: pa.Schema, max_rows: int) -> pa.RecordBatch:
+def record_parts(record: pa.RecordBatch) -> list[Any]:
+    """An Arrow IPC stream of one batch as pieces that show their bytes; the columns are not copied."""
+    sink = PartSink()
+    with pa.ipc.new_stream(pa.PythonFile(sink, mode="w"), record.schema) as writer:
+        writer.write_batch(record)
+    return sink.take()
+
+
+def record_from_ipc(arrow: bytes | memoryview, columns: pa.Schema, max_rows: int) -> pa.RecordBatch:
     """One record batch of exactly these columns from an untrusted Arrow IPC stream. Raises Invalid."""
     source = pa.BufferReader(arrow)
     try:
@@ -334,8 +346,9 @@ WAITED_TAG = b"\x11"  # field 2, a double
 
 def sampled_to_bytes(batch: Batch, waited_s: float) -> bytes:
     """A serialised SampledBatch. Written by hand, because the generated code would copy the pixels twice more."""
-    arrow = record_to_ipc(batch_to_arrow(batch))
-    return b"".join((ARROW_TAG, _varint(arrow.size), arrow, WAITED_TAG, struct.pack("<d", waited_s)))
+    arrow = record_parts(batch_to_arrow(batch))
+    size = varint(sum(map(len, arrow)))
+    return b"".join((ARROW_TAG, size, *arrow, WAITED_TAG, struct.pack("<d", waited_s)))
 
 
 def sampled_from_bytes(data: bytes) -> tuple[Batch, float]:
@@ -351,7 +364,7 @@ def sampled_from_bytes(data: bytes) -> tuple[Batch, float]:
 def _split_sampled(data: bytes) -> tuple[pa.Buffer, float]:
     """Fields as our server orders them; anything else is left to the generated code."""
     if data[:1] == ARROW_TAG:
-        size, begin = _read_varint(data, 1)
+        size, begin = read_varint(data, 1)
         rest = data[begin + size :]
         if len(rest) == 9 and rest[:1] == WAITED_TAG:
             return pa.py_buffer(data).slice(begin, size), float(struct.unpack("<d", rest[1:])[0])
@@ -360,26 +373,6 @@ def _split_sampled(data: bytes) -> tuple[pa.Buffer, float]:
     except DecodeError as error:
         raise Invalid("SampledBatch", str(error), "check that client and server speak one version") from error
     return pa.py_buffer(message.arrow), message.waited_s
-
-
-def _varint(number: int) -> bytes:
-    out = bytearray()
-    while number > 0x7F:
-        out.append(number & 0x7F | 0x80)
-        number >>= 7
-    out.append(number)
-    return bytes(out)
-
-
-def _read_varint(data: bytes, begin: int) -> tuple[int, int]:
-    """The number and the place behind it."""
-    number = shift = 0
-    while begin < len(data) and shift < 64:
-        byte = data[begin]
-        number, shift, begin = number | (byte & 0x7F) << shift, shift + 7, begin + 1
-        if not byte & 0x80:
-            return number, begin
-    return 0, begin
 
 
 def priorities_request(

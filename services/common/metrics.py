@@ -146,6 +146,7 @@ REPLAY_ANNOTATION = gauge("ramp_replay_annotation_version", "World-model version
 REPLAY_DISK = gauge("ramp_replay_disk_bytes", "Bytes of all segments")
 REPLAY_DELETED = counter("ramp_replay_deleted_episodes", "Episodes deleted because of what: asked, retention", ["what"])
 REPLAY_FREED = counter("ramp_replay_freed_bytes", "Bytes given back by writing segments again")
+REPLAY_SCRUBBED = counter("ramp_replay_scrubbed_bytes", "Bytes of closed segments compared with their checksums")
 REPLAY_DAMAGED = gauge("ramp_replay_quarantined_count", "Places on disk whose bytes were not what had been written")
 
 # ---------------------------------------------------------------------------------------------- conductor

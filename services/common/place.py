@@ -35,6 +35,7 @@ class ReplayPlace:
     port: int = 0  # of the child; 0 takes a free one
     token_env: str = ""  # environment variable that holds the token; empty: no token
     segment_mib: int = 64  # size at which a segment on disk is closed
+    scrub_mib_per_s: int = 32  # of closed segments, compared with their checksums beside everything else; 0: never
     max_message_mib: int = 32  # bound on one gRPC message
     mounts: tuple[str, ...] = ()  # LeRobot folders served as read-only tables, NAME:FOLDER or NAME:FOLDER:OUTCOME each
 

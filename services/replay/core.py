@@ -9,8 +9,10 @@ import time
 from collections.abc import Callable, Sequence
 
 import numpy as np
+import pyarrow as pa
 
 from ramp.errors import Invalid, Timeout
+from ramp.replay.columns import step_columns
 from ramp.replay.entry import Written
 from ramp.replay.shard import Shard
 from ramp.types import EpisodeHeader, Outcome, SampleSpec
@@ -35,21 +37,33 @@ class ReplayCore:
     def begin(self, header: EpisodeHeader) -> Written:
         return self.shard.write_begin(header)
 
-    def append(self, episode_id: str, number: int, arrow: bytes) -> Written:
+    def append(self, episode_id: str, number: int, arrow: bytes | memoryview) -> Written:
         """Decode, validate and write one batch of steps. Raises Invalid, Conflict, NotFound, Full, Corrupt."""
-        began = time.monotonic()
         if len(arrow) > self._limits.max_message_bytes:
-            remedy = f"send at most {self._limits.max_message_bytes} bytes a batch"
-            raise Invalid("arrow", f"{len(arrow)} bytes", remedy)
+            raise self._too_large(len(arrow))
         header = self.shard.header(episode_id)
-        rows = self._limits.max_steps_per_batch
-        steps = codec.steps_from_ipc(arrow, header.schema, rows, thoughts=header.thoughts)
-        written = self.shard.write_batch(episode_id, number, steps)
+        columns = step_columns(header.schema, thoughts=header.thoughts)
+        rows = codec.record_from_ipc(arrow, columns, self._limits.max_steps_per_batch)
+        return self.append_rows(episode_id, number, rows)
+
+    def append_rows(self, episode_id: str, number: int, rows: pa.RecordBatch) -> Written:
+        """As `append`, of columns that somebody else has decoded; they may be a stranger's."""
+        began = time.monotonic()
+        if rows.nbytes > self._limits.max_message_bytes:
+            raise self._too_large(rows.nbytes)
+        try:
+            rows.validate(full=True)
+        except pa.ArrowException as error:
+            raise Invalid("arrow", str(error)[:200], "send columns that are what they say") from error
+        written = self.shard.write_rows(episode_id, number, rows)
         if written.new:
-            metrics.REPLAY_APPENDED_STEPS.inc(len(steps))
-            metrics.REPLAY_APPENDED_BYTES.inc(len(arrow))
+            metrics.REPLAY_APPENDED_STEPS.inc(rows.num_rows)
+            metrics.REPLAY_APPENDED_BYTES.inc(rows.nbytes)
         metrics.add_seconds(metrics.REPLAY_APPEND_SECONDS, time.monotonic() - began)
         return written
+
+    def _too_large(self, size: int) -> Invalid:
+        return Invalid("arrow", f"{size} bytes", f"send at most {self._limits.max_message_bytes} bytes a batch")
 
     def end(self, episode_id: str, outcome: Outcome, batches: int, alive: Callable[[], bool]) -> Written:
         """Waits for the rate limiter as long as the producer is `alive`. Raises as Shard.end."""

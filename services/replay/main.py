@@ -14,6 +14,7 @@ import resource
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 from ramp.errors import RampError, Unavailable
@@ -24,7 +25,7 @@ from services.common import metrics
 from services.common.settings import Settings, load_settings, replay_token
 from services.replay.core import ReplayCore
 from services.replay.server import CALLS, ReplayServer
-from services.replay.upkeep import Housekeeping, Watch
+from services.replay.upkeep import Housekeeping, Periodic, Scrub, Watch
 
 logger = logging.getLogger("services.replay")
 
@@ -84,24 +85,29 @@ def _serve(options: argparse.Namespace) -> int:
     if settings.replay.mounts:
         _mount(shard, settings.replay.mounts)
     server = ReplayServer(ReplayCore(shard), replay_token(settings), served_calls(settings))
-    watch, housekeeping = Watch(shard, stop.set), Housekeeping(shard)
+    upkeep = _upkeep(shard, settings.replay.scrub_mib_per_s, stop.set)
     host = options.host or settings.replay.host
     port = _start(server, host, settings.replay.port if options.port is None else options.port, options.dir / "address")
     if options.metrics_port is not None:
         served = metrics.serve(options.metrics_port, settings.metrics.host)
         logger.info("metrics at http://%s:%d/metrics", settings.metrics.host, served)
-    watch.start()
-    housekeeping.start()
+    for each in upkeep:
+        each.start()
     print(f"{host}:{port}", flush=True)
     while not stop.wait(SIGNAL_POLL_S):
         pass
     failed = shard.failed
     logger.info("stopping%s", ": the disk has failed" if failed else "")
     server.stop()
-    watch.stop()
-    housekeeping.stop()
+    for each in upkeep:
+        each.stop()
     shard.close()
     return int(failed)
+
+
+def _upkeep(shard: Shard, scrub_mib_per_s: int, on_failure: Callable[[], None]) -> list[Periodic]:
+    scrub = [Scrub(shard, scrub_mib_per_s * 2**20)] if scrub_mib_per_s else []
+    return [Watch(shard, on_failure), Housekeeping(shard), *scrub]
 
 
 def _mount(shard: Shard, mounts: tuple[str, ...]) -> None:

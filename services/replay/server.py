@@ -16,6 +16,7 @@ from ramp.replay.annotations import Values
 from ramp.replay.entry import Written
 from ramp.replay.gather import MAX_BATCH_BYTES
 from services.common import codec, keeping_codec, metrics
+from services.common.append_codec import Batch, request_from_bytes
 from services.common.errors import status_of, to_wire
 from services.common.interceptors import Guard
 from services.common.server import Bounds, Server
@@ -24,6 +25,7 @@ from services.replay.streams import Credit, Inbox
 
 logger = logging.getLogger(__name__)
 
+Request = Batch | wire.AppendRequest
 SERVICE = "ramp.v1.Replay"
 ENDLESS = (f"/{SERVICE}/Append", f"/{SERVICE}/Sample")
 CALLS = 128  # served at the same time, where a run does not need more
@@ -44,7 +46,7 @@ class ReplayService:
 
     # ---------------------------------------------------------------------------------------- Append
 
-    def append(self, requests: Iterator[wire.AppendRequest], context: grpc.ServicerContext) -> Iterator[wire.Appended]:
+    def append(self, requests: Iterator[Request], context: grpc.ServicerContext) -> Iterator[wire.Appended]:
         """Writes what has arrived, syncs once, then answers it all."""
         with Inbox(requests) as inbox:
             while group := inbox.take():
@@ -53,9 +55,7 @@ class ReplayService:
                 self._core.sync(written)
                 yield from answers
 
-    def _appended(
-        self, request: wire.AppendRequest, written: list[Written], alive: Callable[[], bool]
-    ) -> wire.Appended:
+    def _appended(self, request: Request, written: list[Written], alive: Callable[[], bool]) -> wire.Appended:
         """The answer to one request; a refusal is an answer too."""
         try:
             written.append(self._apply(request, alive))
@@ -64,7 +64,9 @@ class ReplayService:
             metrics.REPLAY_REFUSED.labels(status_of(error).name).inc()
             return wire.Appended(episode_id=request.episode_id[:160], error=to_wire(error))
 
-    def _apply(self, request: wire.AppendRequest, alive: Callable[[], bool]) -> Written:
+    def _apply(self, request: Request, alive: Callable[[], bool]) -> Written:
+        if isinstance(request, Batch):
+            return self._core.append(request.episode_id, request.number, request.arrow)
         event, episode_id = request.WhichOneof("event"), request.episode_id
         if event == "open":
             if request.open.episode_id != episode_id:
@@ -103,7 +105,7 @@ class ReplayService:
     ) -> wire.UpdatePrioritiesResponse:
         priorities = np.array(request.priority, dtype=np.float64)
         updated = self._core.shard.update_priorities(
-            request.table, list(request.episode_id), list(request.step), priorities
+            request.table, list(request.episode_id), np.array(request.step, dtype=np.int64), priorities
         )
         return wire.UpdatePrioritiesResponse(updated=updated)
 
@@ -171,7 +173,7 @@ class ReplayService:
         """As generated code would make them, but for Sample, whose answers are serialised already."""
         streamed = grpc.stream_stream_rpc_method_handler
         methods: dict[str, Any] = {
-            "Append": streamed(self.append, wire.AppendRequest.FromString, wire.Appended.SerializeToString),
+            "Append": streamed(self.append, request_from_bytes, wire.Appended.SerializeToString),
             "Sample": streamed(self.sample, wire.SampleRequest.FromString, None),
             "Annotate": grpc.stream_unary_rpc_method_handler(
                 self.annotate, wire.AnnotateRequest.FromString, wire.AnnotateResponse.SerializeToString

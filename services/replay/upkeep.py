@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 
 from ramp.errors import RampError
@@ -12,6 +13,8 @@ from ramp.replay.shard import Shard
 from services.common import metrics
 
 logger = logging.getLogger(__name__)
+
+CHECKPOINT_SHARE = 0.02
 
 
 class Periodic:
@@ -60,23 +63,51 @@ class Housekeeping(Periodic):
         return True
 
 
+class Scrub(Periodic):
+    """Finds bits that have flipped in what was written long ago; their episodes leave the tables."""
+
+    def __init__(self, shard: Shard, bytes_per_s: int, period_s: float = 1.0) -> None:
+        super().__init__("scrub", period_s)
+        self._shard, self._budget = shard, int(bytes_per_s * period_s)
+
+    def turn(self) -> bool:
+        try:
+            done, _ = self._shard.scrub(self._budget)  # the damage is logged and counted where it is found
+        except OSError as error:
+            logger.warning("nothing was compared this time: %s", error)
+            return True
+        metrics.REPLAY_SCRUBBED.inc(done)
+        return True
+
+
 class Watch(Periodic):
-    """Keeps gauges and the checkpoint of counters fresh, and notices a failed disk."""
+    """Keeps gauges and the checkpoint of counters fresh, and notices a failed disk.
+
+    A checkpoint that takes long is made seldom: they take at most CHECKPOINT_SHARE of the time.
+    """
 
     def __init__(self, shard: Shard, on_failure: Callable[[], None], period_s: float = 1.0) -> None:
         super().__init__("watch", period_s)
         self._shard, self._on_failure = shard, on_failure
+        self._next_checkpoint = 0.0  # on the monotonic clock
         self._waits: dict[str, tuple[float, float]] = {}
 
     def turn(self) -> bool:
         try:
             self.observe()
-            self._shard.checkpoint()
+            self._checkpoint()
         except OSError as error:
             logger.warning("no checkpoint of the counters: %s", error)
         if self._shard.failed:
             self._on_failure()
         return not self._shard.failed
+
+    def _checkpoint(self) -> None:
+        began = time.monotonic()
+        if began >= self._next_checkpoint:
+            self._shard.checkpoint()
+            ended = time.monotonic()
+            self._next_checkpoint = ended + (ended - began) / CHECKPOINT_SHARE
 
     def observe(self) -> None:
         info = self._shard.info()

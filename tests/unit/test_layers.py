@@ -61,6 +61,7 @@ HOMES = {
     "duckdb": ("services.query.sql",),
     "rerun": ("services.query.viewer",),
     "av": ("ramp.datasets.pictures",),
+    "xxhash": ("ramp.replay.checksum",),
     "diffusers": ("ramp.models.world.wan_parts",),
     "transformers": ("ramp.models.vla.paligemma_parts",),
     "tokenizers": ("ramp.models.vla.instructions",),

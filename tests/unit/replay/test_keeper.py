@@ -171,7 +171,7 @@ def test_a_crash_while_a_segment_is_written_again_loses_nothing(
 
     with monkeypatch.context() as patched:
         if where == "hidden":
-            patched.setattr(log.SegmentWriter, "finish", crash)
+            patched.setattr(log.SegmentWriter, "seal", crash)
         else:
             patched.setattr(log.Log, "drop", crash)
         with pytest.raises(OSError, match="power"):
@@ -222,7 +222,7 @@ def test_memory_is_given_back_where_most_is_dead(tmp_path: Path, monkeypatch: py
     table = shard.table("demos")
     assert table._memory is not None
     assert len(table._memory.steps["source"]) == 3 * 22
-    assert table.changed_priorities() == [("e8", 4, 9.0)]
+    assert table.changed_priorities().rows() == [("e8", 4, 9.0)]
     for order in Order:
         batch = draw(shard, dataclasses.replace(SPEC, order=order))
         check(batch)

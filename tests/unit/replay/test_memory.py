@@ -44,8 +44,10 @@ def test_an_item_says_where_it_belongs(tmp_path: Path) -> None:
     known = memory(tmp_path, list(LENGTHS))
     for episode_id, length in LENGTHS.items():
         for step in range(-1, length + 2):
-            item = known.item(episode_id, step)
-            assert (item is not None) == (0 <= step < length and step % 4 == 0)
-            if item is not None:
-                assert known.place(item) == (episode_id, step)
-    assert known.item("e9", 0) is None
+            (item,) = known.items_at([episode_id], np.array([step])).tolist()
+            assert (item >= 0) == (0 <= step < length and step % 4 == 0)
+            if item >= 0:
+                assert known.texts.ids[known.items["episode"].view[item]] == episode_id
+                row = known.items["row"].view[item] - known.episodes["begin"].view[known.index[episode_id]]
+                assert row == step
+    assert known.items_at(["e9", "e0"], np.array([0, 4])).tolist() == [-1, 1]

@@ -8,8 +8,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from ramp.replay.checksum import digest
 from ramp.replay.columns import step_columns, steps_to_arrow
-from ramp.replay.segment import Damage, Mark, Position, Record, SegmentWriter, digest, scan
+from ramp.replay.record import Mark, Position, Seen
+from ramp.replay.segment import Damage, SegmentWriter, scan
 from tests.experience import SCHEMA, make_steps
 
 
@@ -28,13 +30,13 @@ def segment(tmp_path: Path) -> tuple[Path, list[Position]]:
 
 
 def kinds(path: Path) -> list[str]:
-    return [found.mark.kind if isinstance(found, Record) else "damage" for found in scan(path)]
+    return [found.mark.kind if isinstance(found, Seen) else "damage" for found in scan(path)]
 
 
 def test_everything_written_is_read_back_in_its_place(segment: tuple[Path, list[Position]]) -> None:
     path, places = segment
     found = list(scan(path))
-    assert [record.position for record in found if isinstance(record, Record)] == places
+    assert [record.position for record in found if isinstance(record, Seen)] == places
     assert kinds(path) == ["open", *["batch"] * 5, "end"]
 
 
@@ -49,7 +51,7 @@ def test_a_tail_torn_at_any_byte_costs_only_the_last_record(segment: tuple[Path,
     for cut in np.random.default_rng(0).integers(places[-2].offset + 1, places[-1].offset, 25).tolist():
         path.write_bytes(whole[:cut])
         found = list(scan(path))
-        assert [type(each) for each in found] == [Record] * 5 + [Damage]
+        assert [type(each) for each in found] == [Seen] * 5 + [Damage]
         last = found[-1]
         assert isinstance(last, Damage)
         assert (last.torn, last.offset, last.end) == (True, places[-2].offset, cut)
@@ -66,7 +68,7 @@ def test_a_flipped_bit_anywhere_in_a_record_costs_only_that_record(segment: tupl
         data[offset] ^= 1 << int(generator.integers(8))
         path.write_bytes(data)
         found = list(scan(path))
-        intact = [each.position for each in found if isinstance(each, Record)]
+        intact = [each.position for each in found if isinstance(each, Seen)]
         damages = [each for each in found if isinstance(each, Damage)]
         if len(intact) == len(places):  # a bit of padding, which says nothing
             continue

@@ -12,12 +12,14 @@ import numpy as np
 import pytest
 
 from ramp.errors import Conflict, Corrupt, Invalid, NotFound, Timeout, Unavailable
+from ramp.replay.checksum import digest
 from ramp.replay.columns import steps_to_arrow
 from ramp.replay.limiter import Limiter
 from ramp.replay.local import LocalReplay
 from ramp.replay.log import Log
 from ramp.replay.notes import header_to_note, schema_to_note
-from ramp.replay.segment import Mark, digest
+from ramp.replay.record import Mark
+from ramp.replay.segment import glance
 from ramp.replay.shard import Shard, ShardConfig
 from ramp.replay.table import Table, TableConfig
 from ramp.types import Batch, Order, Outcome, SampleSpec, Source, StepSchema
@@ -31,6 +33,11 @@ def reopened(shard: Shard) -> Shard:
     directory, config = shard._directory, shard.config
     shard.close()
     return Shard(directory, config)
+
+
+def path_bytes(path: Path) -> int:
+    """Of a segment's records."""
+    return sum(seen.position.length for seen in glance(path))
 
 
 def draw(shard: Shard, spec: SampleSpec = SPEC, seed: int = 0) -> Batch:
@@ -209,8 +216,14 @@ def test_a_flipped_bit_costs_one_episode_and_is_reported(tmp_path: Path) -> None
     data[place.offset + place.length // 2] ^= 4
     path.write_bytes(data)
     shard = Shard(tmp_path, shard.config)
-    assert [info.episode_id for info in shard.query()] == ["e0", "e2", "e3"]
-    assert shard.info().quarantined_segments == 1
+    with pytest.raises(Corrupt, match="e1"):
+        shard.fetch("e1")
+    assert shard.scrub(2**30) == (path_bytes(path), 1)
+    for _ in range(2):  # a start after it scans the segment again
+        assert [info.episode_id for info in shard.query()] == ["e0", "e2", "e3"]
+        assert shard.info().quarantined_segments == 1
+        shard = reopened(shard)
+    assert shard.scrub(2**30) == (0, 0)
     assert len(list((tmp_path / "segments" / "quarantine").iterdir())) == 1
     assert "e1" not in draw(shard).episode_id
     with pytest.raises(Corrupt):
@@ -345,10 +358,11 @@ def test_what_a_kill_left_unsynced_is_synced_before_it_counts(tmp_path: Path, mo
     synced: list[int] = []
     monkeypatch.setattr(os, "fsync", lambda descriptor: synced.append(os.fstat(descriptor).st_ino))
     again = Log(tmp_path / "new" / "segments")
-    assert len(list(again.recover())) == 1
-    assert synced == [
+    assert len(list(again.recover().records())) == 1
+    segment, directory = (
         path.stat().st_ino for path in (tmp_path / "new/segments/000001.arrows", tmp_path / "new/segments")
-    ]
+    )
+    assert synced == [segment, segment, directory]  # the records, the footer that vouches for them, the name
 
 
 def test_a_new_directory_has_a_durable_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -481,3 +495,28 @@ def test_priorities_of_strangers_are_refused(tmp_path: Path) -> None:
     with pytest.raises(Invalid, match="every priority is 0"):
         draw(shard, dataclasses.replace(SPEC, order=Order.PRIORITIZED))
     shard.close()
+
+
+def test_what_is_read_from_segments_takes_no_memory_of_the_server(tmp_path: Path) -> None:
+    """Segments are mapped: their pages are the kernel's, which takes them back where it needs them. What the process
+    has for itself (RssAnon) stays flat, however much is read; so data may be larger than memory."""
+    large = StepSchema(cameras={"top": (256, 256, 3)}, proprio_width=3, action_low=(-1.0,), action_high=(1.0,))
+    shard = Shard(tmp_path, ShardConfig(segment_bytes=2**22))
+    for number in range(24):
+        store_episode(LocalReplay(shard), f"e{number}", schema=large, length=64)
+    spec = dataclasses.replace(SPEC, horizons=(), order=Order.UNIFORM)
+    draw(shard, spec)
+    before, size = anonymous(), shard.info().disk_bytes
+    for seed in range(60):
+        draw(shard, spec, seed)
+    for number in range(24):
+        shard.fetch(f"e{number}")
+    assert size > 70 * 2**20
+    assert anonymous() - before < size / 4
+    shard.close()
+
+
+def anonymous() -> int:
+    """Bytes of memory that belong to this process alone and lie in no file."""
+    (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("RssAnon"))
+    return 1024 * int(line.split()[1])

@@ -90,6 +90,7 @@ def test_what_a_server_found_damaged_is_left_out(tmp_path: Path) -> None:
     first = next(seen for seen in glance(path) if seen.mark.kind == "batch")
     flip(path, first.position.offset + first.position.length - 200)
     shard = stored(tmp_path)
+    assert shard.scrub(2**30)[1] == 1
     assert [info.episode_id for info in shard.query()] == ["b"]
 
     left = [seen.mark.number for records in Shelf(tmp_path).segments() for seen in records if seen.mark.kind == "batch"]

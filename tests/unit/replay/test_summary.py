@@ -112,7 +112,9 @@ def test_an_episode_with_a_lost_batch_is_left_out(mixed: Shard, tmp_path: Path) 
     data = bytearray(path.read_bytes())
     data[lost.position.offset + lost.position.length - 200] ^= 1
     path.write_bytes(bytes(data))
-    Shard(tmp_path, ShardConfig()).close()  # finds the damage
+    shard = Shard(tmp_path, ShardConfig())
+    assert shard.scrub(2**30)[1] == 1
+    shard.close()
 
     assert summarise(Shelf(tmp_path))["episode_id"].to_pylist() == ["plain", "twice"]
 

@@ -14,7 +14,7 @@ from ramp.replay.local import LocalReplay
 from ramp.replay.retention import RetentionConfig
 from ramp.replay.shard import Shard, ShardConfig
 from services.common import metrics
-from services.replay.upkeep import Housekeeping, Watch
+from services.replay.upkeep import Housekeeping, Scrub, Watch
 from tests.experience import make_header, store_episode
 
 
@@ -85,4 +85,16 @@ def test_a_disk_without_room_is_tried_again_later(tmp_path: Path, monkeypatch: p
     housekeeping.start()
     assert all(turns.acquire(timeout=10) for _ in range(3))
     housekeeping.stop()
+    shard.close()
+
+
+def test_closed_segments_are_compared_round_and_round(tmp_path: Path) -> None:
+    shard = Shard(tmp_path, ShardConfig(segment_bytes=20_000))
+    for number in range(6):
+        store_episode(LocalReplay(shard), f"e{number}")
+    before = value(metrics.REPLAY_SCRUBBED)
+    scrub = Scrub(shard, bytes_per_s=10_000)
+    assert all(scrub.turn() for _ in range(4))
+    assert value(metrics.REPLAY_SCRUBBED) - before >= 40_000
+    assert shard.info().quarantined_segments == 0
     shard.close()
