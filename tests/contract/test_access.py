@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import queue
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -30,12 +30,13 @@ from services.replay.core import ReplayCore
 from services.replay.server import ReplayServer
 from tests.experience import make_header, make_steps, store_episode
 from tests.tokens import gate_knowing, know
+from tests.waiting import eventually
 
 METHODS = [method.name for method in wire.DESCRIPTOR.services_by_name["Replay"].methods]
 MAY = {
     Role.ROBOT: {"Append", "Info"},
     Role.ACTOR: {"Append", "Info"},
-    Role.LEARNER: {"Sample", "UpdatePriorities", "Annotate", "Query", "Fetch", "Info"},
+    Role.LEARNER: {"Sample", "UpdatePriorities", "Annotate", "Query", "Fetch", "ListViews", "Info"},
     Role.OPERATOR: set(METHODS),
 }
 LOCKED = (grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.UNAUTHENTICATED)
@@ -241,12 +242,6 @@ def refused() -> float:
     return float(REPLAY_REFUSED.labels("RESOURCE_EXHAUSTED")._value.get())
 
 
-def until(condition: Callable[[], bool]) -> None:
-    wait_for = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < wait_for
-
-
 def test_a_greedy_robot_waits_and_loses_nothing_while_others_are_served(tmp_path: Path, stack: ExitStack) -> None:
     clock = Clock()
     house = House(tmp_path / "house", stack, Quotas({Role.ROBOT: Quota(mib_s=0.02)}, clock=clock))
@@ -256,7 +251,7 @@ def test_a_greedy_robot_waits_and_loses_nothing_while_others_are_served(tmp_path
         writer = greedy.open(make_header(f"greedy-{number}"))
         writer.append(make_steps(0, 200))
         writer.end(Outcome.SUCCESS)
-    until(lambda: refused() > before)
+    eventually(lambda: refused() > before)
     store_episode(modest, "modest")
     assert greedy.pending_bytes > 0
     clock.runs = True
@@ -272,7 +267,7 @@ def test_episodes_beyond_those_that_may_be_open_wait_in_the_spool(tmp_path: Path
     house = House(tmp_path / "house", stack, Quotas({Role.ROBOT: Quota(episodes=2)}))
     client = house.client("robot", spool=tmp_path / "spool")
     writers = [client.open(make_header(f"e{number}")) for number in range(6)]
-    until(lambda: house.shard.info().open_episodes == 2)
+    eventually(lambda: house.shard.info().open_episodes == 2)
     for writer in writers:
         writer.append(make_steps())
         writer.end(Outcome.SUCCESS)
