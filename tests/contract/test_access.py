@@ -295,7 +295,10 @@ def test_calls_beyond_a_client_s_number_are_refused_with_a_time_to_come_again(tm
 def test_a_learner_over_its_quota_is_sent_more_when_it_has_paid(tmp_path: Path, stack: ExitStack) -> None:
     clock = Clock()
     house = House(tmp_path, stack, Quotas({Role.LEARNER: Quota(mib_s=0.002)}, clock=clock))
-    store_episode(house.client("actor"), "e0", length=200)
+    writer = house.client("actor").open(make_header("e0"))
+    writer.append(make_steps(0, 200))
+    writer.end(Outcome.SUCCESS)
+    writer.wait(60)
     learner = house.client("learner")
     assert len(learner.fetch("e0").steps) == 200  # one message goes out on credit
     assert house.gate.quotas.debt_s(house.gate.access.admit("learner", REPLAY + "Fetch")) > 0

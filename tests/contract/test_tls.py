@@ -45,7 +45,7 @@ class House:
     def trouble(self, address: str, shown: Credentials) -> RampError:
         client = self.client(address, shown)
         with pytest.raises(RampError) as caught:
-            client.info(timeout=2.0)
+            client.info(timeout=1.0)
         return caught.value
 
     def trusting(self, authority: Authority, own: CertificateFiles | None = None) -> Credentials:
