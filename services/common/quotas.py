@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -36,7 +37,12 @@ def parse_quotas(texts: Sequence[str]) -> dict[str, Quota]:
             mib_s, episodes, calls = float(numbers[0]), int(numbers[1]), int(numbers[2])
         except (ValueError, IndexError):
             mib_s, episodes, calls = -1.0, 0, 0
-        if len(numbers) != 3 or not name or name in found or not min(mib_s, episodes, calls) >= 0:
+        if (
+            len(numbers) != 3
+            or not name
+            or name in found
+            or not (math.isfinite(mib_s) and min(mib_s, episodes, calls) >= 0)
+        ):
             raise Invalid(
                 "replay.quotas.clients", text, "write NAME:MIB_S:EPISODES:CALLS, each name once, e.g. arm-7:64:4:4"
             )

@@ -100,10 +100,10 @@ def gate_of(settings: Settings) -> Gate:
 
 def _serve(options: argparse.Namespace) -> int:
     settings, stop = load_settings(options.settings), threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
     host, gate, tls = options.host or settings.replay.host, gate_of(settings), settings.replay.tls.files()
     check_exposure(host, tls=tls is not None, tokens=gate.access.asks, exposed=settings.replay.exposed)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
     shard = Shard(options.dir, shard_config(settings))
     if settings.replay.mounts:
         _mount(shard, settings.replay.mounts)

@@ -99,7 +99,9 @@ def test_a_named_quota_replaces_that_of_the_role() -> None:
     quotas.opening(ARM, "b")
 
 
-@pytest.mark.parametrize("text", ["arm", "arm:1:1", "arm:1:1:1:1", ":1:1:1", "arm:x:1:1", "arm:1:-1:1", "arm:nan:1:1"])
+@pytest.mark.parametrize(
+    "text", ["arm", "arm:1:1", "arm:1:1:1:1", ":1:1:1", "arm:x:1:1", "arm:1:-1:1", "arm:nan:1:1", "arm:inf:1:1"]
+)
 def test_a_quota_that_is_none_is_refused(text: str) -> None:
     with pytest.raises(Invalid, match="NAME:MIB_S:EPISODES:CALLS"):
         parse_quotas([text])
