@@ -32,22 +32,23 @@ def parse_quotas(texts: Sequence[str]) -> dict[str, Quota]:
     """Quotas of named clients, each NAME:MIB_S:EPISODES:CALLS. Raises Invalid."""
     found: dict[str, Quota] = {}
     for text in texts:
-        name, *numbers = text.split(":")
-        try:
-            mib_s, episodes, calls = float(numbers[0]), int(numbers[1]), int(numbers[2])
-        except (ValueError, IndexError):
-            mib_s, episodes, calls = -1.0, 0, 0
-        if (
-            len(numbers) != 3
-            or not name
-            or name in found
-            or not (math.isfinite(mib_s) and min(mib_s, episodes, calls) >= 0)
-        ):
-            raise Invalid(
-                "replay.quotas.clients", text, "write NAME:MIB_S:EPISODES:CALLS, each name once, e.g. arm-7:64:4:4"
-            )
-        found[name] = Quota(mib_s=mib_s, episodes=episodes, calls=calls)
+        name, _, numbers = text.partition(":")
+        quota = _quota(numbers.split(":"))
+        if quota is None or not name or name in found:
+            remedy = "write NAME:MIB_S:EPISODES:CALLS, each name once, e.g. arm-7:64:4:4"
+            raise Invalid("replay.quotas.clients", text, remedy)
+        found[name] = quota
     return found
+
+
+def _quota(numbers: Sequence[str]) -> Quota | None:
+    """None where they are none."""
+    try:
+        mib_s, episodes, calls = numbers
+        quota = Quota(mib_s=float(mib_s), episodes=int(episodes), calls=int(calls))
+    except ValueError:
+        return None
+    return quota if math.isfinite(quota.mib_s) and min(quota.mib_s, quota.episodes, quota.calls) >= 0 else None
 
 
 @dataclass(slots=True)
