@@ -8,7 +8,9 @@ What is caught with what:
     ├── NotFound       the named thing does not exist
     ├── Corrupt        a checksum disagrees: bytes on disk or weights are not what was written
     ├── Full           no space: appends are refused, reads go on
-    ├── Unauthenticated  no token, a wrong token or an expired one
+    │   └── OverQuota  more than this client may use now: nothing was stored; names when to come again
+    ├── Unauthenticated  no token, a wrong, revoked or expired one, or certificates that do not fit
+    ├── Denied         the token's role may not do this
     ├── Unavailable    a service does not answer; retrying may help
     └── Timeout        a deadline passed; retrying may help
 """
@@ -51,8 +53,27 @@ class Full(RampError):
     """No space left: appends are refused, reads go on."""
 
 
+class OverQuota(Full):
+    """More than this client may use now; nothing was stored.
+
+    Example: OverQuota("mib_s", "64 MiB/s of robot arm-7", "send less, or raise its quota", 0.8)
+    """
+
+    def __init__(self, field: str, value: object, remedy: str, retry_after_s: float) -> None:
+        """Come again after `retry_after_s` seconds."""
+        super().__init__(f"{field}: {value}; {remedy}; come again in {retry_after_s:.2g} s")
+        self.field, self.value, self.remedy, self.retry_after_s = field, str(value), remedy, retry_after_s
+
+    def __reduce__(self) -> tuple[type[OverQuota], tuple[str, str, str, float]]:
+        return type(self), (self.field, self.value, self.remedy, self.retry_after_s)
+
+
 class Unauthenticated(RampError):
-    """No token, a wrong token or an expired one."""
+    """No token, a wrong, revoked or expired one, or certificates that do not fit."""
+
+
+class Denied(RampError):
+    """The token's role may not do this."""
 
 
 class Unavailable(RampError):

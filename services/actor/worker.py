@@ -18,11 +18,13 @@ from ramp.errors import RampError
 from ramp.types import EpisodeSummary
 from services.actor.assignment import Assignment
 from services.actor.collector import Collector
+from services.clients.credentials import own_credentials
 from services.clients.registry import DirectoryRegistry
 from services.clients.replay import ReplayClient
 from services.common import metrics
 from services.common.coordination import Coordination, run_key
-from services.common.settings import Settings, load_settings, mujoco_gl, replay_token
+from services.common.settings import Settings, load_settings, mujoco_gl
+from services.common.tokens import Role
 
 FAREWELL_S = 2.0  # for what the spool still holds; the rest is delivered by the next actor of this name
 
@@ -41,7 +43,7 @@ class RolloutActor:
         self._name = name
         self._board = Coordination(redis_url, run_key(run_dir))
         self._replay = ReplayClient(
-            replay_address, name=name, token=replay_token(settings), spool=run_dir / "spool" / name
+            replay_address, name=name, credentials=own_credentials(settings, Role.ACTOR), spool=run_dir / "spool" / name
         )
         registry = DirectoryRegistry(run_dir / "registry")
         self._collector = Collector(

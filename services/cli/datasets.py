@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ramp.datasets.dataset import Claim
     from ramp.replay.info import EpisodeInfo
     from ramp.replay.shard import Shard
+    from services.clients.credentials import Credentials
     from services.conductor.rundir import RunDir
 
 Folder = Annotated[Path, typer.Argument(help="A LeRobot folder, v3.0 or v2.1: the one that holds meta/ and data/.")]
@@ -170,17 +171,19 @@ def _claim(outcome: str | None) -> Claim | None:
     return outcome
 
 
-def _server(directory: Path | None, replay: str) -> tuple[str, str]:
-    """Address and token of a replay server: `replay`, or the one of a run."""
+def _server(directory: Path | None, replay: str) -> tuple[str, Credentials]:
+    """Address of a replay server, `replay` or the one of a run, and what to show it."""
     from ramp.errors import Unavailable
-    from services.common.settings import load_settings, replay_token
+    from services.clients.credentials import Credentials, own_credentials
+    from services.common.settings import load_settings
+    from services.common.tokens import Role
     from services.conductor import rundir
 
     if replay and directory is None:
-        return replay, ""
+        return replay, Credentials()
     found = rundir.find(directory)
     settings, place = load_settings(found.settings), found.replay / "address"
     address = replay or settings.replay.address
     if not address and not place.exists():
         raise Unavailable(f"{found.path} has no replay server yet: start the run, or name a server by --replay")
-    return address or place.read_text(encoding="utf-8").strip(), replay_token(settings)
+    return address or place.read_text(encoding="utf-8").strip(), own_credentials(settings, Role.OPERATOR)

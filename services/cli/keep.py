@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -38,7 +38,7 @@ def delete(
     """
     if not yes:
         typer.confirm(f"Delete {len(episodes)} episodes for good?", abort=True)
-    with opened(dir_) as replay:
+    with opened(dir_) as replay, _audited(replay, dir_, "Delete", episodes=episodes, reason=reason):
         gone = replay.delete(episodes, reason)
     print(f"{gone} deleted" + (f", {len(episodes) - gone} had been deleted before" if gone < len(episodes) else ""))
     return 0
@@ -58,7 +58,7 @@ def snapshot(
       ramp data snapshot before-upgrade
       ramp data snapshot friday --dir runs/fleet
     """
-    with opened(dir_) as replay:
+    with opened(dir_) as replay, _audited(replay, dir_, "Snapshot", name=name):
         taken = replay.snapshot(name)
     print(f"{taken.episodes} episodes, {taken.bytes / 2**20:.1f} MiB: {taken.path}")
     return 0
@@ -81,7 +81,8 @@ def snapshots(
 
     with opened(dir_) as replay:
         if drop:
-            replay.drop_snapshot(drop)
+            with _audited(replay, dir_, "DropSnapshot", name=drop):
+                replay.drop_snapshot(drop)
         found = replay.snapshots()
     if as_json:
         print(json.dumps([asdict(each) for each in found]))
@@ -127,8 +128,10 @@ def views(
 @contextmanager
 def opened(directory: Path | None) -> Iterator[ReplayClient | Shard]:
     """The server of a run where it has one, else the data themselves. Raises NotFound, Unavailable."""
+    from services.clients.credentials import own_credentials
     from services.clients.replay import ReplayClient
-    from services.common.settings import load_settings, replay_token
+    from services.common.settings import load_settings
+    from services.common.tokens import Role
     from services.conductor import rundir
 
     found = rundir.find(directory)
@@ -139,9 +142,22 @@ def opened(directory: Path | None) -> Iterator[ReplayClient | Shard]:
             yield shard
         return
     address = settings.replay.address or (found.replay / "address").read_text().strip()
-    with ReplayClient(address, name="ramp-data", token=replay_token(settings)) as client:
+    credentials = own_credentials(settings, Role.OPERATOR)
+    with ReplayClient(address, name="ramp-data", credentials=credentials) as client:
         client.wait_ready(READY_S)
         yield client
+
+
+def _audited(
+    replay: ReplayClient | Shard, directory: Path | None, what: str, **details: object
+) -> AbstractContextManager[None]:
+    """Where no server does it, and so none writes it down."""
+    from services.clients.replay import ReplayClient
+    from services.common.audit import Audit, person
+    from services.conductor import rundir
+
+    served = isinstance(replay, ReplayClient)
+    return Audit(None if served else rundir.find(directory).audit).act(person(), "operator", what, **details)
 
 
 def _own(directory: Path) -> Shard | None:

@@ -10,7 +10,7 @@ from typing import Annotated, ParamSpec
 import typer
 
 from ramp.errors import Invalid, NotFound, RampError
-from services.cli import bench, data, datasets, doctor, evaluate, keep, report, run, status
+from services.cli import bench, data, datasets, doctor, evaluate, keep, report, run, status, token
 
 Words = ParamSpec("Words")
 WRONG_INPUT, FAILED = 2, 1
@@ -44,6 +44,7 @@ def ramp(
       ramp data delete ID    forget one for good
       ramp data snapshot N   keep all of them as they are now
       ramp data views        answers that were made tables (query --as-view)
+      ramp token new         let a robot, a learner or a person in; ramp token list, revoke
       ramp bench             the comparisons of the papers: methods, conditioning, iterations, value
       ramp data export       its episodes as a LeRobot dataset; ramp data import brings one in
     """
@@ -81,6 +82,11 @@ stored.command("export")(verb(datasets.export))
 stored.command("check")(verb(datasets.check))
 stored.command("import")(verb(datasets.import_))
 app.add_typer(stored, name="data")
+tokens = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Who may come in to a replay server.")
+tokens.command("new")(verb(token.new))
+tokens.command("list")(verb(token.list_))
+tokens.command("revoke")(verb(token.revoke))
+app.add_typer(tokens, name="token")
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -9,37 +9,37 @@ from typing import TypeVar
 
 import grpc
 
-from ramp.errors import Full, Timeout, Unavailable
+from ramp.errors import Full, OverQuota, RampError, Timeout, Unavailable
+from services.clients.credentials import Credentials
 from services.common.errors import from_call
 
 T = TypeVar("T")
-Metadata = tuple[tuple[str, str], ...]
 
 MAX_BYTES = 512 * 2**20
+OPTIONS: list[tuple[str, int]] = [
+    ("grpc.max_receive_message_length", MAX_BYTES),
+    ("grpc.max_send_message_length", MAX_BYTES),
+    ("grpc.keepalive_time_ms", 20_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.http2.ping_timeout_ms", 10_000),  # else a minute
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.max_pings_without_data", 0),
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 2_000),
+    ("grpc.use_local_subchannel_pool", 1),
+]
+NOBODY = Credentials()
 
 
-def open_channel(address: str) -> grpc.Channel:
-    """To `host:port`. Nothing is connected before the first call; a lost connection is found by keepalive."""
-    return grpc.insecure_channel(
-        address,
-        options=[
-            ("grpc.max_receive_message_length", MAX_BYTES),
-            ("grpc.max_send_message_length", MAX_BYTES),
-            ("grpc.keepalive_time_ms", 20_000),
-            ("grpc.keepalive_timeout_ms", 10_000),
-            ("grpc.keepalive_permit_without_calls", 1),
-            ("grpc.http2.max_pings_without_data", 0),
-            ("grpc.initial_reconnect_backoff_ms", 100),
-            ("grpc.min_reconnect_backoff_ms", 100),
-            ("grpc.max_reconnect_backoff_ms", 2_000),
-            ("grpc.use_local_subchannel_pool", 1),
-        ],
-    )
+def open_channel(address: str, credentials: Credentials = NOBODY) -> grpc.Channel:
+    """To `host:port`. Nothing is connected before the first call; a lost connection is found by keepalive.
 
-
-def bearer(token: str) -> Metadata:
-    """Metadata of every call to a server that was started with a token."""
-    return (("authorization", f"Bearer {token}"),) if token else ()
+    Raises Invalid and NotFound for credentials that cannot be read."""
+    files = credentials.files()
+    if files is None:
+        return grpc.insecure_channel(address, options=OPTIONS)
+    return grpc.secure_channel(address, grpc.ssl_channel_credentials(*files), options=OPTIONS)
 
 
 def delays(first_s: float = 0.05, most_s: float = 2.0) -> Iterator[float]:
@@ -48,6 +48,11 @@ def delays(first_s: float = 0.05, most_s: float = 2.0) -> Iterator[float]:
     while True:
         yield pause * random.uniform(0.5, 1.0)
         pause = min(2 * pause, most_s)
+
+
+def pause_after(error: RampError, pause: float) -> float:
+    """Seconds before the next try: `pause`, unless the server has named a longer time."""
+    return max(pause, error.retry_after_s) if isinstance(error, OverQuota) else pause
 
 
 def call(function: Callable[[float], T], *, timeout: float) -> T:
@@ -62,6 +67,7 @@ def call(function: Callable[[float], T], *, timeout: float) -> T:
             return function(max(left, 0.001))
         except grpc.RpcError as error:
             refusal = from_call(error)
+        pause = pause_after(refusal, pause)
         if not isinstance(refusal, Unavailable | Full) or time.monotonic() + pause >= deadline:
             raise refusal
         time.sleep(pause)
@@ -69,8 +75,10 @@ def call(function: Callable[[float], T], *, timeout: float) -> T:
 
 
 def await_ready(channel: grpc.Channel, address: str, timeout: float) -> None:
-    """Raises Unavailable unless the server answers within `timeout` s."""
+    """Raises Unavailable unless the server answers within `timeout` s, and Unauthenticated at once where it cannot be
+    trusted."""
+    check = channel.unary_unary("/grpc.health.v1.Health/Check", request_serializer=None, response_deserializer=None)
     try:
-        grpc.channel_ready_future(channel).result(timeout)
-    except grpc.FutureTimeoutError as error:
-        raise Unavailable(f"no server answers at {address} within {timeout:g} s") from error
+        call(lambda left: check(b"", timeout=left), timeout=timeout)  # an empty message asks for the server as a whole
+    except (Unavailable, Timeout) as error:
+        raise Unavailable(f"no server answers at {address} within {timeout:g} s: {error}") from error

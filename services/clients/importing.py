@@ -19,6 +19,7 @@ from ramp.replay.columns import slice_steps
 from ramp.replay.info import Limits
 from ramp.replay.validate import check_follows, check_header, check_steps
 from ramp.types import Episode, StepBatch
+from services.clients.credentials import Credentials
 from services.clients.replay import ReplayClient
 
 APPEND_STEPS = 1024  # in one append
@@ -28,14 +29,16 @@ WAIT_S = 300.0  # for the server to have one episode
 DEMOS = "demos"
 
 
-def import_folder(folder: Path, reading: Reading, address: str, token: str) -> Iterator[tuple[int, bool]]:
+def import_folder(folder: Path, reading: Reading, address: str, credentials: Credentials) -> Iterator[tuple[int, bool]]:
     """(how many episodes there are, whether this one was new to the server), one after the other.
 
     Raises Invalid (the folder, or an episode of it; earlier ones are stored), Conflict, Unavailable, Timeout.
     """
     with (
         tempfile.TemporaryDirectory(prefix="ramp-import-") as spool,
-        ReplayClient(address, name="import", token=token, spool=Path(spool), spool_bytes=SPOOL_BYTES) as client,
+        ReplayClient(
+            address, name="import", credentials=credentials, spool=Path(spool), spool_bytes=SPOOL_BYTES
+        ) as client,
     ):
         client.wait_ready(READY_S)
         known = {info.episode_id for info in client.query()}

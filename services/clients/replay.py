@@ -15,14 +15,15 @@ from typing import Any
 import numpy as np
 from rampwire.v1 import replay_pb2 as wire
 
-from ramp.errors import Conflict, Full, Invalid, Timeout, Unauthenticated
+from ramp.errors import Conflict, Denied, Full, Invalid, Timeout, Unauthenticated
 from ramp.replay.columns import join_steps, slice_steps
 from ramp.replay.info import AnnotateResult, EpisodeInfo, Limits, ReplayInfo
 from ramp.replay.snapshot import Snapshot
 from ramp.replay.validate import check_follows, check_header, check_steps
 from ramp.replay.views import ViewInfo
 from ramp.types import Episode, EpisodeHeader, Outcome, SampleSpec, StepBatch
-from services.clients.channel import await_ready, bearer, call, open_channel
+from services.clients.channel import NOBODY, await_ready, call, open_channel
+from services.clients.credentials import Credentials
 from services.clients.sampling import SampleStream
 from services.clients.sender import Ledger, Sender
 from services.clients.spool import Parcel, Spool
@@ -35,6 +36,7 @@ CALL_TIMEOUT_S = 30.0
 SPOOL_BYTES = 2**30
 MEMORY_BYTES = 64 * 2**20
 BATCH_BYTES = 4 * 2**20  # a longer append is sent in pieces, which keeps any step within the server's bound
+LOCKED_OUT = (Unauthenticated, Denied)
 ROOM_PATIENCE_S = 10.0  # how long an append waits for room in a full spool
 
 
@@ -62,8 +64,8 @@ class Writer:
         """Hand over the next steps. With a spool on disk it returns when they are there, else when the server has them.
 
         Raises Invalid (at once, for what can be seen here; from the server's answer, on a later call), Conflict, Full
-        (the spool has reached its bound), Unauthenticated, Timeout (without a spool). After Full and Timeout the same
-        steps may be appended again.
+        (the spool has reached its bound), Unauthenticated, Denied, Timeout (without a spool). After Full and
+        Timeout the same steps may be appended again.
         """
         self._raise_refusal()
         self._refuse_ended()
@@ -133,7 +135,7 @@ class Writer:
         name = self._header.episode_id
 
         def done(ledger: Ledger) -> bool:
-            stuck = isinstance(ledger.trouble, Unauthenticated)
+            stuck = isinstance(ledger.trouble, LOCKED_OUT)
             finished = self._parcel not in self._spool.parcels
             return stuck or finished or name in ledger.refused or ledger.acknowledged.get(name, 0) >= frames
 
@@ -145,7 +147,7 @@ class Writer:
 
     def _raise_refusal(self) -> None:
         refusal = self._sender.refusal(self._header.episode_id)
-        if refusal is None and isinstance(self._sender.trouble, Unauthenticated):
+        if refusal is None and isinstance(self._sender.trouble, LOCKED_OUT):
             refusal = self._sender.trouble
         if refusal is not None:
             raise refusal
@@ -165,14 +167,14 @@ class ReplayClient:
         address: str,
         *,
         name: str,
-        token: str = "",
+        credentials: Credentials = NOBODY,
         spool: Path | None = None,
         spool_bytes: int = SPOOL_BYTES,
         patience_s: float = ROOM_PATIENCE_S,
     ) -> None:
-        self.address, self.name, self._token = address, name, token
-        self._channel = open_channel(address)
-        self._metadata = bearer(token)
+        self.address, self.name = address, name
+        self._metadata = credentials.metadata()
+        self._channel = open_channel(address, credentials)
         self._durable, self._patience_s = spool is not None, patience_s
         self._spool = Spool(spool, spool_bytes if spool else min(spool_bytes, MEMORY_BYTES))
         self._sender = Sender(self._channel, self._metadata, self._spool)

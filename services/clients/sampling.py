@@ -20,7 +20,8 @@ from rampwire.v1 import replay_pb2 as wire
 
 from ramp.errors import Full, RampError, Timeout, Unavailable
 from ramp.types import Batch, SampleSpec
-from services.clients.channel import Metadata, delays
+from services.clients.channel import delays, pause_after
+from services.clients.credentials import Metadata
 from services.common import codec, metrics
 from services.common.errors import from_call
 
@@ -33,7 +34,7 @@ class SampleStream:
     """An endless iterator of batches.
 
     `next` raises Timeout where none came for `timeout` s (the stream goes on; ask again), and what the server refuses:
-    NotFound, Invalid, Unauthenticated.
+    NotFound, Invalid, Unauthenticated, Denied.
     """
 
     def __init__(
@@ -117,7 +118,7 @@ class _Reader:
                 return
             self._note(refusal)
             pauses = delays() if time.monotonic() - began > 5.0 else pauses
-            self._stopped.wait(next(pauses))
+            self._stopped.wait(pause_after(refusal, next(pauses)))
 
     def _note(self, refusal: RampError) -> None:
         """Count every attempt, but tell the same trouble once only."""

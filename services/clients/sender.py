@@ -8,6 +8,9 @@
 Every connection begins each parcel anew with OPEN; the answer says which batch the server wants next. Batches that it
 has and that this process has sent before are not sent again; all others are, because what lies there under the same id
 may be another's: the server compares. It stores every step once.
+
+Over its quota a producer waits for as long as the server says: with new episodes where it has too many open, with all
+where it has sent too much. Nothing leaves the spool meanwhile.
 """
 
 from __future__ import annotations
@@ -22,8 +25,9 @@ from dataclasses import dataclass, field
 import grpc
 from rampwire.v1 import replay_pb2 as wire
 
-from ramp.errors import Conflict, Corrupt, Invalid, RampError
-from services.clients.channel import Metadata, delays
+from ramp.errors import Conflict, Corrupt, Denied, Invalid, OverQuota, RampError, Unavailable
+from services.clients.channel import delays, pause_after
+from services.clients.credentials import Metadata
 from services.clients.spool import Parcel, Spool
 from services.common import codec
 from services.common.errors import from_call, from_wire
@@ -32,7 +36,7 @@ logger = logging.getLogger(__name__)
 
 FLIGHT_FRAMES = 64
 FLIGHT_BYTES = 16 * 2**20
-FINAL = (Invalid, Conflict, Corrupt)
+FINAL = (Invalid, Conflict, Corrupt, Denied)
 """Refusals of the episode itself: trying again cannot help."""
 
 
@@ -72,6 +76,9 @@ class Sender:
         self._ways: dict[Parcel, _Way] = {}
         self._flight: deque[tuple[Parcel, int, int]] = deque()  # parcel, frame, bytes
         self._link = 0  # number of the present connection
+        self._open_after = (
+            0.0  # monotonic time before which no further episode is opened: the server has enough of ours
+        )
         self._stopped = False
         self._call: grpc.Call | None = None
         for parcel in spool.parcels:
@@ -124,14 +131,16 @@ class Sender:
             began = time.monotonic()
             try:
                 self._connect()
+                trouble: RampError = Unavailable("the server ended the stream")
             except grpc.RpcError as error:
-                self._note(from_call(error))
+                trouble = from_call(error)
             except RampError as error:
-                self._note(error)
+                trouble = error
+            self._note(trouble)
             if time.monotonic() - began > 5.0:
                 pauses = delays()
             with self._changed:
-                self._changed.wait_for(lambda: self._stopped, next(pauses))
+                self._changed.wait_for(lambda: self._stopped, pause_after(trouble, next(pauses)))
 
     def _await_work(self) -> bool:
         with self._changed:
@@ -149,6 +158,7 @@ class Sender:
         """One connection, until it breaks or the sender is stopped."""
         with self._changed:
             self._link += 1
+            self._open_after = 0.0
             self._ways.clear()
             self._flight.clear()
             call = self._append(self._frames(self._link), metadata=self._metadata, wait_for_ready=False)
@@ -163,11 +173,9 @@ class Sender:
         """gRPC's own thread pulls from here; an old connection's thread finds another number and leaves."""
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._stopped or self._link != link or self._next() is not None)
-                if self._stopped or self._link != link:
+                found = self._await_frame(link)
+                if found is None:
                     return
-                found = self._next()
-                assert found is not None
                 parcel, number = found
                 data = parcel.frame(number)
                 self._ways[parcel].sent = number + 1
@@ -175,13 +183,24 @@ class Sender:
                 self._flight.append((parcel, number, len(data)))
             yield data
 
+    def _await_frame(self, link: int) -> tuple[Parcel, int] | None:
+        """The next frame; None once this connection is over."""
+        while not self._stopped and self._link == link:
+            found = self._next()
+            if found is not None:
+                return found
+            wait = self._open_after - time.monotonic()
+            self._changed.wait(wait if wait > 0 else None)
+        return None
+
     def _next(self) -> tuple[Parcel, int] | None:
         """The next frame that may be sent."""
         if len(self._flight) >= FLIGHT_FRAMES or sum(size for _, _, size in self._flight) >= FLIGHT_BYTES:
             return None
+        may_open = time.monotonic() >= self._open_after
         for parcel in self._spool.parcels:
             way = self._ways.setdefault(parcel, _Way())
-            if way.sent < len(parcel) and way.free():
+            if way.sent < len(parcel) and way.free() and (way.opened or may_open):
                 return parcel, way.sent
         return None
 
@@ -191,7 +210,7 @@ class Sender:
             way = self._ways.get(parcel)
             if way is not None and parcel in self._spool.parcels:
                 if answer.HasField("error"):
-                    self._refused(parcel, way, from_wire(answer.error))
+                    self._refused(parcel, way, number, from_wire(answer.error))
                 else:
                     self._acknowledged(parcel, way, number, answer)
             self._changed.notify_all()
@@ -209,9 +228,14 @@ class Sender:
             self._ledger.acknowledged.pop(parcel.episode_id, None)
             self._ways.pop(parcel)
             self._spool.remove(parcel, Parcel.discard)
+            self._open_after = 0.0  # there is room for one more
 
-    def _refused(self, parcel: Parcel, way: _Way, error: RampError) -> None:
+    def _refused(self, parcel: Parcel, way: _Way, number: int, error: RampError) -> None:
         """Raises what another connection may mend; remembers what nothing can mend, for the producer's next call."""
+        if isinstance(error, OverQuota) and number == 0:
+            way.sent, self._open_after = 0, time.monotonic() + error.retry_after_s
+            self._ledger.trouble = error
+            return
         if not isinstance(error, FINAL):
             raise error
         logger.error("episode %s was refused: %s", parcel.episode_id, error)

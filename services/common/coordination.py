@@ -20,6 +20,7 @@ from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlsplit, urlunsplit
 
 import redis
 from redis.backoff import NoBackoff
@@ -43,6 +44,13 @@ def run_key(run_dir: Path) -> str:
     """What a run is called on the notice board: its directory's name, told apart from others of that name."""
     path = run_dir.resolve()
     return f"{path.name}-{sha256(str(path).encode()).hexdigest()[:8]}"
+
+
+def without_password(url: str) -> str:
+    """A Redis URL as a log may show it."""
+    parts = urlsplit(url)
+    _, at, host = parts.netloc.rpartition("@")
+    return urlunsplit(parts._replace(netloc=f"***@{host}" if at else host, query=""))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

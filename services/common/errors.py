@@ -22,9 +22,33 @@ STATUS: Mapping[type[errors.RampError], grpc.StatusCode] = {
     errors.Corrupt: grpc.StatusCode.DATA_LOSS,
     errors.Full: grpc.StatusCode.RESOURCE_EXHAUSTED,
     errors.Unauthenticated: grpc.StatusCode.UNAUTHENTICATED,
+    errors.Denied: grpc.StatusCode.PERMISSION_DENIED,
     errors.Unavailable: grpc.StatusCode.UNAVAILABLE,
     errors.Timeout: grpc.StatusCode.DEADLINE_EXCEEDED,
 }
+"""OverQuota is a Full: RESOURCE_EXHAUSTED that names a time to come again."""
+HANDSHAKES: Mapping[str, tuple[type[errors.RampError], str]] = {
+    "CERTIFICATE_VERIFY_FAILED": (
+        errors.Unauthenticated,
+        "the server's certificate is not of the CA that this client trusts, or has expired: give that CA's file "
+        "(replay.tls.ca), or renew the certificate",
+    ),
+    "Hostname Verification": (
+        errors.Unauthenticated,
+        "the server's certificate is for another host: call it by a name or address in its subjectAltName",
+    ),
+    "WRONG_VERSION_NUMBER": (
+        errors.Unavailable,
+        "the server does not speak TLS: start it with replay.tls.certificate, or leave this client's CA out",
+    ),
+    "Socket closed": (
+        errors.Unavailable,
+        "the server closed the connection: it may want TLS (give its CA, replay.tls.ca) or a client certificate of its "
+        "CA (replay.tls.client_certificate), or hold as many connections as it takes (replay.connections)",
+    ),
+}
+"""What gRPC says of a connection that did not come about, and what that means. The first that fits counts."""
+NOT_CONNECTED = "failed to connect"
 BY_NAME = {code.name: code for code in grpc.StatusCode}
 ERROR_TRAILER = "ramp-error-bin"
 MAX_TEXT = 2000  # characters of one text of an error: trailers are bounded by gRPC
@@ -41,6 +65,9 @@ def to_wire(error: errors.RampError) -> wire.Error:
     if isinstance(error, errors.Invalid):
         message.field, message.value = error.field[:MAX_TEXT], error.value[:MAX_TEXT]
         message.remedy = error.remedy[:MAX_TEXT]
+    if isinstance(error, errors.OverQuota):
+        message.field, message.value = error.field[:MAX_TEXT], error.value[:MAX_TEXT]
+        message.remedy, message.retry_after_s = error.remedy[:MAX_TEXT], error.retry_after_s
     return message
 
 
@@ -58,7 +85,16 @@ def from_call(error: grpc.RpcError) -> errors.RampError:
     if isinstance(packed, bytes):
         with contextlib.suppress(DecodeError):
             return from_wire(wire.Error.FromString(packed))
-    return _error(error.code(), wire.Error(message=f"{error.details() or 'no details'} ({error.code().name})"))
+    details = error.details() or "no details"
+    return _connection(details) or _error(error.code(), wire.Error(message=f"{details} ({error.code().name})"))
+
+
+def _connection(details: str) -> errors.RampError | None:
+    """Why there is no connection, where gRPC's words say so."""
+    if NOT_CONNECTED not in details:
+        return None
+    found = (known for words, known in HANDSHAKES.items() if words in details)
+    return next((kind(f"{remedy} ({details})") for kind, remedy in found), None)
 
 
 def _error(code: grpc.StatusCode, message: wire.Error) -> errors.RampError:
@@ -67,4 +103,6 @@ def _error(code: grpc.StatusCode, message: wire.Error) -> errors.RampError:
         if not message.field:
             return kind("request", message.message, "see the server's answer")
         return kind(message.field, message.value, message.remedy)
+    if kind is errors.Full and message.retry_after_s > 0:
+        return errors.OverQuota(message.field, message.value, message.remedy, message.retry_after_s)
     return kind(message.message)

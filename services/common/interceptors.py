@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import hmac
 import logging
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import grpc
 
-from ramp.errors import Invalid, RampError, Unauthenticated
+from ramp.errors import Denied, Invalid, RampError, Unauthenticated
+from services.common.access import Client
 from services.common.errors import ERROR_TRAILER, status_of, to_wire
+from services.common.gate import Gate
 from services.common.metrics import GRPC_CALLS, GRPC_SECONDS
 
 logger = logging.getLogger(__name__)
@@ -20,18 +23,46 @@ PUBLIC = ("/grpc.health.v1.Health/",)
 """Prefixes of methods that need neither token nor deadline: probes have neither."""
 
 MAX_CALL_S = 3600.0  # gRPC shows a call without a deadline as one with centuries left
+BEARER = "Bearer "
 
 Handler = Callable[[Any, grpc.ServicerContext], Any]
 
 
-class Guard(grpc.ServerInterceptor):
-    """Refuses strangers and calls that could last for ever; counts; turns errors of our tree into statuses.
+@dataclass(frozen=True, slots=True)
+class _Visit:
+    """A call that is being answered."""
 
-    `endless` names the methods that may come without a deadline: streams that live as long as their peer.
+    method: str
+    secret: str
+    client: Client
+
+
+class Guard(grpc.ServerInterceptor):
+    """Refuses strangers, the greedy, and calls that could last for ever; counts; turns our errors into statuses.
+
+    `endless` names the methods that may come without a deadline: streams that live as long as their peer. `recheck` has
+    to be called again and again: it cuts the streams of clients whose token is not good any more.
     """
 
-    def __init__(self, token: str = "", endless: tuple[str, ...] = ()) -> None:
-        self._token, self._endless = token.encode(), endless
+    def __init__(self, gate: Gate | None = None, endless: tuple[str, ...] = ()) -> None:
+        self._gate, self._endless = gate or Gate(), endless
+        self._visits: dict[grpc.ServicerContext, _Visit] = {}
+
+    def caller(self, context: grpc.ServicerContext) -> Client:
+        """Whose call is being answered."""
+        return self._visits[context].client
+
+    def recheck(self) -> int:
+        """How many calls were cut because their token was revoked or has expired. Their next call is told why."""
+        cut = 0
+        for context, visit in list(self._visits.items()):
+            try:
+                self._gate.access.admit(visit.secret, visit.method)
+            except (Unauthenticated, Denied) as error:
+                logger.warning("%s of %s is cut: %s", visit.method, visit.client.name, error)
+                context.cancel()
+                cut += 1
+        return cut
 
     def intercept_service(
         self, continuation: Callable[[grpc.HandlerCallDetails], Any], handler_call_details: grpc.HandlerCallDetails
@@ -44,30 +75,39 @@ class Guard(grpc.ServerInterceptor):
 
     def _guarded(self, method: str, call: Handler, streaming: bool) -> Handler:
         def unary(request: Any, context: grpc.ServicerContext) -> Any:
-            with _Call(method, context):
-                self._admit(method, context)
+            with _Call(method, context), self._visit(method, context):
                 return call(request, context)
 
         def stream(request: Any, context: grpc.ServicerContext) -> Iterator[Any]:
-            with _Call(method, context):
-                self._admit(method, context)
+            with _Call(method, context), self._visit(method, context):
                 yield from call(request, context)
 
         return stream if streaming else unary
 
-    def _admit(self, method: str, context: grpc.ServicerContext) -> None:
-        if self._token and not self._knows(context):
-            raise Unauthenticated("no token, or a wrong one; send the metadata `authorization: Bearer <token>`")
+    @contextmanager
+    def _visit(self, method: str, context: grpc.ServicerContext) -> Iterator[None]:
+        secret = bearer_of(context)
+        with self._gate.enter(secret, method) as client:
+            self._check_deadline(method, context)
+            self._visits[context] = _Visit(method, secret, client)
+            try:
+                yield
+            finally:
+                self._visits.pop(context, None)
+
+    def _check_deadline(self, method: str, context: grpc.ServicerContext) -> None:
         left = context.time_remaining()
         if method not in self._endless and (left is None or left > MAX_CALL_S):
             raise Invalid("deadline", "none, or too far away", f"give the call a timeout of at most {MAX_CALL_S:g} s")
 
-    def _knows(self, context: grpc.ServicerContext) -> bool:
-        for key, value in context.invocation_metadata() or ():
-            if key == "authorization":
-                given = value if isinstance(value, bytes) else value.encode()
-                return hmac.compare_digest(given, b"Bearer " + self._token)
-        return False
+
+def bearer_of(context: grpc.ServicerContext) -> str:
+    """The token that came with a call, or ""."""
+    for key, value in context.invocation_metadata() or ():
+        text = value.decode("latin-1") if isinstance(value, bytes) else value
+        if key == "authorization" and text.startswith(BEARER):
+            return text.removeprefix(BEARER)
+    return ""
 
 
 class _Call:
@@ -94,6 +134,8 @@ class _Call:
     def _abort(self, error: RampError) -> None:
         code = status_of(error)
         GRPC_CALLS.labels(self._method, code.name).inc()
+        if isinstance(error, Unauthenticated | Denied):
+            logger.warning("%s from %s: %s", self._method, self._context.peer(), error)
         self._context.set_trailing_metadata(((ERROR_TRAILER, to_wire(error).SerializeToString()),))
         self._context.abort(code, str(error)[:1000])
 

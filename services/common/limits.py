@@ -6,6 +6,8 @@ A wrong combination found here costs a second; found by a learner that waits for
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ramp.data.action_tokens import SCALE, alphabet
@@ -15,7 +17,9 @@ from ramp.recipes.recipe import PRETRAINED, SEED_BLOCK
 from ramp.replay.info import Limits
 from ramp.replay.run_tables import TABLES
 from ramp.types import Outcome
+from services.common.quotas import parse_quotas
 from services.common.sizes import FULL_RANGES, INFINITE, check_sizes
+from services.common.tls import check_exposure
 
 if TYPE_CHECKING:
     from services.common.settings import Settings
@@ -84,6 +88,8 @@ RANGES: Mapping[str, tuple[float, float]] = {
     "replay.port": (0, 65535),
     "replay.segment_mib": (1, 65536),
     "replay.scrub_mib_per_s": (0, 65536),
+    "replay.calls": (8, 65536),  # each is a thread while it lasts
+    "replay.connections": (16, 1_000_000),
     "replay.max_message_mib": (16, 1024),  # one step of 16 cameras with 480 x 480 pixels fits
     "ray.object_store_mib": (80, INFINITE),  # Ray refuses less than 75 MiB
     "metrics.port": (0, 65535),
@@ -113,6 +119,7 @@ def check_rules(settings: Settings) -> None:
     _check_mixture(settings)
     _check_limiter(settings)
     _check_retention(settings)
+    _check_safety(settings)
 
 
 def _check_tasks(settings: Settings) -> None:
@@ -199,3 +206,25 @@ def _check_retention(settings: Settings) -> None:
         for name in getattr(settings.retention, field):
             if name not in names:
                 raise Invalid(f"retention.{field}", name, f"choose from {', '.join(names)}")
+
+
+def _check_safety(settings: Settings) -> None:
+    """What would leave a door open, or keep the run's own clients out."""
+    replay, tls = settings.replay, settings.replay.tls
+    parse_quotas(replay.quotas.clients)
+    paths = {"tokens": replay.tokens, "secrets": replay.secrets}
+    paths |= {f"tls.{name}": getattr(tls, name) for name in (each.name for each in fields(tls))}
+    for name, path in paths.items():
+        if path and not Path(path).is_absolute():
+            raise Invalid(f"replay.{name}", path, "give an absolute path: processes elsewhere read it too")
+    for one, other in (("certificate", "key"), ("client_certificate", "client_key")):
+        if bool(getattr(tls, one)) != bool(getattr(tls, other)):
+            raise Invalid(f"replay.tls.{one}", getattr(tls, one), f"give it and replay.tls.{other}, or neither")
+    for name in ("certificate", "client_certificate"):
+        if getattr(tls, name) and not tls.ca:
+            raise Invalid("replay.tls.ca", "''", "name the CA's file: the run's own clients check the server by it")
+    if tls.client_ca and not (tls.certificate and tls.client_certificate):
+        remedy = "give replay.tls.certificate, and replay.tls.client_certificate for the run's own clients, too"
+        raise Invalid("replay.tls.client_ca", tls.client_ca, remedy)
+    if not replay.address:
+        check_exposure(replay.host, tls=bool(tls.certificate), tokens=True, exposed=replay.exposed)

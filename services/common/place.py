@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from services.common.quotas import Quota
+from services.common.tls import CertificateFiles
+from services.common.tokens import Role
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,13 +32,57 @@ class ActorsPlace:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TLSPlace:
+    """Certificates of the replay server and of the run's own clients: PEM files, by absolute paths."""
+
+    certificate: str = ""  # of the child, its chain behind it; empty: no TLS
+    key: str = ""  # its private key, which nobody else may read
+    client_ca: str = ""  # serve only clients that show a certificate of this CA (mTLS); empty: all that have a token
+    ca: str = ""  # by which the run's clients know the server; empty: they expect no TLS
+    client_certificate: str = ""  # that the run's clients show, for mTLS
+    client_key: str = ""  # its private key
+
+    def files(self) -> CertificateFiles | None:
+        """The server's; None without TLS."""
+        if not self.certificate:
+            return None
+        client_ca = Path(self.client_ca) if self.client_ca else None
+        return CertificateFiles(certificate=Path(self.certificate), key=Path(self.key), client_ca=client_ca)
+
+
+@dataclass(frozen=True, kw_only=True)
+class QuotasPlace:
+    """What one client of the replay server may use, by its token's role or name."""
+
+    robot: Quota = field(default_factory=lambda: Quota(mib_s=64.0, episodes=4, calls=4))
+    actor: Quota = field(default_factory=Quota)
+    learner: Quota = field(default_factory=Quota)
+    operator: Quota = field(default_factory=Quota)
+    clients: tuple[str, ...] = ()  # of single clients, instead of their role's: NAME:MIB_S:EPISODES:CALLS each
+
+    def by_role(self) -> dict[Role, Quota]:
+        return {
+            Role.ROBOT: self.robot,
+            Role.ACTOR: self.actor,
+            Role.LEARNER: self.learner,
+            Role.OPERATOR: self.operator,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
 class ReplayPlace:
     """The replay server."""
 
     address: str = ""  # host:port of a running one; empty: start a child
     host: str = "127.0.0.1"  # where the child listens
     port: int = 0  # of the child; 0 takes a free one
-    token_env: str = ""  # environment variable that holds the token; empty: no token
+    tokens: str = ""  # file that says who may come in (`ramp token`); empty: tokens.yaml in the run's directory
+    secrets: str = ""  # folder with the run's own tokens, a file per role; empty: secrets/ in the run's directory
+    exposed: bool = False  # let the child serve other machines without TLS: whoever reaches it may read everything
+    calls: int = 128  # at once, streams among them, beside those of the run's own actors and learners
+    connections: int = 2048  # at once; more are closed when they come
+    tls: TLSPlace = field(default_factory=TLSPlace)
+    quotas: QuotasPlace = field(default_factory=QuotasPlace)
     segment_mib: int = 64  # size at which a segment on disk is closed
     scrub_mib_per_s: int = 32  # of closed segments, compared with their checksums beside everything else; 0: never
     max_message_mib: int = 32  # bound on one gRPC message

@@ -1,4 +1,4 @@
-"""A gRPC server with its bounds: threads, streams, message sizes, keepalive, health and reflection."""
+"""A gRPC server with its bounds: connections, threads, streams, message sizes, keepalive, health and reflection."""
 
 from __future__ import annotations
 
@@ -10,13 +10,18 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from ramp.errors import Unavailable
+from services.common.certificates import Certificates
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Bounds:
-    """What a server grants. A call beyond `calls` is refused at once instead of waiting for a free thread."""
+    """What a server grants. A call beyond `calls` is refused at once (RESOURCE_EXHAUSTED) instead of waiting for a free
+    thread; a connection beyond `connections` is closed at once. One without calls is closed after `idle_s`, and comes
+    back with its next call; one whose peer has vanished is found by keepalive within a minute."""
 
     calls: int = 128  # at the same time; each stream is one for as long as it lives
+    connections: int = 2048
+    idle_s: float = 600.0
     max_receive_bytes: int = 64 * 2**20
     max_send_bytes: int = 512 * 2**20
 
@@ -38,11 +43,12 @@ class Server:
         self._health = health.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self.grpc)
 
-    def start(self, host: str, port: int, services: tuple[str, ...]) -> int:
-        """Serve; the port, chosen freely where 0 was given. Raises Unavailable where it is taken."""
+    def start(self, host: str, port: int, services: tuple[str, ...], tls: Certificates | None = None) -> int:
+        """Serve, encrypted where there are certificates; the port, chosen freely where 0 was given. Raises Unavailable
+        where it is taken."""
         reflection.enable_server_reflection((*services, health.SERVICE_NAME, reflection.SERVICE_NAME), self.grpc)
         try:
-            bound = self.grpc.add_insecure_port(f"{host}:{port}")
+            bound = self._listen(f"{host}:{port}", tls)
         except RuntimeError as error:
             raise Unavailable(f"cannot listen on {host}:{port}: {error}") from error
         if not bound:
@@ -50,6 +56,11 @@ class Server:
         self.grpc.start()
         self._tell(services, health_pb2.HealthCheckResponse.SERVING)
         return int(bound)
+
+    def _listen(self, address: str, tls: Certificates | None) -> int:
+        if tls is None:
+            return int(self.grpc.add_insecure_port(address))
+        return int(self.grpc.add_secure_port(address, tls.credentials()))
 
     def _tell(self, services: tuple[str, ...], status: int) -> None:
         for name in ("", *services):
@@ -69,9 +80,12 @@ def _options(bounds: Bounds) -> list[tuple[str, int]]:
         ("grpc.max_receive_message_length", bounds.max_receive_bytes),
         ("grpc.max_send_message_length", bounds.max_send_bytes),
         ("grpc.max_metadata_size", 16 * 1024),
+        ("grpc.max_allowed_incoming_connections", bounds.connections),
+        ("grpc.max_connection_idle_ms", int(1000 * bounds.idle_s)),
         ("grpc.so_reuseport", 0),  # a second server on the port is a mistake, not a balancer
         ("grpc.keepalive_time_ms", 30_000),
         ("grpc.keepalive_timeout_ms", 10_000),
+        ("grpc.http2.ping_timeout_ms", 10_000),  # else a minute
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.http2.min_recv_ping_interval_without_data_ms", 5_000),
         ("grpc.http2.max_ping_strikes", 0),

@@ -28,6 +28,7 @@ from ramp.recipes.recipe import Recipe
 from ramp.replay.retention import RetentionConfig
 from services.common.limits import check_range, check_rules
 from services.common.place import ActorsPlace, LearnerPlace, MetricsPlace, RayPlace, RedisPlace, ReplayPlace
+from services.common.private import write_private
 
 DEFAULT_RECIPE = "metaworld"
 
@@ -82,11 +83,10 @@ def load_settings(path: str | Path) -> Settings:
 
 
 def save(settings: Settings, path: Path) -> None:
-    """Write every setting, so that a resumed run has the same ones whatever the defaults have become."""
+    """Write every setting, so that a resumed run has the same ones whatever the defaults have become. Others may not
+    read it: `redis.url` may hold a password."""
     text = yaml.safe_dump(plain(settings), sort_keys=False, allow_unicode=True, width=120)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
+    write_private(path, text.encode())
 
 
 def describe(settings: Settings) -> list[Row]:
@@ -108,15 +108,6 @@ def mujoco_gl() -> str:
 def keep_ray_quiet() -> None:
     """Before Ray starts: it sends no usage statistics unless the user's environment asks for them."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-
-
-def replay_token(settings: Settings) -> str:
-    """The token that the replay service asks for, or "". Raises Invalid where the named variable is empty."""
-    name = settings.replay.token_env
-    token = os.environ.get(name, "") if name else ""
-    if name and not token:
-        raise Invalid("replay.token_env", name, "export that variable with the token, or leave replay.token_env empty")
-    return token
 
 
 # ------------------------------------------------------------------------------------------------ keys

@@ -13,11 +13,15 @@ from functools import cached_property
 from urllib.parse import urlsplit
 
 from ramp.errors import Unavailable
+from services.clients.credentials import own_credentials
 from services.clients.registry import DirectoryRegistry
 from services.clients.replay import ReplayClient
 from services.common import metrics
-from services.common.coordination import HEARTBEAT_S, Coordination, run_key
-from services.common.settings import Settings, child_environment, replay_token
+from services.common.audit import Audit, audit_log, person
+from services.common.coordination import HEARTBEAT_S, Coordination, run_key, without_password
+from services.common.keyring import provide, tokens_file
+from services.common.settings import Settings, child_environment
+from services.common.tokens import Role
 from services.conductor import cluster, descendants, processes, redis_server, targets, topology
 from services.conductor.crew import Crew, Done, Lost, launcher
 from services.conductor.journal import Process
@@ -61,18 +65,22 @@ class Fleet:
     @cached_property
     def replay(self) -> ReplayClient:
         """Made at its first use: Ray forks this process to start its own, which must happen before gRPC has threads."""
-        return ReplayClient(self.replay_address, name="conductor", token=replay_token(self.settings))
+        return ReplayClient(
+            self.replay_address, name="conductor", credentials=own_credentials(self.settings, Role.OPERATOR)
+        )
 
     def start(self, *, with_learner: bool = True) -> Iterator[Process]:
         """Bring everything up; yields what happened. Raises Unavailable with the remedy where a part does not start."""
         yield from processes.stop_stale(self.rundir.pids)
+        if not self.settings.replay.address:
+            self._provide_tokens()
         for child in self.children:
             child.start()
         yield from processes.wait_ready(self.children)  # before Ray, which might take the ports that are meant for them
         cluster.start(self.settings)
         self.replay.wait_ready(processes.READY_S)
         if not self.board.ping():
-            raise Unavailable(f"Redis does not answer at {self.redis_url}; check redis.url")
+            raise Unavailable(f"Redis does not answer at {without_password(self.redis_url)}; check redis.url")
         self.board.clear()
         self._announce()
         yield from self._deliver_left_spools()
@@ -80,6 +88,13 @@ class Fleet:
         if with_learner:
             yield self.learner.start()
         self.watch.start()
+
+    def _provide_tokens(self) -> None:
+        """Those of the run's own processes, and a line in the audit log for each that is new."""
+        audit = Audit(audit_log(tokens_file(self.settings)))
+        for token in provide(self.settings):
+            role = str(token.role)
+            audit.write(person(), "operator", "TokenNew", name=token.name, given=role, reason="the run starts")
 
     def supervise(self) -> Iterator[Process]:
         """Deaths and restarts since the last call. Raises Unavailable for what cannot be kept up."""
@@ -127,11 +142,11 @@ class Fleet:
 
     def _deliver_left_spools(self) -> Iterator[Process]:
         """What actors of an earlier life left, of whom there are fewer now; the others deliver their own."""
-        ours = {f"actor-{i}" for i in range(self.settings.actors.count)}
+        alive = {f"actor-{i}" for i in range(self.settings.actors.count)}
         for folder in sorted(self.rundir.spool.glob("*")):
-            if folder.name not in ours and any(folder.glob("*.spool")):
-                token = replay_token(self.settings)
-                with ReplayClient(self.replay_address, name=folder.name, token=token, spool=folder) as client:
+            if folder.name not in alive and any(folder.glob("*.spool")):
+                ours = own_credentials(self.settings, Role.ACTOR)
+                with ReplayClient(self.replay_address, name=folder.name, credentials=ours, spool=folder) as client:
                     late = "" if client.flush(DELIVERY_S) else "; not all of it yet"
                 yield Process(name=folder.name, what="stopped", detail=f"its spool was delivered{late}")
 

@@ -69,6 +69,11 @@ class RunDir:
     def lock(self) -> Path:
         return self.path / "conductor.lock"
 
+    @property
+    def audit(self) -> Path:
+        """What was done that cannot be taken back, and by whom: a JSON object a line."""
+        return self.path / "logs" / "audit.jsonl"
+
     def log(self, service: str) -> Path:
         return self.path / "logs" / f"{service}.log"
 

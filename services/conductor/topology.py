@@ -76,7 +76,7 @@ ROLES: tuple[Role, ...] = (
         program="services.cli.main",
         ports=(Port(name=METRICS, number=9100),),
         needs=("redis", "replay"),
-        keeps=("journal.jsonl", "settings.yaml"),
+        keeps=("journal.jsonl", "settings.yaml", "tokens.yaml", "secrets"),
     ),
 )
 

@@ -8,11 +8,13 @@ from pathlib import Path
 from ramp.data.transforms import Prompts
 from ramp.errors import NotFound
 from ramp.models.build import instructions
+from services.clients.credentials import own_credentials
 from services.clients.registry import DirectoryRegistry
 from services.clients.replay import ReplayClient
 from services.common import metrics
 from services.common.coordination import Coordination, run_key
-from services.common.settings import Settings, load_settings, replay_token
+from services.common.settings import Settings, load_settings
+from services.common.tokens import Role
 from services.learner.checkpoint import Checkpoints
 from services.learner.engine import rank
 from services.learner.progress import Basis
@@ -57,7 +59,7 @@ def connect(settings_path: str, run_dir: str, replay_address: str, redis_url: st
     """Everything that a worker needs, in its process. Raises NotFound, Invalid, Unavailable."""
     settings, where = load_settings(settings_path), Path(run_dir)
     board = Coordination(redis_url, run_key(where))
-    replay = ReplayClient(replay_address, name=f"learner-{rank()}", token=replay_token(settings))
+    replay = ReplayClient(replay_address, name=f"learner-{rank()}", credentials=own_credentials(settings, Role.LEARNER))
     registry, home = DirectoryRegistry(where / "registry"), where / "checkpoints"
     return Context(
         settings=settings,

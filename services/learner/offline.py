@@ -25,9 +25,11 @@ from ramp.models.build import instructions
 from ramp.models.manifest import check_architecture, load_weights, policy_manifest
 from ramp.models.vla.instructions import TOKENIZER
 from ramp.types import Kind
+from services.clients.credentials import own_credentials
 from services.clients.registry import DirectoryRegistry
 from services.clients.replay import ReplayClient
-from services.common.settings import Settings, replay_token
+from services.common.settings import Settings
+from services.common.tokens import Role
 from services.learner.batches import Mixture, policy_batches, shares
 from services.learner.precision import published
 from services.learner.progress import Basis
@@ -67,7 +69,8 @@ def train(settings: Settings, run_dir: Path, replay_address: str, start: str) ->
     check_architecture(found, settings.policy)
     tokenizer = registry.file(Kind.POLICY, first, TOKENIZER)
     prompts = instructions(settings.policy, tokenizer)
-    with closing(ReplayClient(replay_address, name="offline", token=replay_token(settings))) as replay:
+    credentials = own_credentials(settings, Role.LEARNER)
+    with closing(ReplayClient(replay_address, name="offline", credentials=credentials)) as replay:
         world = PublishedWorld.from_registry(registry, _version(registry, Kind.WORLD, "final"), torch.device("cpu"))
         _check_tasks(settings, replay)
         _label(replay, basis, world)

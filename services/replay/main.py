@@ -15,6 +15,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from ramp.errors import RampError, Unavailable
@@ -22,9 +23,15 @@ from ramp.replay.info import Limits
 from ramp.replay.run_tables import shard_tables
 from ramp.replay.shard import Shard, ShardConfig
 from services.common import metrics
-from services.common.settings import Settings, load_settings, replay_token
+from services.common.access import Access
+from services.common.audit import Audit
+from services.common.gate import Gate
+from services.common.keyring import tokens_file
+from services.common.quotas import Quotas, parse_quotas
+from services.common.settings import Settings, load_settings
+from services.common.tls import check_exposure
 from services.replay.core import ReplayCore
-from services.replay.server import CALLS, ReplayServer
+from services.replay.server import ReplayServer
 from services.replay.upkeep import Housekeeping, Periodic, Scrub, Watch
 
 logger = logging.getLogger("services.replay")
@@ -74,20 +81,38 @@ def shard_config(settings: Settings) -> ShardConfig:
 
 def served_calls(settings: Settings) -> int:
     """A stream for every actor, some for every learner worker, and room for queries, robots and people."""
-    return CALLS + settings.actors.count + 4 * settings.learner.workers
+    return settings.replay.calls + settings.actors.count + 4 * settings.learner.workers
+
+
+def gate_of(settings: Settings) -> Gate:
+    """Who is let in. A run that `ramp run` has started has tokens; a server that is started without any is open, which
+    `check_exposure` grants to its own machine only. Raises NotFound, Invalid."""
+    path, quotas = tokens_file(settings), settings.replay.quotas
+    if not settings.replay.tokens and not path.exists():
+        logger.warning("no tokens in %s: whoever reaches this server is served", path)
+        return Gate()
+    return Gate(
+        access=Access(path),
+        quotas=Quotas(quotas.by_role(), parse_quotas(quotas.clients)),
+        audit=Audit(Path(settings.dir) / "logs" / "audit.jsonl"),
+    )
 
 
 def _serve(options: argparse.Namespace) -> int:
     settings, stop = load_settings(options.settings), threading.Event()
+    host, gate, tls = options.host or settings.replay.host, gate_of(settings), settings.replay.tls.files()
+    check_exposure(host, tls=tls is not None, tokens=gate.access.asks, exposed=settings.replay.exposed)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     shard = Shard(options.dir, shard_config(settings))
     if settings.replay.mounts:
         _mount(shard, settings.replay.mounts)
-    server = ReplayServer(ReplayCore(shard), replay_token(settings), served_calls(settings))
+    server = ReplayServer(
+        ReplayCore(shard), gate, calls=served_calls(settings), connections=settings.replay.connections
+    )
     upkeep = _upkeep(shard, settings.replay.scrub_mib_per_s, stop.set)
-    host = options.host or settings.replay.host
-    port = _start(server, host, settings.replay.port if options.port is None else options.port, options.dir / "address")
+    asked = settings.replay.port if options.port is None else options.port
+    port = _start(partial(server.start, host, tls=tls), host, asked, options.dir / "address")
     if options.metrics_port is not None:
         served = metrics.serve(options.metrics_port, settings.metrics.host)
         logger.info("metrics at http://%s:%d/metrics", settings.metrics.host, served)
@@ -117,23 +142,23 @@ def _mount(shard: Shard, mounts: tuple[str, ...]) -> None:
         shard.mount(table)
 
 
-def _start(server: ReplayServer, host: str, port: int, place: Path) -> int:
+def _start(start: Callable[[int], int], host: str, port: int, place: Path) -> int:
     """Serve, and say where: first write, then rename, so that a reader sees a whole address."""
-    bound = _start_at_old_port(server, host, place) if port == 0 else server.start(host, port)
-    partial = place.with_name(".address")
-    partial.write_text(f"{host}:{bound}\n", encoding="utf-8")
-    partial.replace(place)
+    bound = _start_at_old_port(start, host, place) if port == 0 else start(port)
+    fresh = place.with_name(".address")
+    fresh.write_text(f"{host}:{bound}\n", encoding="utf-8")
+    fresh.replace(place)
     return bound
 
 
-def _start_at_old_port(server: ReplayServer, host: str, place: Path) -> int:
+def _start_at_old_port(start: Callable[[int], int], host: str, place: Path) -> int:
     old = place.read_text(encoding="utf-8").strip().rpartition(":") if place.exists() else ("", "", "")
     if old[0] == host and old[2].isdigit():
         try:
-            return server.start(host, int(old[2]))
+            return start(int(old[2]))
         except Unavailable:
             logger.info("port %s is taken now", old[2])
-    return server.start(host, 0)
+    return start(0)
 
 
 def _allow_many_files() -> None:

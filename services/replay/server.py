@@ -11,32 +11,39 @@ import grpc
 import numpy as np
 from rampwire.v1 import replay_pb2 as wire
 
-from ramp.errors import Invalid, RampError
+from ramp.errors import Invalid, RampError, Unavailable
 from ramp.replay.annotations import Values
 from ramp.replay.entry import Written
 from ramp.replay.gather import MAX_BATCH_BYTES
 from services.common import codec, keeping_codec, metrics
+from services.common.access import Client
 from services.common.append_codec import Batch, request_from_bytes
+from services.common.certificates import Certificates
 from services.common.errors import status_of, to_wire
+from services.common.gate import Gate
 from services.common.interceptors import Guard
 from services.common.server import Bounds, Server
-from services.replay.core import ReplayCore
+from services.common.tls import CertificateFiles
+from services.replay.author import Author
+from services.replay.core import MAX_DELETED, MAX_REASON, POLL_S, ReplayCore
 from services.replay.streams import Credit, Inbox
+from services.replay.upkeep import Recheck
 
 logger = logging.getLogger(__name__)
 
 Request = Batch | wire.AppendRequest
 SERVICE = "ramp.v1.Replay"
 ENDLESS = (f"/{SERVICE}/Append", f"/{SERVICE}/Sample")
-CALLS = 128  # served at the same time, where a run does not need more
+CALLS, CONNECTIONS = 128, 2048  # at the same time, where nobody says otherwise
+PENALTY_S = 0.5  # in which nothing more is read from a stream that is over its quota
 MAX_SEND_BYTES = MAX_BATCH_BYTES + 2**26  # with the texts of every item; what clients accept too
 
 
 class ReplayService:
     """The methods of the contract."""
 
-    def __init__(self, core: ReplayCore) -> None:
-        self._core = core
+    def __init__(self, core: ReplayCore, gate: Gate, caller: Callable[[grpc.ServicerContext], Client]) -> None:
+        self._core, self._gate, self._caller = core, gate, caller
         self._stopping = threading.Event()
 
     def interrupt(self) -> None:
@@ -48,38 +55,48 @@ class ReplayService:
 
     def append(self, requests: Iterator[Request], context: grpc.ServicerContext) -> Iterator[wire.Appended]:
         """Writes what has arrived, syncs once, then answers it all."""
+        author = Author(self._core, self._gate.quotas, self._caller(context))
         with Inbox(requests) as inbox:
             while group := inbox.take():
                 written: list[Written] = []
-                answers = [self._appended(request, written, context.is_active) for request in group]
+                answers = [self._appended(request, author, written, context.is_active) for request in group]
                 self._core.sync(written)
                 yield from answers
+                self._slow_down(author)
 
-    def _appended(self, request: Request, written: list[Written], alive: Callable[[], bool]) -> wire.Appended:
+    def _appended(
+        self, request: Request, author: Author, written: list[Written], alive: Callable[[], bool]
+    ) -> wire.Appended:
         """The answer to one request; a refusal is an answer too."""
         try:
-            written.append(self._apply(request, alive))
+            written.append(self._apply(request, author, alive))
             return codec.progress_to_wire(request.episode_id, written[-1].progress)
         except RampError as error:
             metrics.REPLAY_REFUSED.labels(status_of(error).name).inc()
             return wire.Appended(episode_id=request.episode_id[:160], error=to_wire(error))
 
-    def _apply(self, request: Request, alive: Callable[[], bool]) -> Written:
+    def _apply(self, request: Request, author: Author, alive: Callable[[], bool]) -> Written:
         if isinstance(request, Batch):
-            return self._core.append(request.episode_id, request.number, request.arrow)
+            return author.append(request.episode_id, request.number, request.arrow)
         event, episode_id = request.WhichOneof("event"), request.episode_id
         if event == "open":
             if request.open.episode_id != episode_id:
                 raise Invalid("open.episode_id", request.open.episode_id[:160], "repeat the request's episode_id")
-            return self._core.begin(codec.header_from_wire(request.open))
+            return author.begin(codec.header_from_wire(request.open))
         if event == "batch":
-            return self._core.append(episode_id, request.batch.number, request.batch.arrow)
+            return author.append(episode_id, request.batch.number, request.batch.arrow)
         if event == "end":
             outcome = codec.outcome_from_wire(request.end.outcome)
-            return self._core.end(episode_id, outcome, request.end.batches, alive)
+            return author.end(episode_id, outcome, request.end.batches, alive)
         if event == "abort":
-            return self._core.abort(episode_id)
+            return author.abort(episode_id)
         raise Invalid("event", "missing", "send open, batch, end or abort")
+
+    def _slow_down(self, author: Author) -> None:
+        """Whoever goes on sending above its quota is read more slowly, and so cannot keep the server busy."""
+        if author.over_quota:
+            author.over_quota = False
+            self._stopping.wait(PENALTY_S)
 
     # ---------------------------------------------------------------------------------------- Sample
 
@@ -91,12 +108,19 @@ class ReplayService:
         self._core.check(spec)
         context.add_callback(credit.close)
         threading.Thread(target=credit.read, args=(requests,), name="credit", daemon=True).start()
-        generator = self._core.shard.generator()
-        while credit.take() and not self._stopping.is_set():
+        generator, client = self._core.shard.generator(), self._caller(context)
+        while credit.take() and self._await_quota(client, context.is_active):
             data = self._core.sampled(spec, generator, context.is_active)
             if data is None:
                 return
+            self._gate.quotas.charge(client, len(data))
             yield data
+
+    def _await_quota(self, client: Client, alive: Callable[[], bool]) -> bool:
+        """Until the client may be sent more; False once it has gone, or the server goes."""
+        while alive() and (debt_s := self._gate.quotas.debt_s(client)) > 0 and not self._stopping.is_set():
+            self._stopping.wait(min(debt_s, POLL_S))
+        return not self._stopping.is_set() and alive()
 
     # ----------------------------------------------------------------------------------------- others
 
@@ -131,26 +155,38 @@ class ReplayService:
         found = self._core.shard.query(request.table, request.unlabelled_by, request.limit)
         return wire.QueryResponse(episodes=[codec.episode_info_to_wire(info) for info in found])
 
-    def fetch(self, request: wire.FetchRequest, _: grpc.ServicerContext) -> Iterator[wire.FetchedSteps]:
+    def fetch(self, request: wire.FetchRequest, context: grpc.ServicerContext) -> Iterator[wire.FetchedSteps]:
+        client = self._caller(context)
         header, outcome, parts = self._core.shard.fetch_parts(request.episode_id)
         for number, part in enumerate(parts):
+            if not self._await_quota(client, context.is_active):
+                raise Unavailable("the server is going")
             message = wire.FetchedSteps(arrow=codec.steps_to_ipc(part, header.schema))
             if number == 0:
                 message.header.CopyFrom(codec.header_to_wire(header))
                 message.outcome = codec.outcome_to_wire(outcome)
+            self._gate.quotas.charge(client, len(message.arrow))
             yield message
 
-    def delete(self, request: wire.DeleteRequest, _: grpc.ServicerContext) -> wire.DeleteResponse:
-        return wire.DeleteResponse(deleted=self._core.delete(list(request.episode_id), request.reason))
+    def delete(self, request: wire.DeleteRequest, context: grpc.ServicerContext) -> wire.DeleteResponse:
+        episodes, reason = list(request.episode_id), request.reason
+        with self._gate.audited(
+            self._caller(context), "Delete", episodes=episodes[:MAX_DELETED], reason=reason[:MAX_REASON]
+        ):
+            return wire.DeleteResponse(deleted=self._core.delete(episodes, reason))
 
-    def snapshot(self, request: wire.SnapshotRequest, _: grpc.ServicerContext) -> wire.SnapshotInfo:
-        return keeping_codec.snapshot_to_wire(self._core.shard.snapshot(request.name))
+    def snapshot(self, request: wire.SnapshotRequest, context: grpc.ServicerContext) -> wire.SnapshotInfo:
+        with self._gate.audited(self._caller(context), "Snapshot", name=request.name[:160]):
+            return keeping_codec.snapshot_to_wire(self._core.shard.snapshot(request.name))
 
     def list_snapshots(self, _: wire.ListSnapshotsRequest, __: grpc.ServicerContext) -> wire.ListSnapshotsResponse:
         return wire.ListSnapshotsResponse(snapshots=map(keeping_codec.snapshot_to_wire, self._core.shard.snapshots()))
 
-    def drop_snapshot(self, request: wire.DropSnapshotRequest, _: grpc.ServicerContext) -> wire.DropSnapshotResponse:
-        self._core.shard.drop_snapshot(request.name)
+    def drop_snapshot(
+        self, request: wire.DropSnapshotRequest, context: grpc.ServicerContext
+    ) -> wire.DropSnapshotResponse:
+        with self._gate.audited(self._caller(context), "DropSnapshot", name=request.name[:160]):
+            self._core.shard.drop_snapshot(request.name)
         return wire.DropSnapshotResponse()
 
     def create_view(self, request: wire.CreateViewRequest, _: grpc.ServicerContext) -> wire.ViewInfo:
@@ -202,20 +238,29 @@ def _unary(method: Callable[[Any, grpc.ServicerContext], Any], request: Any) -> 
 class ReplayServer:
     """A core served over gRPC: what `main` runs and tests start in their own process."""
 
-    def __init__(self, core: ReplayCore, token: str = "", calls: int = CALLS) -> None:
-        """At most `calls` are served at the same time; every producer's and every learner's stream is one."""
+    def __init__(
+        self, core: ReplayCore, gate: Gate | None = None, *, calls: int = CALLS, connections: int = CONNECTIONS
+    ) -> None:
+        """Without a gate everybody is served. At most `calls` are served at the same time; every producer's and every
+        learner's stream is one."""
+        gate = gate or Gate()
         received = 2 * core.shard.config.limits.max_message_bytes
-        bounds = Bounds(calls=calls, max_receive_bytes=received, max_send_bytes=MAX_SEND_BYTES)
-        self._service = ReplayService(core)
-        self._server = Server(bounds, (Guard(token, ENDLESS),))
+        bounds = Bounds(calls=calls, connections=connections, max_receive_bytes=received, max_send_bytes=MAX_SEND_BYTES)
+        guard = Guard(gate, ENDLESS)
+        self._service = ReplayService(core, gate, guard.caller)
+        self._server = Server(bounds, (guard,))
         self._server.grpc.add_generic_rpc_handlers((self._service.handlers(),))
+        self._recheck = Recheck(guard.recheck)
 
-    def start(self, host: str, port: int) -> int:
-        """The port served. Raises Unavailable where it is taken."""
-        return self._server.start(host, port, (SERVICE,))
+    def start(self, host: str, port: int, tls: CertificateFiles | None = None) -> int:
+        """The port served. Raises Unavailable where it is taken; Invalid, NotFound for unfit certificates."""
+        bound = self._server.start(host, port, (SERVICE,), Certificates(tls) if tls else None)
+        self._recheck.start()
+        return bound
 
     def stop(self, grace_s: float = 2.0) -> None:
         """Tell probes, wake whoever waits, answer what was asked, cut the rest."""
+        self._recheck.stop()
         self._server.retire()
         self._service.interrupt()
         self._server.stop(grace_s)

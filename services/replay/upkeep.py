@@ -29,9 +29,10 @@ class Periodic:
         self._thread.start()
 
     def stop(self) -> None:
-        """Returns when the turn that is being taken is over."""
+        """Returns when the turn that is being taken is over. Right also where it was never started."""
         self._stopped.set()
-        self._thread.join()
+        if self._thread.ident is not None:
+            self._thread.join()
 
     def _run(self) -> None:
         while not self._stopped.wait(self._period_s):
@@ -126,3 +127,15 @@ class Watch(Periodic):
         metrics.REPLAY_INSERT_WAIT.labels(table.name).inc(table.insert_wait_s - inserting)
         metrics.REPLAY_SAMPLE_WAIT.labels(table.name).inc(table.sample_wait_s - sampling)
         self._waits[table.name] = (table.insert_wait_s, table.sample_wait_s)
+
+
+class Recheck(Periodic):
+    """Looks again and again whether the tokens of living streams are still good."""
+
+    def __init__(self, recheck: Callable[[], int], period_s: float = 15.0) -> None:
+        super().__init__("recheck", period_s)
+        self._recheck = recheck
+
+    def turn(self) -> bool:
+        self._recheck()
+        return True

@@ -21,8 +21,8 @@ from services.clients.replay import ReplayClient
 from services.replay.core import ReplayCore
 from services.replay.server import ReplayServer
 from tests.experience import CAMERAS, frame_steps, make_header, make_steps, store_episode, subgoal
+from tests.tokens import SHOWN, gate_knowing
 
-TOKEN = "a token of the test"
 SPEC = SampleSpec(table="demos", batch_size=8, chunk=4, horizons=(4, 8))
 TABLES = {
     "demos": TableConfig(),
@@ -52,13 +52,13 @@ def near(folder: Path, stack: ExitStack) -> Any:
 def served(folder: Path, stack: ExitStack) -> str:
     shard = Shard(folder, ShardConfig(tables=TABLES))
     stack.callback(shard.close)
-    server = ReplayServer(ReplayCore(shard), TOKEN)
+    server = ReplayServer(ReplayCore(shard), gate_knowing(folder.parent))
     stack.callback(server.stop, 0.2)
     return f"127.0.0.1:{server.start('127.0.0.1', 0)}"
 
 
 def far(folder: Path, stack: ExitStack) -> Any:
-    return stack.enter_context(ReplayClient(served(folder / "shard", stack), name="test", token=TOKEN))
+    return stack.enter_context(ReplayClient(served(folder / "shard", stack), name="test", credentials=SHOWN))
 
 
 @pytest.fixture(params=[near, far], ids=["near", "far"])

@@ -18,9 +18,11 @@ from ramp.models.manifest import policy_manifest, weights, world_manifest
 from ramp.models.vla.config import Told
 from ramp.types import Episode, Kind
 from services.actor.worker import start_actor
+from services.clients.credentials import own_credentials
 from services.clients.registry import DirectoryRegistry
 from services.clients.replay import ReplayClient
-from services.common.settings import Settings
+from services.common.settings import Settings, load_settings
+from services.common.tokens import Role
 from tests.replay_process import ReplayProcess
 from tests.unit.sources import ROOT
 
@@ -46,7 +48,9 @@ def replay_process(folder: Path) -> Iterator[tuple[ReplayProcess, ReplayClient]]
     """The server and a client that watches it."""
     server = ReplayProcess(folder)
     try:
-        with ReplayClient(server.start(), name="watcher") as client:
+        address = server.start()
+        shown = own_credentials(load_settings(folder / "settings.yaml"), Role.OPERATOR)
+        with ReplayClient(address, name="watcher", credentials=shown) as client:
             yield server, client
     finally:
         server.close()

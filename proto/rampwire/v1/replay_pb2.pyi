@@ -11,10 +11,21 @@ Errors, from one table (services/common/errors.py):
   INVALID_ARGUMENT     the input is wrong; the message names field, value and remedy; nothing was stored
   ALREADY_EXISTS       the episode id (or batch number) was used before with other content
   NOT_FOUND            unknown table or episode (an unknown table or task at OPEN is INVALID_ARGUMENT, with the nearest name)
-  RESOURCE_EXHAUSTED   a message far over its bound, or the disk is full: appends are refused, reads go on; try later
+  RESOURCE_EXHAUSTED   a message far over its bound; the disk is full: appends are refused, reads go on; or the client is
+                       over its quota (bytes a second, open episodes, calls at once): field, value, remedy and
+                       retry_after_s say so, nothing was stored. Samples and fetches over the quota wait instead
   DATA_LOSS            a checksum disagrees
-  UNAUTHENTICATED      no token, or a wrong one, while the server was started with a token
+  UNAUTHENTICATED      no token, or one that is wrong, revoked or expired, while the server has tokens. A stream whose token
+                       is revoked or expires is cut (CANCELLED) within a minute; the next call says why
+  PERMISSION_DENIED    the token's role may not call this method, or a robot appends an episode that is not its own
   DEADLINE_EXCEEDED, UNAVAILABLE   try again
+
+Who may call what (services/common/access.py). A token stands for a name and one of four roles:
+  robot      Append of episodes whose header.robot is its name, Info
+  actor      Append of any episode, Info
+  learner    Sample, UpdatePriorities, Annotate, Query, Fetch, ListViews, Info
+  operator   everything
+It comes as the metadata `authorization: Bearer <token>`.
 """
 
 from collections import abc as _abc
@@ -164,6 +175,7 @@ class EpisodeHeader(_message.Message):
     """one of the run's tasks"""
     instruction: _builtins.str
     robot: _builtins.str
+    """who executed it; the name of the token, where a robot's token is used"""
     seed: _builtins.int
     max_steps: _builtins.int
     """the task's time limit T_max, in steps"""
@@ -354,12 +366,15 @@ class Error(_message.Message):
     VALUE_FIELD_NUMBER: _builtins.int
     REMEDY_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
+    RETRY_AFTER_S_FIELD_NUMBER: _builtins.int
     code: _builtins.str
     """the name of the gRPC status, e.g. INVALID_ARGUMENT"""
     field: _builtins.str
     value: _builtins.str
     remedy: _builtins.str
     message: _builtins.str
+    retry_after_s: _builtins.float
+    """RESOURCE_EXHAUSTED by a quota: seconds after which to come again"""
     def __init__(
         self,
         *,
@@ -368,10 +383,11 @@ class Error(_message.Message):
         value: _builtins.str = ...,
         remedy: _builtins.str = ...,
         message: _builtins.str = ...,
+        retry_after_s: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "field", b"field", "message", b"message", "remedy", b"remedy", "value", b"value"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "field", b"field", "message", b"message", "remedy", b"remedy", "retry_after_s", b"retry_after_s", "value", b"value"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -18,9 +18,9 @@ from services.clients.importing import import_folder, send
 from services.clients.replay import ReplayClient
 from services.replay.core import ReplayCore
 from services.replay.server import ReplayServer
+from tests.tokens import SHOWN, gate_knowing
 from tests.unit.datasets.made import by_hand, make_episode
 
-TOKEN = "a token of the test"
 OWN = Reading()
 
 
@@ -32,8 +32,8 @@ def shard(tmp_path: Path) -> Iterator[Shard]:
 
 
 @pytest.fixture
-def address(shard: Shard) -> Iterator[str]:
-    server = ReplayServer(ReplayCore(shard), TOKEN)
+def address(shard: Shard, tmp_path: Path) -> Iterator[str]:
+    server = ReplayServer(ReplayCore(shard), gate_knowing(tmp_path))
     yield f"127.0.0.1:{server.start('127.0.0.1', 0)}"
     server.stop(0.2)
 
@@ -47,7 +47,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_an_exported_folder_comes_back_as_it_was(shard: Shard, address: str, folder: Path) -> None:
-    assert list(import_folder(folder, OWN, address, TOKEN)) == [(3, True)] * 3
+    assert list(import_folder(folder, OWN, address, SHOWN)) == [(3, True)] * 3
 
     for number in range(3):
         ours, theirs = make_episode(number), shard.fetch(f"made-{number}")
@@ -61,21 +61,21 @@ def test_an_exported_folder_comes_back_as_it_was(shard: Shard, address: str, fol
 def test_an_import_that_was_stopped_goes_on(
     shard: Shard, address: str, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    imported = import_folder(folder, OWN, address, TOKEN)
+    imported = import_folder(folder, OWN, address, SHOWN)
     next(imported)
     imported.close()
     monkeypatch.setattr(importing, "APPEND_STEPS", 1024)
-    with ReplayClient(address, name="half", token=TOKEN) as client:  # the second one came in part
+    with ReplayClient(address, name="half", credentials=SHOWN) as client:  # the second one came in part
         client.open(make_episode(1).header).append(make_episode(1).steps)
 
-    assert [new for _, new in import_folder(folder, OWN, address, TOKEN)] == [False, True, True]
-    assert [new for _, new in import_folder(folder, OWN, address, TOKEN)] == [False, False, False]
+    assert [new for _, new in import_folder(folder, OWN, address, SHOWN)] == [False, True, True]
+    assert [new for _, new in import_folder(folder, OWN, address, SHOWN)] == [False, False, False]
     assert len(shard.query()) == 3
 
 
 def test_a_long_episode_goes_in_pieces(shard: Shard, address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importing, "APPEND_STEPS", 4)
-    with ReplayClient(address, name="pieces", token=TOKEN) as client:
+    with ReplayClient(address, name="pieces", credentials=SHOWN) as client:
         send(client, make_episode(0))
 
     assert len(shard.fetch_parts("made-0")[2]) == 3
@@ -86,7 +86,10 @@ def test_an_episode_that_would_be_refused_leaves_nothing_behind(shard: Shard, ad
     episode = make_episode(0, length=9)
     action = episode.steps.action.copy()
     action[8, 1] = 2.5
-    with ReplayClient(address, name="wrong", token=TOKEN) as client, pytest.raises(Invalid, match=r"2\.5 at step 8"):
+    with (
+        ReplayClient(address, name="wrong", credentials=SHOWN) as client,
+        pytest.raises(Invalid, match=r"2\.5 at step 8"),
+    ):
         send(client, replace(episode, steps=replace(episode.steps, action=action)))
 
     assert shard.info().open_episodes == 0
@@ -96,11 +99,11 @@ def test_a_strangers_folder_takes_the_bounds_of_the_table(shard: Shard, address:
     first, second = by_hand(tmp_path / "first", "v3.0"), by_hand(tmp_path / "second", "v2.1")
     reading = Reading(outcome="success", max_steps=40)
 
-    assert [new for _, new in import_folder(first, reading, address, TOKEN)] == [True, True]
+    assert [new for _, new in import_folder(first, reading, address, SHOWN)] == [True, True]
     smaller = np.zeros(12, np.float32)
     third = by_hand(tmp_path / "third", "v3.0", action=smaller)
     for folder in (second, third):
-        assert [new for _, new in import_folder(folder, reading, address, TOKEN)] == [True, True]
+        assert [new for _, new in import_folder(folder, reading, address, SHOWN)] == [True, True]
 
     ids = [info.episode_id for info in shard.query("demos")]
     assert ids[:3] == ["first-000000", "first-000001", "second-000000"]

@@ -12,24 +12,27 @@ import pytest
 from ramp.errors import Conflict, Full, Invalid, Timeout, Unauthenticated, Unavailable
 from ramp.replay.shard import Shard, ShardConfig
 from ramp.types import Outcome, SampleSpec, StepSchema
+from services.clients.credentials import Credentials
 from services.clients.replay import ReplayClient
 from services.clients.spool import Parcel
+from services.common.gate import Gate
 from services.replay.core import ReplayCore
 from services.replay.server import ReplayServer
 from tests.experience import make_header, make_steps, store_episode
+from tests.tokens import gate_knowing
 
 
 class House:
     """A replay server of this process that can be torn down and put up again at its old port."""
 
-    def __init__(self, folder: Path, stack: ExitStack, token: str = "") -> None:
-        self._folder, self._token, self._port = folder, token, 0
+    def __init__(self, folder: Path, stack: ExitStack, gate: Gate | None = None) -> None:
+        self._folder, self._gate, self._port = folder, gate, 0
         self._stack = stack
         self.shard = self.open()
 
     def open(self) -> Shard:
         self.shard = Shard(self._folder, ShardConfig())
-        self._server = ReplayServer(ReplayCore(self.shard), self._token)
+        self._server = ReplayServer(ReplayCore(self.shard), self._gate)
         self._port = self._server.start("127.0.0.1", self._port)
         self._stack.callback(self.close)
         return self.shard
@@ -257,15 +260,15 @@ def test_what_can_be_seen_here_is_refused_at_once_without_a_server(stack: ExitSt
 
 
 def test_a_wrong_token_is_told_at_once(tmp_path: Path, stack: ExitStack) -> None:
-    house = House(tmp_path / "shard", stack, token="right")
-    client = client_of(house, stack, token="wrong")
+    house = House(tmp_path / "shard", stack, gate_knowing(tmp_path, "right"))
+    client = client_of(house, stack, credentials=Credentials(token="wrong"))
     with pytest.raises(Unauthenticated):
         client.info()
     with pytest.raises(Unauthenticated):
         client.open(make_header())
     with pytest.raises(Unauthenticated):
         next(client.sample(SampleSpec(table="demos", batch_size=1, chunk=1), timeout=10))
-    assert client_of(house, stack, token="right").info().open_episodes == 0
+    assert client_of(house, stack, credentials=Credentials(token="right")).info().open_episodes == 0
 
 
 def test_a_server_that_is_not_there_is_named(stack: ExitStack) -> None:

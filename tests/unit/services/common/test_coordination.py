@@ -12,7 +12,7 @@ import pytest
 
 from ramp.types import Kind
 from services.common import coordination
-from services.common.coordination import Coordination, Presence, run_key
+from services.common.coordination import Coordination, Presence, run_key, without_password
 from services.common.metrics import REGISTRY
 from tests.unit.services.common.redis_process import RedisProcess
 from tests.waiting import eventually
@@ -158,3 +158,17 @@ def test_without_a_url_there_is_no_board_and_nothing_fails() -> None:
 def failures() -> float:
     samples = [s for f in REGISTRY.collect() if f.name == "ramp_coordination_failures" for s in f.samples]
     return sum(sample.value for sample in samples if sample.name.endswith("_total"))
+
+
+def test_a_password_and_tls_reach_redis_and_no_log(caplog: pytest.LogCaptureFixture) -> None:
+    url = "rediss://ada:s3cret@127.0.0.1:1/2?ssl_ca_certs=/etc/ca.pem"
+    board = Coordination(url, "run")
+    pool = board._redis.connection_pool  # type: ignore[union-attr]
+    assert pool.connection_class.__name__ == "SSLConnection"
+    assert pool.connection_kwargs["password"] == "s3cret"
+    with caplog.at_level("DEBUG"):
+        assert not board.ping()
+    board.close()
+    assert "s3cret" not in caplog.text
+    assert without_password(url) == "rediss://***@127.0.0.1:1/2"
+    assert without_password("redis://127.0.0.1:6379/0") == "redis://127.0.0.1:6379/0"

@@ -12,14 +12,17 @@ KINDS = [kind for kind in vars(errors).values() if isinstance(kind, type) and is
 
 
 def made(kind: type[errors.RampError]) -> errors.RampError:
+    if kind is errors.OverQuota:
+        return errors.OverQuota("mib_s", "64 MiB/s", "send less", 0.75)
     return kind("action", "nan", "send numbers") if issubclass(kind, errors.Invalid) else kind("what happened")
 
 
 def test_every_error_of_the_tree_has_a_status() -> None:
-    assert set(STATUS) == set(KINDS) - {errors.RampError}
+    assert set(STATUS) == set(KINDS) - {errors.RampError, errors.OverQuota}
+    assert status_of(made(errors.OverQuota)) is status_of(errors.Full("the disk"))
 
 
-@pytest.mark.parametrize("kind", sorted(STATUS, key=lambda kind: kind.__name__))
+@pytest.mark.parametrize("kind", sorted({*STATUS, errors.OverQuota}, key=lambda kind: kind.__name__))
 def test_an_error_comes_back_as_what_it_was(kind: type[errors.RampError]) -> None:
     error = made(kind)
     again = from_wire(to_wire(error))
@@ -27,6 +30,8 @@ def test_an_error_comes_back_as_what_it_was(kind: type[errors.RampError]) -> Non
     assert str(again) == str(error)
     if isinstance(again, errors.Invalid):
         assert (again.field, again.value, again.remedy) == ("action", "nan", "send numbers")
+    if isinstance(again, errors.OverQuota):
+        assert (again.field, again.retry_after_s) == ("mib_s", 0.75)
 
 
 def test_no_two_errors_share_a_status() -> None:

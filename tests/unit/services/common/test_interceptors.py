@@ -13,6 +13,7 @@ from services.common.errors import from_call
 from services.common.interceptors import Guard
 from services.common.metrics import GRPC_CALLS
 from services.common.server import Bounds, Server
+from tests.tokens import gate_knowing
 
 TOKEN = "sesame"
 
@@ -32,8 +33,9 @@ def _stream(request: bytes, context: grpc.ServicerContext) -> Iterator[bytes]:
 
 
 @pytest.fixture(scope="module")
-def address() -> Iterator[str]:
-    server = Server(Bounds(calls=8), (Guard(TOKEN, endless=("/test.Echo/Stream",)),))
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    gate = gate_knowing(tmp_path_factory.mktemp("gate"), TOKEN)
+    server = Server(Bounds(calls=8), (Guard(gate, endless=("/test.Echo/Stream",)),))
     methods = {
         "Say": grpc.unary_unary_rpc_method_handler(_answer),
         "Stream": grpc.unary_stream_rpc_method_handler(_stream),

@@ -13,7 +13,7 @@ from ramp.models.vla import PaliGemmaConfig
 from ramp.models.world import WanConfig
 from ramp.recipes import RECIPES
 from services.common import settings as module
-from services.common.settings import child_environment, compose, describe, load_settings, mujoco_gl, replay_token, save
+from services.common.settings import child_environment, compose, describe, load_settings, mujoco_gl, save
 from services.common.sizes import FULL_RANGES
 
 
@@ -229,16 +229,38 @@ def test_what_show_prints_is_accepted_as_overrides() -> None:
     assert compose("metaworld", None, overrides) == replace(settings, recipe="metaworld")
 
 
-def test_the_token_comes_from_the_named_variable_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("SECRET", raising=False)
-    assert replay_token(compose("counting", None, [])) == ""
-    named = compose("counting", None, ["replay.token_env=SECRET"])
-    with pytest.raises(Invalid, match="SECRET"):
-        replay_token(named)
+@pytest.mark.parametrize(
+    ("texts", "key", "hint"),
+    [
+        (["replay.host=0.0.0.0"], "replay.host", "replay.exposed=true"),
+        (["replay.host=replay.example"], "replay.host", "replay.tls.certificate"),
+        (["replay.tokens=tokens.yaml"], "replay.tokens", "absolute path"),
+        (["replay.tls.ca=~/ca.pem"], "replay.tls.ca", "absolute path"),
+        (["replay.tls.certificate=/c", "replay.tls.ca=/ca"], "replay.tls.certificate", "replay.tls.key"),
+        (["replay.tls.certificate=/c", "replay.tls.key=/k"], "replay.tls.ca", "check the server"),
+        (["replay.tls.client_ca=/ca"], "replay.tls.client_ca", "client_certificate"),
+        (["replay.quotas.robot.mib_s=-1"], "replay.quotas.robot.mib_s", "at least 0"),
+        (["replay.quotas.clients=arm-7"], "replay.quotas.clients", "NAME:MIB_S:EPISODES:CALLS"),
+        (["replay.quotas.clients=a:1:1:1,a:2:2:2"], "replay.quotas.clients", "each name once"),
+        (["replay.calls=1"], "replay.calls", "from 8"),
+    ],
+)
+def test_an_open_door_and_half_a_lock_are_refused(texts: list[str], key: str, hint: str) -> None:
+    with pytest.raises(Invalid) as caught:
+        compose("counting", None, texts)
+    assert caught.value.field == key
+    assert hint in caught.value.remedy
 
-    monkeypatch.setenv("SECRET", "s3")
 
-    assert replay_token(named) == "s3"
+def test_a_server_for_other_machines_needs_tls_or_a_word_that_it_is_meant() -> None:
+    tls = ["replay.tls.certificate=/c", "replay.tls.key=/k", "replay.tls.ca=/ca"]
+    assert compose("counting", None, ["replay.host=0.0.0.0", *tls]).replay.tls.files() is not None
+    assert compose("counting", None, ["replay.host=0.0.0.0", "replay.exposed=true"]).replay.tls.files() is None
+
+
+def test_what_is_saved_nobody_else_may_read(tmp_path: Path) -> None:
+    save(compose("counting", None, ["redis.url=rediss://:secret@redis.example:6380/0"]), tmp_path / "settings.yaml")
+    assert (tmp_path / "settings.yaml").stat().st_mode & 0o077 == 0
 
 
 def test_children_render_in_software_unless_told_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:

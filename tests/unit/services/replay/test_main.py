@@ -6,9 +6,15 @@ import re
 import urllib.request
 from pathlib import Path
 
-from services.common.settings import compose
-from services.replay.main import served_calls, shard_config
+import pytest
+
+from ramp.errors import OverQuota
+from services.common.keyring import provide, tokens_file
+from services.common.settings import compose, save
+from services.common.tokens import Role
+from services.replay.main import gate_of, main, served_calls, shard_config
 from tests.replay_process import ReplayProcess
+from tests.tokens import know
 
 
 def test_the_settings_tasks_are_those_that_the_shard_knows() -> None:
@@ -19,6 +25,28 @@ def test_the_settings_tasks_are_those_that_the_shard_knows() -> None:
 def test_every_actor_of_a_large_run_finds_a_free_call() -> None:
     settings = compose("metaworld", None, ["actors.count=1000", "learner.workers=8"])
     assert served_calls(settings) > 1000 + 2 * 8
+
+
+def test_a_server_without_tokens_does_not_open_to_other_machines(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    save(compose("counting", None, [f"dir={tmp_path}"]), tmp_path / "settings.yaml")
+    words = ["--dir", str(tmp_path / "replay"), "--settings", str(tmp_path / "settings.yaml"), "--host", "0.0.0.0"]
+    assert main(words) == 1
+    assert "without TLS and tokens" in caplog.text
+    assert "replay.exposed=true" in caplog.text
+
+
+def test_a_run_s_gate_knows_its_tokens_and_quotas(tmp_path: Path) -> None:
+    settings = compose("counting", None, [f"dir={tmp_path}", "replay.quotas.clients=arm-7:0:1:0"])
+    assert not gate_of(settings).access.asks
+    provide(settings)
+    know(tokens_file(settings), "s-arm", Role.ROBOT, "arm-7")
+    gate = gate_of(settings)
+    with gate.enter("s-arm", "/ramp.v1.Replay/Append") as client:
+        gate.quotas.opening(client, "e0")
+        with pytest.raises(OverQuota):
+            gate.quotas.opening(client, "e1")
 
 
 def test_metrics_are_served_where_the_settings_say(tmp_path: Path) -> None:
