@@ -1,4 +1,4 @@
-"""Episodes of a LeRobot folder on their way into a replay server.
+"""Episodes of a LeRobot folder on their way into a replay server, through its Flight door where that answers.
 
 What the server has already is left out, and what was sent in part is sent again as it was, so an import that was
 stopped goes on when it is called again.
@@ -7,8 +7,10 @@ stopped goes on when it is called again.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +21,10 @@ from ramp.replay.columns import slice_steps
 from ramp.replay.info import Limits
 from ramp.replay.validate import check_follows, check_header, check_steps
 from ramp.types import Episode, StepBatch
-from services.clients.replay import ReplayClient
+from services.clients.channel import bearer
+from services.clients.flight import answers, open_flight
+from services.clients.replay import ReplayClient, pieces
+from services.clients.uploading import Uploader
 
 APPEND_STEPS = 1024  # in one append
 SPOOL_BYTES = 16 * 2**30  # the longest episode, decoded, has to fit
@@ -33,18 +38,27 @@ def import_folder(folder: Path, reading: Reading, address: str, token: str) -> I
 
     Raises Invalid (the folder, or an episode of it; earlier ones are stored), Conflict, Unavailable, Timeout.
     """
-    with (
-        tempfile.TemporaryDirectory(prefix="ramp-import-") as spool,
-        ReplayClient(address, name="import", token=token, spool=Path(spool), spool_bytes=SPOOL_BYTES) as client,
-    ):
-        client.wait_ready(READY_S)
+    with ExitStack() as stack:
+        spool = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ramp-import-")))
+        client = ReplayClient(address, name="import", token=token, spool=spool, spool_bytes=SPOOL_BYTES)
+        stack.enter_context(client).wait_ready(READY_S)
         known = {info.episode_id for info in client.query()}
-        dataset = Dataset(folder, _with_bounds(reading, client))
+        dataset, put = Dataset(folder, _with_bounds(reading, client)), _road(client, token, stack)
         for place in dataset.places:
             new = dataset.episode_id(place) not in known
             if new:
-                send(client, dataset.episode(place))
+                put(dataset.episode(place))
             yield len(dataset.places), new
+
+
+def _road(client: ReplayClient, token: str, stack: ExitStack) -> Callable[[Episode], None]:
+    """How an episode is sent."""
+    bulk = client.bulk()
+    if bulk.flight_port:
+        door = stack.enter_context(open_flight(client.address, bulk))
+        if answers(door, bearer(token)):
+            return partial(upload, Uploader(door, bearer(token)))
+    return partial(send, client)
 
 
 def _with_bounds(reading: Reading, client: ReplayClient) -> Reading:
@@ -63,6 +77,13 @@ def send(replay: Replay, episode: Episode) -> None:
         writer.append(part)
     writer.end(episode.outcome)
     writer.wait(WAIT_S)
+
+
+def upload(uploader: Uploader, episode: Episode) -> None:
+    """As `send`, through the Flight door, in the very batches in which `send` would."""
+    parts = _parts(episode)
+    _check(episode, parts)
+    uploader.send(episode, [piece for part in parts for piece in pieces(part)], WAIT_S)
 
 
 def _parts(episode: Episode) -> list[StepBatch]:
