@@ -215,16 +215,6 @@ class Shard:
         """One batch and the seconds it waited. Raises NotFound, Invalid, Timeout, Unavailable, Corrupt."""
         return self.table(spec.table).sample(spec, generator, timeout)
 
-    @property
-    def segments(self) -> Path:
-        """The directory of the segments."""
-        return self._directory / "segments"
-
-    def in_segments(self, name: str) -> bool:
-        """Whether the frames of a table lie in this shard's segments. Raises NotFound."""
-        self.table(name)
-        return name in self._tables
-
     def update_priorities(
         self, table: str, episode_ids: Sequence[str], steps: Sequence[int], priorities: np.ndarray
     ) -> int:

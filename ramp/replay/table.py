@@ -39,10 +39,10 @@ class TableConfig:
 
 
 class Table:
-    """Thread-safe. `pixels` gives the mapped bytes of a segment file."""
+    """Thread-safe. `pixels` gives the mapped bytes of a segment file, or with `files` False of something like one."""
 
-    def __init__(self, name: str, config: TableConfig, pixels: Pixels) -> None:
-        self.name, self._config, self.pixels = name, config, pixels
+    def __init__(self, name: str, config: TableConfig, pixels: Pixels, *, files: bool = True) -> None:
+        self.name, self._config, self.pixels, self.files = name, config, pixels, files
         self.limiter = config.limiter.build()
         self._lock = threading.Lock()
         self._memory: Memory | None = None  # until a first episode brings a schema

@@ -111,12 +111,9 @@ class ReplayCore:
     def drawn(self, spec: SampleSpec, generator: np.random.Generator, *, places: bool) -> pa.RecordBatch:
         """One batch, its frames where they lie in memory; or, where `places` and they lie in the shard's segments, only
         their places. Raises as Shard.sample; Timeout where there is none within POLL_S."""
-        began = time.monotonic()
-        outline, waited = self.shard.table(spec.table).outline(spec, generator, POLL_S)
-        if places and self.shard.in_segments(spec.table):
-            record = places_to_arrow(outline)
-        else:
-            record = self._with_bytes(spec, outline)
+        began, table = time.monotonic(), self.shard.table(spec.table)
+        outline, waited = table.outline(spec, generator, POLL_S)
+        record = places_to_arrow(outline) if places and table.files else self._with_bytes(spec, outline)
         self._count(spec, record.nbytes, time.monotonic() - began - waited)
         return record
 

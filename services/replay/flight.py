@@ -18,6 +18,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -38,7 +39,7 @@ Admit = Callable[[str, str], object]
 """Given the header `authorization` and the gRPC method that a call stands for, raises where it must not be served."""
 
 METHODS = {flight.FlightMethod.DO_GET: "/ramp.v1.Replay/Sample", flight.FlightMethod.DO_PUT: "/ramp.v1.Replay/Append"}
-CALLS = 64  # served at the same time
+CALLS = 64  # of either kind, served at the same time
 
 
 def one_token(token: str) -> Admit:
@@ -52,10 +53,11 @@ def one_token(token: str) -> Admit:
 
 
 class FlightDoor:
-    """A core served over Arrow Flight. Example: door = FlightDoor(core, one_token("")); bulk = door.start(host, 0)"""
+    """A core served over Arrow Flight. Example: bulk = FlightDoor(core, one_token(""), segments).start(host, 0)"""
 
-    def __init__(self, core: ReplayCore, admit: Admit, calls: int = CALLS) -> None:
-        self._core, self._admit, self._calls = core, admit, calls
+    def __init__(self, core: ReplayCore, admit: Admit, segments: Path, calls: int = CALLS) -> None:
+        """`segments` is the directory in which the core's shard keeps them."""
+        self._core, self._admit, self._segments, self._calls = core, admit, segments, calls
         self._served: _Served | None = None
 
     def start(self, host: str, port: int) -> wire.Bulk:
@@ -63,7 +65,7 @@ class FlightDoor:
         _refuse_taken(host, port)
         try:
             self._served = _Served(self._core, (host, port), {"gate": _Gate(self._admit)}, self._calls)
-            bulk = announced(self._core.shard.segments, self._served.port)
+            bulk = announced(self._segments, self._served.port)
         except (pa.ArrowException, flight.FlightError, OSError) as error:
             raise Unavailable(f"cannot serve Flight at {host}:{port}: {error}") from error
         self._served.nonce = bulk.nonce
@@ -111,7 +113,8 @@ class _Served(flight.FlightServerBase):
     """The calls. Flight has a thread for each, and may call from any."""
 
     def __init__(self, core: ReplayCore, place: tuple[str, int], middleware: dict[str, _Gate], calls: int) -> None:
-        self._core, self._seats = core, threading.BoundedSemaphore(calls)
+        self._core = core
+        self._seats = {method: threading.BoundedSemaphore(calls) for method in ("FlightSample", "FlightAppend")}
         self._generators: queue.SimpleQueue[np.random.Generator] = queue.SimpleQueue()
         self.nonce, self.stopping = "", threading.Event()
         super().__init__(place, middleware=middleware)
@@ -155,7 +158,7 @@ class _Served(flight.FlightServerBase):
         """One call, counted and timed; errors become Flight's. Its seat is given back by the stack that it gets."""
         began, code = time.monotonic(), "OK"
         try:
-            with self._seat() as seat:
+            with self._seat(method) as seat:
                 yield seat
         except RampError as error:
             code = status_of(error).name
@@ -168,11 +171,12 @@ class _Served(flight.FlightServerBase):
             metrics.GRPC_SECONDS.labels(method).observe(time.monotonic() - began)
             metrics.GRPC_CALLS.labels(method, code).inc()
 
-    def _seat(self) -> contextlib.ExitStack:
-        if not self._seats.acquire(blocking=False):
+    def _seat(self, method: str) -> contextlib.ExitStack:
+        """Producers cannot take the learners' seats: a stream of appends lasts as long as its producer likes."""
+        if not self._seats[method].acquire(blocking=False):
             raise Full("as many calls are served as may be; try later")
         seat = contextlib.ExitStack()
-        seat.callback(self._seats.release)
+        seat.callback(self._seats[method].release)
         return seat
 
 

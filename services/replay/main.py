@@ -91,7 +91,7 @@ def _serve(options: argparse.Namespace) -> int:
     core, token, calls = ReplayCore(shard), replay_token(settings), served_calls(settings)
     watch, housekeeping = Watch(shard, stop.set), Housekeeping(shard)
     host, port = options.host or settings.replay.host, settings.replay.port if options.port is None else options.port
-    door, place = FlightDoor(core, one_token(token), calls), options.dir / "flight_address"
+    door, place = FlightDoor(core, one_token(token), options.dir / "segments", calls), options.dir / "flight_address"
     bulk = _started(door.start, host, settings.replay.flight_port, place)
     _tell(place, host, bulk.flight_port)
     server = ReplayServer(core, token, calls, bulk)

@@ -57,7 +57,7 @@ def served(folder: Path, stack: ExitStack, road: str) -> str:
     stack.callback(shard.close)
     core, bulk = ReplayCore(shard), None
     if road != "grpc":
-        door = FlightDoor(core, one_token(TOKEN))
+        door = FlightDoor(core, one_token(TOKEN), folder / "segments")
         bulk = door.start("127.0.0.1", 0)
         stack.callback(door.stop, 0.2)
     if road == "flight":

@@ -33,9 +33,9 @@ def shard(tmp_path: Path) -> Iterator[Shard]:
 
 
 @pytest.fixture(params=["grpc", "flight"])
-def address(shard: Shard, request: pytest.FixtureRequest) -> Iterator[str]:
+def address(shard: Shard, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[str]:
     core = ReplayCore(shard)
-    door = FlightDoor(core, one_token(TOKEN))
+    door = FlightDoor(core, one_token(TOKEN), tmp_path / "shard" / "segments")
     server = ReplayServer(core, TOKEN, bulk=door.start("127.0.0.1", 0) if request.param == "flight" else None)
     yield f"127.0.0.1:{server.start('127.0.0.1', 0)}"
     door.stop(0.2)
