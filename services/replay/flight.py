@@ -36,17 +36,18 @@ from services.replay.uploads import receive
 logger = logging.getLogger(__name__)
 
 Admit = Callable[[str, str], object]
-"""Given the header `authorization` and the gRPC method that a call stands for, raises where it must not be served."""
+"""Given the token of a call, or "", and the gRPC method that it stands for, raises where it must not be served."""
 
 METHODS = {flight.FlightMethod.DO_GET: "/ramp.v1.Replay/Sample", flight.FlightMethod.DO_PUT: "/ramp.v1.Replay/Append"}
+BEARER = "Bearer "
 CALLS = 64  # of either kind, served at the same time
 
 
 def one_token(token: str) -> Admit:
     """Whoever knows it may do everything; without a token, everybody."""
 
-    def admit(authorization: str, _: str) -> None:
-        if token and not hmac.compare_digest(authorization.encode(), f"Bearer {token}".encode()):
+    def admit(given: str, _: str) -> None:
+        if token and not hmac.compare_digest(given.encode(), token.encode()):
             raise Unauthenticated("no token, or a wrong one; send the header `authorization: Bearer <token>`")
 
     return admit
@@ -101,9 +102,9 @@ class _Gate(flight.ServerMiddlewareFactory):
 
     def start_call(self, info: flight.CallInfo, headers: dict[str, list[Any]]) -> None:
         method = METHODS.get(info.method, info.method.name)
-        given = next(iter(headers.get("authorization", [])), "")
+        given = str(next(iter(headers.get("authorization", [])), ""))
         try:
-            self._admit(given if isinstance(given, str) else "", method)
+            self._admit(given.removeprefix(BEARER) if given.startswith(BEARER) else "", method)
         except RampError as error:
             metrics.GRPC_CALLS.labels(f"Flight{method.rsplit('/', 1)[-1]}", status_of(error).name).inc()
             raise to_flight(error) from None
