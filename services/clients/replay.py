@@ -23,6 +23,7 @@ from ramp.replay.validate import check_follows, check_header, check_steps
 from ramp.replay.views import ViewInfo
 from ramp.types import Episode, EpisodeHeader, Outcome, SampleSpec, StepBatch
 from services.clients.channel import await_ready, bearer, call, open_channel
+from services.clients.road import Road
 from services.clients.sampling import SampleStream
 from services.clients.sender import Ledger, Sender
 from services.clients.spool import Parcel, Spool
@@ -157,7 +158,8 @@ class ReplayClient:
     With `spool`, appends survive this process and the server being away, up to `spool_bytes`; the directory belongs to
     one process at a time. An append that finds it full waits `patience_s` for room. Without it, appends return when the
     server has made them durable. An episode is kept here as a whole until its END is acknowledged, so it must fit into
-    the spool, or without one into MEMORY_BYTES; it raises Full where it does not.
+    the spool, or without one into MEMORY_BYTES; it raises Full where it does not. Batches are sampled by the fastest
+    road that there is, up to `road`.
     """
 
     def __init__(
@@ -169,7 +171,9 @@ class ReplayClient:
         spool: Path | None = None,
         spool_bytes: int = SPOOL_BYTES,
         patience_s: float = ROOM_PATIENCE_S,
+        road: Road = Road.MAPPED,
     ) -> None:
+        self._road = road
         self.address, self.name, self._token = address, name, token
         self._channel = open_channel(address)
         self._metadata = bearer(token)
@@ -207,7 +211,7 @@ class ReplayClient:
 
         `next` raises Timeout where none came for `timeout` s, NotFound, Invalid, Unauthenticated.
         """
-        stream = SampleStream(self._channel, self.address, self._metadata, spec, timeout=timeout)
+        stream = SampleStream(self._channel, self.address, self._metadata, spec, timeout=timeout, road=self._road)
         self._streams.add(stream)
         return stream
 

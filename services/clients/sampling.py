@@ -26,6 +26,7 @@ from ramp.errors import Full, RampError, Timeout, Unavailable
 from ramp.types import Batch, SampleSpec
 from services.clients.channel import Metadata, delays
 from services.clients.flight import Grants, Lanes, answers, open_flight
+from services.clients.road import Road
 from services.common import codec, metrics
 from services.common.errors import from_call
 
@@ -51,8 +52,9 @@ class SampleStream:
         *,
         timeout: float,
         ahead: int = 2,
+        road: Road = Road.MAPPED,
     ) -> None:
-        self._reader = _Reader(channel, address, metadata, spec, ahead)
+        self._reader = _Reader(channel, address, metadata, spec, ahead, road)
         self._timeout = timeout
         self._finish = weakref.finalize(self, self._reader.close)
 
@@ -70,8 +72,10 @@ class SampleStream:
 class _Reader:
     """Owns the thread. Does not know the stream that uses it, so that a dropped stream ends it."""
 
-    def __init__(self, channel: grpc.Channel, address: str, metadata: Metadata, spec: SampleSpec, ahead: int) -> None:
-        self._info = info_method(channel)
+    def __init__(
+        self, channel: grpc.Channel, address: str, metadata: Metadata, spec: SampleSpec, ahead: int, road: Road
+    ) -> None:
+        self._info, self._road = info_method(channel), road
         self._sample = channel.stream_stream(
             "/ramp.v1.Replay/Sample",
             request_serializer=wire.SampleRequest.SerializeToString,
@@ -143,8 +147,10 @@ class _Reader:
     def _read(self) -> None:
         """One connection, until it breaks."""
         bulk = self._info(wire.InfoRequest(), timeout=INFO_S, metadata=self._metadata).bulk
-        if not bulk.flight_port:
+        if not bulk.flight_port or self._road is Road.GRPC:
             return self._read_grpc()
+        if self._road is not Road.MAPPED:
+            bulk.nonce = ""  # whatever files it would find
         with open_flight(self._address, bulk) as client:
             if answers(client, self._metadata):
                 return self._read_flight(client, bulk)

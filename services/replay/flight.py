@@ -72,15 +72,17 @@ class FlightDoor:
         self._served.nonce = bulk.nonce
         return bulk
 
-    def stop(self, grace_s: float = 2.0) -> None:
-        """No new calls, and those who wait are sent away. Flight waits for its calls without a bound: after `grace_s`
-        the rest is left to the end of the process."""
-        if self._served is not None:
-            self._served.stopping.set()
-            self._core.shard.interrupt()
-            ending = threading.Thread(target=self._served.shutdown, name="flight-stop", daemon=True)
-            ending.start()
-            ending.join(grace_s)
+    def stop(self, grace_s: float = 2.0) -> bool:
+        """No new calls, and those who wait are sent away. Flight waits for its calls without a bound: False where after
+        `grace_s` there is one left, which only the end of the process ends."""
+        if self._served is None:
+            return True
+        self._served.stopping.set()
+        self._core.shard.interrupt()
+        ending = threading.Thread(target=self._served.shutdown, name="flight-stop", daemon=True)
+        ending.start()
+        ending.join(grace_s)
+        return not ending.is_alive()
 
 
 def _refuse_taken(host: str, port: int) -> None:

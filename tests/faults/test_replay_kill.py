@@ -19,8 +19,9 @@ from pyarrow.flight import FlightDescriptor
 from ramp.errors import Full
 from ramp.replay.shard import Shard, ShardConfig
 from ramp.types import Batch, Outcome, SampleSpec
-from services.clients import flight, sampling
+from services.clients import flight
 from services.clients.replay import ReplayClient
+from services.clients.road import Road
 from services.common import bulk_codec, codec
 from services.common.settings import child_environment
 from tests.experience import CAMERAS, make_header, make_steps, store_episode
@@ -125,6 +126,7 @@ import sys
 from pathlib import Path
 from ramp.types import Outcome
 from services.clients.replay import ReplayClient
+from services.clients.road import Road
 from tests.experience import make_header, make_steps
 
 client = ReplayClient(sys.argv[1], name="robot", spool=Path(sys.argv[2]))
@@ -175,18 +177,12 @@ def half_a_life(address: str, spool: Path, name: str, episodes: int) -> list[str
     return told + [line for line in rest[:-1] if line]
 
 
-@pytest.mark.parametrize("road", ["grpc", "flight", "mapped"])
-def test_a_learner_goes_on_sampling_after_the_server_came_back(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, road: str
-) -> None:
+@pytest.mark.parametrize("road", Road)
+def test_a_learner_goes_on_sampling_after_the_server_came_back(tmp_path: Path, road: Road) -> None:
     """Killed while batches are on their way; no batch is torn, whichever road they take."""
-    if road == "grpc":
-        monkeypatch.setattr(sampling, "answers", lambda *_: False)
-    elif road == "flight":
-        monkeypatch.setattr(flight, "same_files", lambda _: False)
     server = ReplayProcess(tmp_path)
     try:
-        with ReplayClient(server.start(), name="learner") as client:
+        with ReplayClient(server.start(), name="learner", road=road) as client:
             for number in range(3):
                 store_episode(client, f"e{number}", seed=number, length=64)
             spec = SampleSpec(table="demos", batch_size=512, chunk=2, horizons=(4, 8))

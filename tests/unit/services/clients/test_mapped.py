@@ -15,8 +15,10 @@ from ramp.replay.local import LocalReplay
 from ramp.replay.shard import Shard, ShardConfig
 from ramp.types import Batch, Order, SampleSpec
 from services.clients import mapped
+from services.clients.flight import Lanes
 from services.clients.mapped import SegmentMaps, same_files
 from services.clients.replay import ReplayClient
+from services.clients.road import Road
 from services.replay.bulk import announced
 from services.replay.core import ReplayCore
 from services.replay.flight import FlightDoor, one_token
@@ -68,21 +70,30 @@ def test_only_who_reads_the_nonce_on_this_kernel_sees_the_same_files(tmp_path: P
     assert not same_files(bulk), "an earlier life's word"
 
 
-def test_a_learner_beside_the_server_takes_frames_from_the_files(
-    shard: Shard, client: ReplayClient, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("road", Road)
+def test_a_learner_beside_the_server_takes_frames_from_the_files_unless_told_otherwise(
+    shard: Shard, client: ReplayClient, monkeypatch: pytest.MonkeyPatch, road: Road
 ) -> None:
-    opened: list[str] = []
-    original = SegmentMaps.__call__
+    opened: set[str] = set()
+    asked: list[str] = []
+    mapped_before, asked_before = SegmentMaps.__call__, Lanes._ask
 
-    def spied(maps: SegmentMaps, segment: str) -> np.ndarray:
-        opened.append(segment)
-        return original(maps, segment)
+    def mapping(maps: SegmentMaps, segment: str) -> np.ndarray:
+        opened.add(segment)
+        return mapped_before(maps, segment)
 
-    monkeypatch.setattr(SegmentMaps, "__call__", spied)
+    def asking(lanes: Lanes, places: bool) -> Any:
+        asked.append("places" if places else "frames")
+        return asked_before(lanes, places)
+
+    monkeypatch.setattr(SegmentMaps, "__call__", mapping)
+    monkeypatch.setattr(Lanes, "_ask", asking)
     for number in range(3):
         store_episode(LocalReplay(shard), str(number), seed=number)
-    check(next(client.sample(SPEC, timeout=30)))
-    assert len(set(opened)) > 1
+    with ReplayClient(client.address, name="other", road=road) as other:
+        check(next(other.sample(SPEC, timeout=30)))
+    assert set(asked) == {Road.GRPC: set(), Road.FLIGHT: {"frames"}, Road.MAPPED: {"places"}}[road]
+    assert bool(opened) == (road is Road.MAPPED)
 
 
 def test_frames_of_a_segment_that_grows_are_found(shard: Shard, client: ReplayClient) -> None:
