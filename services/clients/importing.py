@@ -1,4 +1,4 @@
-"""Episodes of a LeRobot folder on their way into a replay server.
+"""Episodes of a LeRobot folder on their way into a replay server, through its Flight door where that answers.
 
 What the server has already is left out, and what was sent in part is sent again as it was, so an import that was
 stopped goes on when it is called again.
@@ -7,8 +7,10 @@ stopped goes on when it is called again.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +22,9 @@ from ramp.replay.info import Limits
 from ramp.replay.validate import check_follows, check_header, check_steps
 from ramp.types import Episode, StepBatch
 from services.clients.credentials import Credentials
-from services.clients.replay import ReplayClient
+from services.clients.flight import answers, open_flight
+from services.clients.replay import ReplayClient, pieces
+from services.clients.uploading import Uploader
 
 APPEND_STEPS = 1024  # in one append
 SPOOL_BYTES = 16 * 2**30  # the longest episode, decoded, has to fit
@@ -34,20 +38,27 @@ def import_folder(folder: Path, reading: Reading, address: str, credentials: Cre
 
     Raises Invalid (the folder, or an episode of it; earlier ones are stored), Conflict, Unavailable, Timeout.
     """
-    with (
-        tempfile.TemporaryDirectory(prefix="ramp-import-") as spool,
-        ReplayClient(
-            address, name="import", credentials=credentials, spool=Path(spool), spool_bytes=SPOOL_BYTES
-        ) as client,
-    ):
-        client.wait_ready(READY_S)
+    with ExitStack() as stack:
+        spool = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ramp-import-")))
+        client = ReplayClient(address, name="import", credentials=credentials, spool=spool, spool_bytes=SPOOL_BYTES)
+        stack.enter_context(client).wait_ready(READY_S)
         known = {info.episode_id for info in client.query()}
-        dataset = Dataset(folder, _with_bounds(reading, client))
+        dataset, put = Dataset(folder, _with_bounds(reading, client)), _road(client, credentials, stack)
         for place in dataset.places:
             new = dataset.episode_id(place) not in known
             if new:
-                send(client, dataset.episode(place))
+                put(dataset.episode(place))
             yield len(dataset.places), new
+
+
+def _road(client: ReplayClient, credentials: Credentials, stack: ExitStack) -> Callable[[Episode], None]:
+    """How an episode is sent."""
+    bulk = client.bulk()
+    if bulk.flight_port:
+        door = stack.enter_context(open_flight(client.address, bulk, credentials))
+        if answers(door, credentials.metadata()):
+            return partial(upload, Uploader(door, credentials.metadata()))
+    return partial(send, client)
 
 
 def _with_bounds(reading: Reading, client: ReplayClient) -> Reading:
@@ -66,6 +77,13 @@ def send(replay: Replay, episode: Episode) -> None:
         writer.append(part)
     writer.end(episode.outcome)
     writer.wait(WAIT_S)
+
+
+def upload(uploader: Uploader, episode: Episode) -> None:
+    """As `send`, through the Flight door, in the very batches in which `send` would."""
+    parts = _parts(episode)
+    _check(episode, parts)
+    uploader.send(episode, [piece for part in parts for piece in pieces(part)], WAIT_S)
 
 
 def _parts(episode: Episode) -> list[StepBatch]:

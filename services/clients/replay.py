@@ -24,6 +24,7 @@ from ramp.replay.views import ViewInfo
 from ramp.types import Episode, EpisodeHeader, Outcome, SampleSpec, StepBatch
 from services.clients.channel import NOBODY, await_ready, call, open_channel
 from services.clients.credentials import Credentials
+from services.clients.road import Road
 from services.clients.sampling import SampleStream
 from services.clients.sender import Ledger, Sender
 from services.clients.spool import Parcel, Spool
@@ -73,7 +74,7 @@ class Writer:
         check_follows(steps, self._steps, self._last_timestamp, self._header.max_steps)
         frames = [
             batch_frame(self._header.episode_id, number, piece, self._header.schema)
-            for number, piece in enumerate(_pieces(steps), start=self._batches)
+            for number, piece in enumerate(pieces(steps), start=self._batches)
         ]
         self._put(*frames)
         self._batches += len(frames)
@@ -159,7 +160,8 @@ class ReplayClient:
     With `spool`, appends survive this process and the server being away, up to `spool_bytes`; the directory belongs to
     one process at a time. An append that finds it full waits `patience_s` for room. Without it, appends return when the
     server has made them durable. An episode is kept here as a whole until its END is acknowledged, so it must fit into
-    the spool, or without one into MEMORY_BYTES; it raises Full where it does not.
+    the spool, or without one into MEMORY_BYTES; it raises Full where it does not. Batches are sampled by the fastest
+    road that there is, up to `road`.
     """
 
     def __init__(
@@ -171,8 +173,10 @@ class ReplayClient:
         spool: Path | None = None,
         spool_bytes: int = SPOOL_BYTES,
         patience_s: float = ROOM_PATIENCE_S,
+        road: Road = Road.MAPPED,
     ) -> None:
-        self.address, self.name = address, name
+        self._road = road
+        self.address, self.name, self._credentials = address, name, credentials
         self._metadata = credentials.metadata()
         self._channel = open_channel(address, credentials)
         self._durable, self._patience_s = spool is not None, patience_s
@@ -209,7 +213,7 @@ class ReplayClient:
 
         `next` raises Timeout where none came for `timeout` s, NotFound, Invalid, Unauthenticated.
         """
-        stream = SampleStream(self._channel, self._metadata, spec, timeout=timeout)
+        stream = SampleStream(self._channel, self.address, self._credentials, spec, timeout=timeout, road=self._road)
         self._streams.add(stream)
         return stream
 
@@ -314,6 +318,11 @@ class ReplayClient:
         """Tables, counters, limits; waits at most `timeout` seconds. Raises Unavailable."""
         return codec.info_from_wire(self._unary("Info", wire.InfoRequest(), wire.InfoResponse, timeout))
 
+    def bulk(self, timeout: float = CALL_TIMEOUT_S) -> wire.Bulk:
+        """The server's door for bulk data; without a `flight_port` it has none. Raises Unavailable."""
+        answer: wire.InfoResponse = self._unary("Info", wire.InfoRequest(), wire.InfoResponse, timeout)
+        return answer.bulk
+
     def _unary(self, name: str, request: Any, answer: Any, timeout: float = CALL_TIMEOUT_S) -> Any:
         method = self._channel.unary_unary(
             f"/ramp.v1.Replay/{name}",
@@ -343,12 +352,12 @@ class ReplayClient:
         self.close()
 
 
-def _pieces(steps: StepBatch) -> Iterator[StepBatch]:
+def pieces(steps: StepBatch) -> Iterator[StepBatch]:
     """The steps in batches of at most BATCH_BYTES, as far as single steps allow."""
     size = sum(frames.nbytes for frames in steps.images.values()) + steps.proprio.nbytes + steps.action.nbytes
     if size <= BATCH_BYTES or len(steps) == 1:
         yield steps
         return
     middle = len(steps) // 2
-    yield from _pieces(slice_steps(steps, 0, middle))
-    yield from _pieces(slice_steps(steps, middle, len(steps)))
+    yield from pieces(slice_steps(steps, 0, middle))
+    yield from pieces(slice_steps(steps, middle, len(steps)))

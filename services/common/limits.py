@@ -86,6 +86,7 @@ RANGES: Mapping[str, tuple[float, float]] = {
     "actors.episode_s": (1, INFINITE),
     "actors.batch_steps": (1, Limits().max_steps_per_batch),
     "replay.port": (0, 65535),
+    "replay.flight_port": (0, 65535),
     "replay.segment_mib": (1, 65536),
     "replay.scrub_mib_per_s": (0, 65536),
     "replay.calls": (8, 65536),  # each is a thread while it lasts

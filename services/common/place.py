@@ -83,6 +83,7 @@ class ReplayPlace:
     connections: int = 2048  # at once; more are closed when they come
     tls: TLSPlace = field(default_factory=TLSPlace)
     quotas: QuotasPlace = field(default_factory=QuotasPlace)
+    flight_port: int = 0  # of the child's Flight door for bulk data; 0 takes a free one
     segment_mib: int = 64  # size at which a segment on disk is closed
     scrub_mib_per_s: int = 32  # of closed segments, compared with their checksums beside everything else; 0: never
     max_message_mib: int = 32  # bound on one gRPC message

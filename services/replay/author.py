@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from ramp.errors import OverQuota, RampError
 from ramp.replay.entry import Written
@@ -11,6 +11,8 @@ from services.common.access import Client
 from services.common.quotas import Quotas
 from services.common.tokens import Role
 from services.replay.core import ReplayCore
+
+PENALTY_S = 0.5  # in which nothing more is read from a stream that is over its quota
 
 
 class Author:
@@ -50,6 +52,15 @@ class Author:
         written = self._core.abort(episode_id)
         self._quotas.closed(self._client, episode_id)
         return written
+
+    def sync(self, written: Sequence[Written]) -> None:
+        self._core.sync(written)
+
+    def slow_down(self, wait: Callable[[float], object]) -> None:
+        """Between two groups: whoever goes on sending above its quota is read more slowly, and keeps nobody busy."""
+        if self.over_quota:
+            self.over_quota = False
+            wait(PENALTY_S)
 
     def _check(self, episode_id: str) -> None:
         """Robots alone are bound to their own episodes; for the others nothing has to be looked up."""

@@ -2,14 +2,16 @@
 
     python -m services.replay.main --dir runs/latest/replay --port 0 --settings runs/latest/settings.yaml
 
-Serves until SIGTERM or SIGINT. Its address is written to DIR/address and printed once it answers. With port 0 a restart
-takes the port it had before, if that is still free, so that clients find it again.
+Serves until SIGTERM or SIGINT. Its address is written to DIR/address and printed once it answers; that of its Flight
+door is written to DIR/flight_address, and Info tells it too. With port 0 a restart takes the port it had before, if
+that is still free, so that clients find it again.
 """
 
 from __future__ import annotations
 
 import argparse
 import logging
+import os
 import resource
 import signal
 import sys
@@ -17,6 +19,7 @@ import threading
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from ramp.errors import RampError, Unavailable
 from ramp.replay.info import Limits
@@ -31,11 +34,13 @@ from services.common.quotas import Quotas, parse_quotas
 from services.common.settings import Settings, load_settings
 from services.common.tls import check_exposure
 from services.replay.core import ReplayCore
+from services.replay.flight import FlightDoor
 from services.replay.server import ReplayServer
 from services.replay.upkeep import Housekeeping, Periodic, Scrub, Watch
 
 logger = logging.getLogger("services.replay")
 
+T = TypeVar("T")
 SIGNAL_POLL_S = 0.2  # the kernel may hand a signal to gRPC's threads; Python runs its handler when this one wakes
 
 
@@ -107,12 +112,15 @@ def _serve(options: argparse.Namespace) -> int:
     shard = Shard(options.dir, shard_config(settings))
     if settings.replay.mounts:
         _mount(shard, settings.replay.mounts)
-    server = ReplayServer(
-        ReplayCore(shard), gate, calls=served_calls(settings), connections=settings.replay.connections
-    )
+    core, calls = ReplayCore(shard), served_calls(settings)
     upkeep = _upkeep(shard, settings.replay.scrub_mib_per_s, stop.set)
+    door, place = FlightDoor(core, gate, options.dir / "segments", calls), options.dir / "flight_address"
+    bulk = _started(partial(door.start, tls=tls), host, settings.replay.flight_port, place)
+    _tell(place, host, bulk.flight_port)
+    server = ReplayServer(core, gate, calls=calls, connections=settings.replay.connections, bulk=bulk)
     asked = settings.replay.port if options.port is None else options.port
-    port = _start(partial(server.start, host, tls=tls), host, asked, options.dir / "address")
+    port = _started(partial(server.start, tls=tls), host, asked, options.dir / "address")
+    _tell(options.dir / "address", host, port)
     if options.metrics_port is not None:
         served = metrics.serve(options.metrics_port, settings.metrics.host)
         logger.info("metrics at http://%s:%d/metrics", settings.metrics.host, served)
@@ -123,16 +131,26 @@ def _serve(options: argparse.Namespace) -> int:
         pass
     failed = shard.failed
     logger.info("stopping%s", ": the disk has failed" if failed else "")
+    empty = door.stop()
     server.stop()
     for each in upkeep:
         each.stop()
     shard.close()
+    if not empty:
+        _leave(int(failed))
     return int(failed)
 
 
 def _upkeep(shard: Shard, scrub_mib_per_s: int, on_failure: Callable[[], None]) -> list[Periodic]:
     scrub = [Scrub(shard, scrub_mib_per_s * 2**20)] if scrub_mib_per_s else []
     return [Watch(shard, on_failure), Housekeeping(shard), *scrub]
+
+
+def _leave(status: int) -> None:
+    """End at once. Everything is on the disk, and Flight would wait at exit for a producer that says nothing more."""
+    logging.shutdown()
+    sys.stdout.flush()
+    os._exit(status)
 
 
 def _mount(shard: Shard, mounts: tuple[str, ...]) -> None:
@@ -142,23 +160,22 @@ def _mount(shard: Shard, mounts: tuple[str, ...]) -> None:
         shard.mount(table)
 
 
-def _start(start: Callable[[int], int], host: str, port: int, place: Path) -> int:
-    """Serve, and say where: first write, then rename, so that a reader sees a whole address."""
-    bound = _start_at_old_port(start, host, place) if port == 0 else start(port)
-    fresh = place.with_name(".address")
-    fresh.write_text(f"{host}:{bound}\n", encoding="utf-8")
+def _tell(place: Path, host: str, port: int) -> None:
+    """Write an address down: first write, then rename, so that a reader sees a whole one."""
+    fresh = place.with_name(f".{place.name}")
+    fresh.write_text(f"{host}:{port}\n", encoding="utf-8")
     fresh.replace(place)
-    return bound
 
 
-def _start_at_old_port(start: Callable[[int], int], host: str, place: Path) -> int:
+def _started(start: Callable[[str, int], T], host: str, port: int, place: Path) -> T:
+    """`start(host, port)`; with port 0 first at the port of the address in `place`, if it was on this host."""
     old = place.read_text(encoding="utf-8").strip().rpartition(":") if place.exists() else ("", "", "")
-    if old[0] == host and old[2].isdigit():
+    if port == 0 and old[0] == host and old[2].isdigit():
         try:
-            return start(int(old[2]))
+            return start(host, int(old[2]))
         except Unavailable:
             logger.info("port %s is taken now", old[2])
-    return start(0)
+    return start(host, port)
 
 
 def _allow_many_files() -> None:

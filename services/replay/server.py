@@ -11,19 +11,19 @@ import grpc
 import numpy as np
 from rampwire.v1 import replay_pb2 as wire
 
-from ramp.errors import Invalid, RampError, Unavailable
+from ramp.errors import Invalid, Unavailable
 from ramp.replay.annotations import Values
 from ramp.replay.entry import Written
 from ramp.replay.gather import MAX_BATCH_BYTES
-from services.common import codec, keeping_codec, metrics
+from services.common import codec, keeping_codec
 from services.common.access import Client
-from services.common.append_codec import Batch, request_from_bytes
+from services.common.append_codec import request_from_bytes
 from services.common.certificates import Certificates
-from services.common.errors import status_of, to_wire
 from services.common.gate import Gate
 from services.common.interceptors import Guard
 from services.common.server import Bounds, Server
 from services.common.tls import CertificateFiles
+from services.replay.appending import Request, appended
 from services.replay.author import Author
 from services.replay.core import MAX_DELETED, MAX_REASON, POLL_S, ReplayCore
 from services.replay.streams import Credit, Inbox
@@ -31,19 +31,23 @@ from services.replay.upkeep import Recheck
 
 logger = logging.getLogger(__name__)
 
-Request = Batch | wire.AppendRequest
 SERVICE = "ramp.v1.Replay"
 ENDLESS = (f"/{SERVICE}/Append", f"/{SERVICE}/Sample")
 CALLS, CONNECTIONS = 128, 2048  # at the same time, where nobody says otherwise
-PENALTY_S = 0.5  # in which nothing more is read from a stream that is over its quota
 MAX_SEND_BYTES = MAX_BATCH_BYTES + 2**26  # with the texts of every item; what clients accept too
 
 
 class ReplayService:
     """The methods of the contract."""
 
-    def __init__(self, core: ReplayCore, gate: Gate, caller: Callable[[grpc.ServicerContext], Client]) -> None:
-        self._core, self._gate, self._caller = core, gate, caller
+    def __init__(
+        self,
+        core: ReplayCore,
+        gate: Gate,
+        caller: Callable[[grpc.ServicerContext], Client],
+        bulk: wire.Bulk | None,
+    ) -> None:
+        self._core, self._gate, self._caller, self._bulk = core, gate, caller, bulk
         self._stopping = threading.Event()
 
     def interrupt(self) -> None:
@@ -59,44 +63,10 @@ class ReplayService:
         with Inbox(requests) as inbox:
             while group := inbox.take():
                 written: list[Written] = []
-                answers = [self._appended(request, author, written, context.is_active) for request in group]
+                answers = [appended(author, request, written, context.is_active) for request in group]
                 self._core.sync(written)
                 yield from answers
-                self._slow_down(author)
-
-    def _appended(
-        self, request: Request, author: Author, written: list[Written], alive: Callable[[], bool]
-    ) -> wire.Appended:
-        """The answer to one request; a refusal is an answer too."""
-        try:
-            written.append(self._apply(request, author, alive))
-            return codec.progress_to_wire(request.episode_id, written[-1].progress)
-        except RampError as error:
-            metrics.REPLAY_REFUSED.labels(status_of(error).name).inc()
-            return wire.Appended(episode_id=request.episode_id[:160], error=to_wire(error))
-
-    def _apply(self, request: Request, author: Author, alive: Callable[[], bool]) -> Written:
-        if isinstance(request, Batch):
-            return author.append(request.episode_id, request.number, request.arrow)
-        event, episode_id = request.WhichOneof("event"), request.episode_id
-        if event == "open":
-            if request.open.episode_id != episode_id:
-                raise Invalid("open.episode_id", request.open.episode_id[:160], "repeat the request's episode_id")
-            return author.begin(codec.header_from_wire(request.open))
-        if event == "batch":
-            return author.append(episode_id, request.batch.number, request.batch.arrow)
-        if event == "end":
-            outcome = codec.outcome_from_wire(request.end.outcome)
-            return author.end(episode_id, outcome, request.end.batches, alive)
-        if event == "abort":
-            return author.abort(episode_id)
-        raise Invalid("event", "missing", "send open, batch, end or abort")
-
-    def _slow_down(self, author: Author) -> None:
-        """Whoever goes on sending above its quota is read more slowly, and so cannot keep the server busy."""
-        if author.over_quota:
-            author.over_quota = False
-            self._stopping.wait(PENALTY_S)
+                author.slow_down(self._stopping.wait)
 
     # ---------------------------------------------------------------------------------------- Sample
 
@@ -189,19 +159,24 @@ class ReplayService:
             self._core.shard.drop_snapshot(request.name)
         return wire.DropSnapshotResponse()
 
-    def create_view(self, request: wire.CreateViewRequest, _: grpc.ServicerContext) -> wire.ViewInfo:
-        view = self._core.shard.view(request.name, list(request.episode_id), request.query)
-        return keeping_codec.view_to_wire(view)
+    def create_view(self, request: wire.CreateViewRequest, context: grpc.ServicerContext) -> wire.ViewInfo:
+        name, query = request.name, request.query
+        with self._gate.audited(self._caller(context), "CreateView", name=name[:160], query=query[:MAX_REASON]):
+            return keeping_codec.view_to_wire(self._core.shard.view(name, list(request.episode_id), query))
 
     def list_views(self, _: wire.ListViewsRequest, __: grpc.ServicerContext) -> wire.ListViewsResponse:
         return wire.ListViewsResponse(views=map(keeping_codec.view_to_wire, self._core.shard.views()))
 
-    def drop_view(self, request: wire.DropViewRequest, _: grpc.ServicerContext) -> wire.DropViewResponse:
-        self._core.shard.drop_view(request.name)
+    def drop_view(self, request: wire.DropViewRequest, context: grpc.ServicerContext) -> wire.DropViewResponse:
+        with self._gate.audited(self._caller(context), "DropView", name=request.name[:160]):
+            self._core.shard.drop_view(request.name)
         return wire.DropViewResponse()
 
     def info(self, _: wire.InfoRequest, __: grpc.ServicerContext) -> wire.InfoResponse:
-        return codec.info_to_wire(self._core.shard.info())
+        message = codec.info_to_wire(self._core.shard.info())
+        if self._bulk is not None:
+            message.bulk.CopyFrom(self._bulk)
+        return message
 
     # --------------------------------------------------------------------------------------- handlers
 
@@ -239,15 +214,21 @@ class ReplayServer:
     """A core served over gRPC: what `main` runs and tests start in their own process."""
 
     def __init__(
-        self, core: ReplayCore, gate: Gate | None = None, *, calls: int = CALLS, connections: int = CONNECTIONS
+        self,
+        core: ReplayCore,
+        gate: Gate | None = None,
+        *,
+        calls: int = CALLS,
+        connections: int = CONNECTIONS,
+        bulk: wire.Bulk | None = None,
     ) -> None:
         """Without a gate everybody is served. At most `calls` are served at the same time; every producer's and every
-        learner's stream is one."""
+        learner's stream is one. Info tells of the `bulk` door, where there is one."""
         gate = gate or Gate()
         received = 2 * core.shard.config.limits.max_message_bytes
         bounds = Bounds(calls=calls, connections=connections, max_receive_bytes=received, max_send_bytes=MAX_SEND_BYTES)
         guard = Guard(gate, ENDLESS)
-        self._service = ReplayService(core, gate, guard.caller)
+        self._service = ReplayService(core, gate, guard.caller, bulk)
         self._server = Server(bounds, (guard,))
         self._server.grpc.add_generic_rpc_handlers((self._service.handlers(),))
         self._recheck = Recheck(guard.recheck)

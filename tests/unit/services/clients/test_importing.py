@@ -17,6 +17,7 @@ from services.clients import importing
 from services.clients.importing import import_folder, send
 from services.clients.replay import ReplayClient
 from services.replay.core import ReplayCore
+from services.replay.flight import FlightDoor
 from services.replay.server import ReplayServer
 from tests.tokens import SHOWN, gate_knowing
 from tests.unit.datasets.made import by_hand, make_episode
@@ -31,10 +32,13 @@ def shard(tmp_path: Path) -> Iterator[Shard]:
     shard.close()
 
 
-@pytest.fixture
-def address(shard: Shard, tmp_path: Path) -> Iterator[str]:
-    server = ReplayServer(ReplayCore(shard), gate_knowing(tmp_path))
+@pytest.fixture(params=["grpc", "flight"])
+def address(shard: Shard, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[str]:
+    core, gate = ReplayCore(shard), gate_knowing(tmp_path)
+    door = FlightDoor(core, gate, tmp_path / "shard" / "segments")
+    server = ReplayServer(core, gate, bulk=door.start("127.0.0.1", 0) if request.param == "flight" else None)
     yield f"127.0.0.1:{server.start('127.0.0.1', 0)}"
+    door.stop(0.2)
     server.stop(0.2)
 
 

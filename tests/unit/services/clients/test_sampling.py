@@ -12,6 +12,7 @@ import pytest
 from ramp.errors import Timeout, Unavailable
 from ramp.types import SampleSpec
 from services.clients import sampling
+from services.clients.channel import NOBODY
 from services.clients.sampling import SampleStream
 
 
@@ -31,7 +32,9 @@ def test_a_server_that_is_away_is_told_and_counted(
     monkeypatch.setattr(sampling._Reader, "_read", read)
     monkeypatch.setattr(sampling.metrics.LEARNER_STREAM_RETRIES, "inc", lambda: counted.append(1))
     with caplog.at_level(logging.WARNING), grpc.insecure_channel("127.0.0.1:1") as channel:
-        stream = SampleStream(channel, (), SampleSpec(table="demos", batch_size=1, chunk=1), timeout=0.0)
+        stream = SampleStream(
+            channel, "127.0.0.1:1", NOBODY, SampleSpec(table="demos", batch_size=1, chunk=1), timeout=0.0
+        )
         assert done.wait(30.0)
         with pytest.raises(Timeout, match="still"):
             next(stream)
