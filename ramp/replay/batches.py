@@ -1,8 +1,9 @@
 """Sampled batches as Arrow columns: the form in which they cross the wire.
 
 Columns are named as the fields of ramp.types.Batch; images are fixed-size binaries of raw bytes, `images.<camera>`
-[height * width * channels] and `future_images.<camera>` [K * height * width * channels]. The schema's metadata
-`ramp.shape` says in JSON what the sizes mean, and whether there are the columns subgoal, track and track_valid.
+[height * width * channels] and `future_images.<camera>` [K * height * width * channels]; of a camera whose frames are
+encoded, binaries of any length and lists of K of them. The schema's metadata `ramp.shape` says in JSON what the sizes
+mean (an encoded camera has none: its pictures say it), and whether there are the columns subgoal, track, track_valid.
 B, H, K, P, A as in ramp.types.
 """
 
@@ -17,6 +18,7 @@ import pyarrow as pa
 
 from ramp.data.track import POINTS
 from ramp.errors import Invalid
+from ramp.replay.cells import cell_column, cells_of
 from ramp.replay.columns import vector_rows
 from ramp.types import Batch
 
@@ -74,10 +76,21 @@ def _rows(array: np.ndarray, kind: pa.DataType, width: int) -> pa.FixedSizeListA
     return pa.FixedSizeListArray.from_arrays(values, type=pa.list_(pa.field("item", kind, nullable=False), width))
 
 
-def _pixels(frames: np.ndarray) -> pa.FixedSizeBinaryArray:
+def _pixels(frames: np.ndarray) -> pa.Array:
+    if frames.dtype == object:
+        return _cells(frames)
     size = int(np.prod(frames.shape[1:]))
     data = pa.py_buffer(np.ascontiguousarray(frames).reshape(-1))
     return pa.FixedSizeBinaryArray.from_buffers(pa.binary(size), len(frames), [None, data])
+
+
+def _cells(cells: np.ndarray) -> pa.Array:
+    """Of [B], or lists of [B, K]."""
+    column = cell_column(cells.reshape(-1))
+    if cells.ndim == 1:
+        return column
+    kind = pa.list_(pa.field("item", pa.binary(), nullable=False), cells.shape[1])
+    return pa.FixedSizeListArray.from_arrays(column, type=kind)
 
 
 def batch_from_arrow(record: pa.RecordBatch) -> Batch:
@@ -129,8 +142,10 @@ def _list(record: pa.RecordBatch, name: str, shape: tuple[int, ...], dtype: type
 
 def _frames(record: pa.RecordBatch, name: str, shape: tuple[int, ...]) -> np.ndarray:
     if 0 in shape:
-        return np.zeros(shape, dtype=np.uint8)
+        return np.empty(shape, object if len(shape) < 3 else np.uint8)
     column = record.column(name)
+    if not pa.types.is_fixed_size_binary(column.type):
+        return cells_of(column if pa.types.is_binary(column.type) else column.flatten()).reshape(shape)
     size = column.type.byte_width
     data = np.frombuffer(column.buffers()[1], dtype=np.uint8)
     return data[column.offset * size : (column.offset + len(column)) * size].reshape(shape)

@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from ramp.data.picture_header import max_cell
 from ramp.data.track import POINTS, ahead
 from ramp.errors import Invalid
 from ramp.replay.memory import LABELS, View
 from ramp.replay.selection import Drawn
-from ramp.types import Batch, SampleSpec, StepSchema
+from ramp.types import Batch, Encoding, SampleSpec, StepSchema
 
 MAX_BATCH = 65536
 MAX_CHUNK = 4096
@@ -43,8 +44,8 @@ def check_spec(spec: SampleSpec) -> None:
 
 
 def check_size(spec: SampleSpec, schema: StepSchema) -> None:
-    """Raises Invalid for more than MAX_BATCH_BYTES."""
-    pixels = sum(int(np.prod(shape)) for shape in schema.cameras.values())
+    """Raises Invalid for more than MAX_BATCH_BYTES. What is encoded counts as the pixels that the learner will have."""
+    pixels = sum(max_cell(shape, schema.encoding(camera)) for camera, shape in schema.cameras.items())
     frames = (1 + len(spec.horizons)) * (pixels + 4 * schema.proprio_width)
     frames += TRACK_BYTES if spec.track_stride else 0
     size = spec.batch_size * (frames + spec.chunk * (4 * schema.action_width + CHUNK_BYTES))
@@ -112,8 +113,27 @@ def _thoughts(stride: int, rows: np.ndarray, view: View) -> dict[str, Any]:
 
 
 def _all_images(items: np.ndarray, view: View, pixels: Pixels) -> dict[str, np.ndarray]:
-    cameras = enumerate(sorted(view.schema.cameras.items()))
-    return {camera: _images(items, number, shape, view, pixels) for number, (camera, shape) in cameras}
+    cameras = enumerate(sorted(view.schema.cameras))
+    return {camera: _frames(items, number, camera, view, pixels) for number, camera in cameras}
+
+
+def _frames(items: np.ndarray, number: int, camera: str, view: View, pixels: Pixels) -> np.ndarray:
+    """Of one camera: pixels, or the cells of one whose frames are encoded."""
+    if view.schema.encoding(camera) is Encoding.RAW:
+        return _images(items, number, view.schema.cameras[camera], view, pixels)
+    return _cells(items, number, view, pixels)
+
+
+def _cells(items: np.ndarray, number: int, view: View, pixels: Pixels) -> np.ndarray:
+    """Object [*items.shape] of memoryviews: the mapped bytes themselves, which nobody reads here."""
+    flat, found = items.reshape(-1), np.empty(items.size, object)
+    segments = view.items["segment"][flat].tolist()
+    sources = {each: pixels(view.texts.segments[each]).data for each in set(segments)}
+    begins = view.items["offset"][flat, number].tolist()
+    sizes = view.items["length"][flat, number].tolist()
+    for place, (segment, begin, size) in enumerate(zip(segments, begins, sizes, strict=True)):
+        found[place] = sources[segment][begin : begin + size]
+    return found.reshape(items.shape)
 
 
 def _images(items: np.ndarray, number: int, shape: tuple[int, ...], view: View, pixels: Pixels) -> np.ndarray:

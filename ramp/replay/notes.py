@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict
 from typing import Any
 
-from ramp.types import EpisodeHeader, StepSchema
+from ramp.types import Encoding, EpisodeHeader, StepSchema
 
 
 def header_to_note(header: EpisodeHeader) -> str:
@@ -43,4 +43,5 @@ def _schema(fields: dict[str, Any]) -> StepSchema:
         proprio_width=fields["proprio_width"],
         action_low=tuple(fields["action_low"]),
         action_high=tuple(fields["action_high"]),
+        encodings={name: Encoding(text) for name, text in fields.get("encodings", {}).items()},
     )

@@ -26,7 +26,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from ramp.replay.columns import binary_offsets, present_rows
+from ramp.replay.cells import binary_offsets, present_rows
 
 CONTINUATION = b"\xff\xff\xff\xff"
 KINDS = ("open", "batch", "end", "abort")

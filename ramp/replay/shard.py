@@ -23,6 +23,7 @@ from pathlib import Path
 import numpy as np
 
 from ramp.advantage.config import AdvantageConfig
+from ramp.data.images import decode_steps
 from ramp.errors import Conflict, Invalid, NotFound, Unavailable
 from ramp.replay import checkpoint, durable
 from ramp.replay.annotations import Annotations, Values, check_values
@@ -212,7 +213,7 @@ class Shard:
     def sample(
         self, spec: SampleSpec, generator: np.random.Generator, timeout: float | None = None
     ) -> tuple[Batch, float]:
-        """One batch and the seconds it waited. Raises NotFound, Invalid, Timeout, Unavailable, Corrupt."""
+        """One batch as stored, and the seconds it waited. Raises NotFound, Invalid, Timeout, Unavailable, Corrupt."""
         return self.table(spec.table).sample(spec, generator, timeout)
 
     def update_priorities(
@@ -334,9 +335,10 @@ class Shard:
         return found[:limit] if limit else found
 
     def fetch(self, episode_id: str) -> Episode:
-        """Raises NotFound, Corrupt."""
+        """With pixels, however its frames are stored. Raises NotFound, Corrupt."""
         header, outcome, parts = self._store.parts(episode_id)
-        return Episode(header=header, steps=join_steps(parts), outcome=outcome)
+        pixels = decode_steps(join_steps(parts), header.schema, episode_id)
+        return Episode(header=header, steps=pixels, outcome=outcome)
 
     def fetch_parts(self, episode_id: str) -> tuple[EpisodeHeader, Outcome, list[StepBatch]]:
         """An ended episode in the batches in which it came, not copied. Raises NotFound, Corrupt."""

@@ -16,7 +16,7 @@ from typing import NoReturn
 import numpy as np
 
 from ramp.errors import Conflict, Corrupt, Full, Invalid, NotFound
-from ramp.replay.columns import steps_from_arrow, steps_to_arrow
+from ramp.replay.columns import frame_places, steps_from_arrow, steps_to_arrow
 from ramp.replay.entry import Entry, FramePlaces, State, Written
 from ramp.replay.info import Limits
 from ramp.replay.log import Log
@@ -302,14 +302,16 @@ class Store:
     def read(self, entry: Entry) -> tuple[list[StepBatch], FramePlaces]:
         """The batches, and where the frames lie. Numbers and images are views of the files. Raises Corrupt."""
         schema, columns = entry.header.schema, entry.columns
-        parts, segments, places = [], [], []
+        parts, segments, offsets, lengths = [], [], [], []
         for position in entry.positions:
             batch, base = self._log.read(position, columns)
             part = steps_from_arrow(batch, schema)
             parts.append(part)
             segments += [position.segment] * len(part.frame_row)
-            places.append(_offsets(part, base))
-        return parts, FramePlaces(segments, np.concatenate(places))
+            offset, length = frame_places(batch, base)
+            offsets.append(offset)
+            lengths.append(length)
+        return parts, FramePlaces(segments, np.concatenate(offsets), np.concatenate(lengths))
 
     def parts(self, episode_id: str) -> tuple[EpisodeHeader, Outcome, list[StepBatch]]:
         """Raises NotFound for an episode that has not ended, Corrupt."""
@@ -322,13 +324,3 @@ class Store:
 
 def _lies_in(entry: Entry, moved: Mapping[Position, Position]) -> bool:
     return any(position in moved for position in (*entry.positions, *entry.marks))
-
-
-def _offsets(part: StepBatch, base: int) -> np.ndarray:
-    """int64 [F, cameras]: byte offsets of the frames from the address `base`."""
-    found = np.empty((len(part.frame_row), len(part.images)), dtype=np.int64)
-    for number, camera in enumerate(sorted(part.images)):
-        frames = part.images[camera]
-        size = int(np.prod(frames.shape[1:]))
-        found[:, number] = frames.ctypes.data - base + size * np.arange(len(frames))
-    return found

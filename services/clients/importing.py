@@ -13,12 +13,13 @@ from pathlib import Path
 
 import numpy as np
 
+from ramp.data.images import QUALITY, encode_steps
 from ramp.datasets.dataset import Dataset, Reading
 from ramp.interfaces import Replay
 from ramp.replay.columns import slice_steps
 from ramp.replay.info import Limits
 from ramp.replay.validate import check_follows, check_header, check_steps
-from ramp.types import Episode, StepBatch
+from ramp.types import Encoding, Episode, StepBatch, StepSchema
 from services.clients.replay import ReplayClient
 
 APPEND_STEPS = 1024  # in one append
@@ -28,8 +29,16 @@ WAIT_S = 300.0  # for the server to have one episode
 DEMOS = "demos"
 
 
-def import_folder(folder: Path, reading: Reading, address: str, token: str) -> Iterator[tuple[int, bool]]:
-    """(how many episodes there are, whether this one was new to the server), one after the other.
+def import_folder(
+    folder: Path,
+    reading: Reading,
+    address: str,
+    token: str,
+    encoding: Encoding = Encoding.RAW,
+    quality: int = QUALITY,
+) -> Iterator[tuple[int, bool]]:
+    """(how many episodes there are, whether this one was new to the server), one after the other. Frames are stored as
+    those of the table, or where it is empty, in this encoding; JPEGs in this quality.
 
     Raises Invalid (the folder, or an episode of it; earlier ones are stored), Conflict, Unavailable, Timeout.
     """
@@ -39,24 +48,34 @@ def import_folder(folder: Path, reading: Reading, address: str, token: str) -> I
     ):
         client.wait_ready(READY_S)
         known = {info.episode_id for info in client.query()}
-        dataset = Dataset(folder, _with_bounds(reading, client))
+        present = _table_schema(reading, client)
+        dataset = Dataset(folder, replace(reading, schema=present) if present else reading)
         for place in dataset.places:
             new = dataset.episode_id(place) not in known
             if new:
-                send(client, dataset.episode(place))
+                send(client, _stored(dataset.episode(place), present, encoding), quality)
             yield len(dataset.places), new
 
 
-def _with_bounds(reading: Reading, client: ReplayClient) -> Reading:
-    """A table has one schema: where it holds episodes already, their bounds of actions are taken."""
+def _table_schema(reading: Reading, client: ReplayClient) -> StepSchema | None:
+    """A table has one schema: where it holds episodes already, their bounds of actions and encodings are taken."""
     first = client.query(reading.table or DEMOS, limit=1)
-    return replace(reading, schema=client.fetch(first[0].episode_id).header.schema) if first else reading
+    return client.fetch(first[0].episode_id).header.schema if first else None
 
 
-def send(replay: Replay, episode: Episode) -> None:
-    """Durable at the server when it returns. An episode that would be refused leaves nothing behind: it is looked at
-    first. Raises Invalid, Conflict, Unavailable, Timeout."""
-    parts = _parts(episode)
+def _stored(episode: Episode, present: StepSchema | None, encoding: Encoding) -> Episode:
+    """The episode, its header saying how its frames are to be stored."""
+    schema = episode.header.schema.encoded(encoding)
+    if present is not None:
+        encodings = {camera: each for camera, each in present.encodings.items() if camera in schema.cameras}
+        schema = replace(schema, encodings=encodings)
+    return replace(episode, header=replace(episode.header, schema=schema))
+
+
+def send(replay: Replay, episode: Episode, quality: int = QUALITY) -> None:
+    """Durable at the server when it returns, its frames stored as its header says. An episode that would be refused
+    leaves nothing behind: it is looked at first. Raises Invalid, Conflict, Unavailable, Timeout."""
+    parts = [encode_steps(part, episode.header.schema, quality) for part in _parts(episode)]
     _check(episode, parts)
     writer = replay.open(episode.header)
     for part in parts:

@@ -1,7 +1,7 @@
 """A stream of batches with credit, read ahead by a thread, that outlives restarts of the server.
 
 consumes      SampledBatch messages
-produces      decoded batches, at most `ahead` of them waiting
+produces      batches with pixels, at most `ahead` of them waiting
 waits for     the server (rate limiter, data) or the learner (a full queue)
 unblocked by  the next message, the learner's next(), close()
 """
@@ -18,9 +18,10 @@ from collections.abc import Iterator
 import grpc
 from rampwire.v1 import replay_pb2 as wire
 
-from ramp.errors import Full, RampError, Timeout, Unavailable
+from ramp.errors import Corrupt, Full, RampError, Timeout, Unavailable
 from ramp.types import Batch, SampleSpec
 from services.clients.channel import Metadata, delays
+from services.clients.decoding import Decoder
 from services.common import codec, metrics
 from services.common.errors import from_call
 
@@ -37,9 +38,16 @@ class SampleStream:
     """
 
     def __init__(
-        self, channel: grpc.Channel, metadata: Metadata, spec: SampleSpec, *, timeout: float, ahead: int = 2
+        self,
+        channel: grpc.Channel,
+        metadata: Metadata,
+        spec: SampleSpec,
+        decoder: Decoder,
+        *,
+        timeout: float,
+        ahead: int = 2,
     ) -> None:
-        self._reader = _Reader(channel, metadata, spec, ahead)
+        self._reader = _Reader(channel, metadata, spec, decoder, ahead)
         self._timeout = timeout
         self._finish = weakref.finalize(self, self._reader.close)
 
@@ -57,13 +65,15 @@ class SampleStream:
 class _Reader:
     """Owns the thread. Does not know the stream that uses it, so that a dropped stream ends it."""
 
-    def __init__(self, channel: grpc.Channel, metadata: Metadata, spec: SampleSpec, ahead: int) -> None:
+    def __init__(
+        self, channel: grpc.Channel, metadata: Metadata, spec: SampleSpec, decoder: Decoder, ahead: int
+    ) -> None:
         self._sample = channel.stream_stream(
             "/ramp.v1.Replay/Sample",
             request_serializer=wire.SampleRequest.SerializeToString,
             response_deserializer=None,
         )
-        self._metadata, self._spec, self._ahead = metadata, spec, ahead
+        self._metadata, self._spec, self._decoder, self._ahead = metadata, spec, decoder, ahead
         self._ready: queue.Queue[Batch | RampError] = queue.Queue()
         self._trouble: RampError | None = None
         self._grants: queue.Queue[int | None] = queue.Queue()
@@ -139,11 +149,22 @@ class _Reader:
             self._call = call
         try:
             for data in call:
-                self._ready.put(codec.sampled_from_bytes(data)[0])
-                self._trouble = None
+                self._deliver(codec.sampled_from_bytes(data)[0])
         finally:
             call.cancel()
             grants.put(None)
+
+    def _deliver(self, batch: Batch) -> None:
+        """A batch with a picture that cannot be decoded is left out, and another one asked for: the picture stays where
+        it is, and a learner that ended with it would end again."""
+        try:
+            self._ready.put(self._decoder.batch(batch))
+            self._trouble = None
+        except Corrupt as error:
+            logger.error("table %s: a batch is left out: %s", self._spec.table, error)
+            metrics.LEARNER_SPOILT.inc()
+            self._trouble = error
+            self._grants.put(1)
 
 
 def _requests(spec: SampleSpec, credit: int, grants: queue.Queue[int | None]) -> Iterator[wire.SampleRequest]:

@@ -61,6 +61,7 @@ HOMES = {
     "duckdb": ("services.query.sql",),
     "rerun": ("services.query.viewer",),
     "av": ("ramp.datasets.pictures",),
+    "PIL": ("ramp.data.images",),
     "diffusers": ("ramp.models.world.wan_parts",),
     "transformers": ("ramp.models.vla.paligemma_parts",),
     "tokenizers": ("ramp.models.vla.instructions",),
