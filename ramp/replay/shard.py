@@ -334,11 +334,12 @@ class Shard:
             ]
         return found[:limit] if limit else found
 
-    def fetch(self, episode_id: str) -> Episode:
-        """With pixels, however its frames are stored. Raises NotFound, Corrupt."""
+    def fetch(self, episode_id: str, *, decode: bool = True) -> Episode:
+        """With pixels, however its frames are stored; or as they are stored. Raises NotFound, Corrupt."""
         header, outcome, parts = self._store.parts(episode_id)
-        pixels = decode_steps(join_steps(parts), header.schema, episode_id)
-        return Episode(header=header, steps=pixels, outcome=outcome)
+        steps = join_steps(parts)
+        seen = decode_steps(steps, header.schema, episode_id) if decode else steps
+        return Episode(header=header, steps=seen, outcome=outcome)
 
     def fetch_parts(self, episode_id: str) -> tuple[EpisodeHeader, Outcome, list[StepBatch]]:
         """An ended episode in the batches in which it came, not copied. Raises NotFound, Corrupt."""

@@ -60,7 +60,7 @@ def import_folder(
 def _table_schema(reading: Reading, client: ReplayClient) -> StepSchema | None:
     """A table has one schema: where it holds episodes already, their bounds of actions and encodings are taken."""
     first = client.query(reading.table or DEMOS, limit=1)
-    return client.fetch(first[0].episode_id).header.schema if first else None
+    return client.fetch(first[0].episode_id, decode=False).header.schema if first else None
 
 
 def _stored(episode: Episode, present: StepSchema | None, encoding: Encoding) -> Episode:

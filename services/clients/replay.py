@@ -254,8 +254,11 @@ class ReplayClient:
         answer = self._unary("Query", request, wire.QueryResponse, timeout)
         return [codec.episode_info_from_wire(message) for message in answer.episodes]
 
-    def fetch(self, episode_id: str) -> Episode:
-        """A whole episode with pixels, however its frames are stored; the header says how. Raises NotFound, Corrupt."""
+    def fetch(self, episode_id: str, *, decode: bool = True) -> Episode:
+        """A whole episode with pixels, however its frames are stored; or as they are stored, which the header says.
+
+        Raises NotFound, and Corrupt also for a picture that cannot be decoded.
+        """
         method = self._channel.unary_stream(
             "/ramp.v1.Replay/Fetch",
             request_serializer=wire.FetchRequest.SerializeToString,
@@ -271,8 +274,9 @@ class ReplayClient:
             for message in messages
         ]
         outcome = codec.outcome_from_wire(messages[0].outcome)
-        steps = self._decoder.steps(join_steps(parts), header.schema, episode_id)
-        return Episode(header=header, steps=steps, outcome=outcome)
+        steps = join_steps(parts)
+        seen = self._decoder.steps(steps, header.schema, episode_id) if decode else steps
+        return Episode(header=header, steps=seen, outcome=outcome)
 
     def delete(self, episode_ids: Sequence[str], reason: str) -> int:
         """Forget ended episodes for good; how many there were. No table draws from them any more when it returns, and

@@ -26,7 +26,7 @@ def find_basis(replay: ReplayClient, policy: PolicyConfig) -> Basis:
         raise NotFound("the table demos is empty")
     steps = []
     for info in infos[:: -(-len(infos) // EPISODES)]:
-        episode = replay.fetch(info.episode_id)
+        episode = replay.fetch(info.episode_id, decode=False)
         steps.append(replace(episode.steps, images={}))  # pictures are not kept
     normalizer = Normalizer.fit(
         np.concatenate([each.proprio for each in steps]), np.concatenate([each.action for each in steps])

@@ -95,6 +95,9 @@ def test_what_was_appended_is_what_is_fetched(replay: Any, stored: str) -> None:
         np.testing.assert_array_equal(getattr(found.steps, name), getattr(sent, name))
     for camera in CAMERAS:
         np.testing.assert_array_equal(found.steps.images[camera], sent.images[camera])
+    kept = replay.fetch("e0", decode=False).steps.images
+    for camera, frames in make_steps(0, 22, mark=9, schema=STORED[stored]).images.items():
+        np.testing.assert_array_equal(kept[camera], frames)
 
 
 @pytest.mark.parametrize("stored", STORED)
