@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ import numpy as np
 import psutil
 
 from ramp.recipes import RECIPES, Recipe
-from ramp.types import EpisodeHeader, Order, Outcome, SampleSpec, Source, StepBatch, StepSchema
+from ramp.types import Batch, EpisodeHeader, Order, Outcome, SampleSpec, Source, StepBatch, StepSchema
 from services.clients.replay import ReplayClient
 from services.common import codec
 from services.common.settings import child_environment, compose, save
@@ -135,7 +136,7 @@ def _sample_row(
 ) -> Row:
     (name, spec), (turns, batches) = named, size
     stream = client.sample(spec, timeout=60)
-    length = len(codec.sampled_to_bytes(next(stream), 0.0))
+    length = _size(next(stream))
     _take(stream, 3)
     cpu = _cpu(process)
     pairs = []
@@ -149,6 +150,13 @@ def _sample_row(
     row |= {"items_per_s": round(spec.batch_size * batches / seconds), "batch": spec.batch_size}
     row |= {"MiB_per_s": round(length * batches / 2**20 / seconds, 1), "MiB_per_batch": round(length / 2**20, 2)}
     return row | {"server_cpu_ms_per_batch": round(1e3 * spent, 2)}
+
+
+def _size(batch: Batch) -> int:
+    """Bytes of its arrays."""
+    values = [getattr(batch, field.name) for field in fields(Batch)]
+    values += [*batch.images.values(), *batch.future_images.values()]
+    return sum(value.nbytes for value in values if isinstance(value, np.ndarray))
 
 
 def _take(stream: Iterator[Any], count: int) -> None:

@@ -26,7 +26,7 @@ from ramp.types import Episode
 def mount(name: str, folder: Path, reading: Reading) -> Table:
     """Reads all numbers and no picture. Raises Invalid with the file, the field and the remedy."""
     dataset = Dataset(folder, reading)
-    table = Table(name, TableConfig(), partial(_Pictures, dataset))  # type: ignore[arg-type]
+    table = Table(name, TableConfig(), partial(_Pictures, dataset), files=False)
     for place in dataset.places:
         episode = dataset.episode(place, images=False)
         header = replace(episode.header, tables=(name,))

@@ -1,16 +1,16 @@
 """Sampled batches as Arrow columns: the form in which they cross the wire.
 
-Columns are named as the fields of ramp.types.Batch; images are fixed-size binaries of raw bytes, `images.<camera>`
-[height * width * channels] and `future_images.<camera>` [K * height * width * channels]; of a camera whose frames are
-encoded, binaries of any length and lists of K of them. The schema's metadata `ramp.shape` says in JSON what the sizes
-mean (an encoded camera has none: its pictures say it), and whether there are the columns subgoal, track, track_valid.
+Columns are named as the fields of ramp.types.Batch; frames are the columns `images.<camera>` and, K a row,
+`future_images.<camera>`, as bytes or as places (ramp/replay/frame_columns.py). The schema's metadata `ramp.shape` says
+in JSON what the sizes mean (an encoded camera has none: its pictures say it), and whether there are the columns
+subgoal, track and track_valid.
 B, H, K, P, A as in ramp.types.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,8 +18,9 @@ import pyarrow as pa
 
 from ramp.data.track import POINTS
 from ramp.errors import Invalid
-from ramp.replay.cells import cell_column, cells_of
 from ramp.replay.columns import vector_rows
+from ramp.replay.frame_columns import CELLS, byte_column, column_frames, place_column
+from ramp.replay.frames import Outline, Pixels, Places, segments
 from ramp.types import Batch
 
 TEXTS = ("episode_id", "task", "instruction")
@@ -37,10 +38,33 @@ SCALARS: Mapping[str, pa.DataType] = {
     "annotation_version": pa.int32(),
 }
 SHAPE = b"ramp.shape"
+Column = tuple[pa.Field, pa.Array]
 
 
-def batch_to_arrow(batch: Batch) -> pa.RecordBatch:
-    """Numbers and pixels are not copied, but for bit-packed booleans."""
+def bytes_to_arrow(outline: Outline, pixels: Pixels) -> pa.RecordBatch:
+    """With the frames' bytes, where they lie: nothing is copied but bit-packed booleans. Raises Corrupt."""
+    sources = {name: pixels(name) for name in segments(outline)}
+    columns = _number_columns(outline.batch)
+    for name, places in _frame_columns(outline):
+        columns.append(byte_column(name, places, sources))
+    return _record(outline, columns)
+
+
+def places_to_arrow(outline: Outline) -> pa.RecordBatch:
+    """With the frames' places in the segments."""
+    columns = _number_columns(outline.batch)
+    columns += [place_column(name, places) for name, places in _frame_columns(outline)]
+    return _record(outline, columns)
+
+
+def _frame_columns(outline: Outline) -> Iterator[tuple[str, Places]]:
+    for camera in sorted(outline.images):
+        yield f"images.{camera}", outline.images[camera]
+        if outline.batch.future_valid.shape[1]:
+            yield f"future_images.{camera}", outline.future_images[camera]
+
+
+def _number_columns(batch: Batch) -> list[Column]:
     _, chunk, width = batch.action.shape
     horizons = batch.future_valid.shape[1]
     columns: dict[str, pa.Array] = {name: pa.array(list(getattr(batch, name)), pa.string()) for name in TEXTS}
@@ -55,20 +79,21 @@ def batch_to_arrow(batch: Batch) -> pa.RecordBatch:
         columns["subgoal"] = pa.array(list(batch.subgoal), pa.string())
         columns["track"] = _rows(batch.track, pa.float32(), 2 * POINTS)
         columns["track_valid"] = _rows(batch.track_valid, pa.bool_(), POINTS)
-    for camera in sorted(batch.images):
-        columns[f"images.{camera}"] = _pixels(batch.images[camera])
-        if horizons:
-            columns[f"future_images.{camera}"] = _pixels(batch.future_images[camera])
+    return [(pa.field(name, column.type, nullable=False), column) for name, column in columns.items()]
+
+
+def _record(outline: Outline, columns: Sequence[Column]) -> pa.RecordBatch:
+    batch = outline.batch
     shape = {
-        "chunk": chunk,
-        "horizons": horizons,
-        "action": width,
+        "chunk": batch.action.shape[1],
+        "horizons": batch.future_valid.shape[1],
+        "action": batch.action.shape[2],
         "proprio": batch.proprio.shape[1],
         "thoughts": batch.subgoal is not None,
-        "cameras": {camera: frames.shape[1:] for camera, frames in sorted(batch.images.items())},
+        "cameras": {camera: list(sides) for camera, sides in sorted(outline.cameras.items())},
     }
-    fields = [pa.field(name, column.type, nullable=False) for name, column in columns.items()]
-    return pa.RecordBatch.from_arrays(list(columns.values()), schema=pa.schema(fields, {SHAPE: json.dumps(shape)}))
+    schema = pa.schema([field for field, _ in columns], {SHAPE: json.dumps(shape)})
+    return pa.RecordBatch.from_arrays([array for _, array in columns], schema=schema)
 
 
 def _rows(array: np.ndarray, kind: pa.DataType, width: int) -> pa.FixedSizeListArray:
@@ -76,33 +101,19 @@ def _rows(array: np.ndarray, kind: pa.DataType, width: int) -> pa.FixedSizeListA
     return pa.FixedSizeListArray.from_arrays(values, type=pa.list_(pa.field("item", kind, nullable=False), width))
 
 
-def _pixels(frames: np.ndarray) -> pa.Array:
-    if frames.dtype == object:
-        return _cells(frames)
-    size = int(np.prod(frames.shape[1:]))
-    data = pa.py_buffer(np.ascontiguousarray(frames).reshape(-1))
-    return pa.FixedSizeBinaryArray.from_buffers(pa.binary(size), len(frames), [None, data])
+def batch_from_arrow(record: pa.RecordBatch, pixels: Pixels | None = None) -> Batch:
+    """The inverse of both; arrays are read-only views of the record's memory, but for frames that `pixels` has.
 
-
-def _cells(cells: np.ndarray) -> pa.Array:
-    """Of [B], or lists of [B, K]."""
-    column = cell_column(cells.reshape(-1))
-    if cells.ndim == 1:
-        return column
-    kind = pa.list_(pa.field("item", pa.binary(), nullable=False), cells.shape[1])
-    return pa.FixedSizeListArray.from_arrays(column, type=kind)
-
-
-def batch_from_arrow(record: pa.RecordBatch) -> Batch:
-    """The inverse; arrays are read-only views of the record's memory. Raises Invalid for anything else."""
+    Raises Invalid for anything else, Corrupt as `pixels` does.
+    """
     try:
         shape = json.loads((record.schema.metadata or {})[SHAPE])
-        return _decode(record, shape)
+        return _decode(record, shape, pixels)
     except (KeyError, ValueError, TypeError, pa.ArrowException) as error:
-        raise Invalid("arrow", str(error)[:200], "send what batch_to_arrow makes") from error
+        raise Invalid("arrow", str(error)[:200], "send what bytes_to_arrow or places_to_arrow makes") from error
 
 
-def _decode(record: pa.RecordBatch, shape: Mapping[str, Any]) -> Batch:
+def _decode(record: pa.RecordBatch, shape: Mapping[str, Any], pixels: Pixels | None) -> Batch:
     count, chunk, horizons = record.num_rows, int(shape["chunk"]), int(shape["horizons"])
     action, proprio = int(shape["action"]), int(shape["proprio"])
     numbers: dict[str, Any] = {name: _numbers(record.column(name)) for name in SCALARS}
@@ -116,8 +127,13 @@ def _decode(record: pa.RecordBatch, shape: Mapping[str, Any]) -> Batch:
         chunk_valid=_list(record, "chunk_valid", (count, chunk), np.bool_),
         future_proprio=_list(record, "future_proprio", (count, horizons, proprio), np.float32),
         future_valid=_list(record, "future_valid", (count, horizons), np.bool_),
-        images={camera: _frames(record, f"images.{camera}", (count, *sides)) for camera, sides in cameras.items()},
-        future_images={camera: _frames(record, f"future_images.{camera}", sides) for camera, sides in future.items()},
+        images={
+            camera: column_frames(record, f"images.{camera}", (count, *sides), pixels)
+            for camera, sides in cameras.items()
+        },
+        future_images={
+            camera: _future(record, f"future_images.{camera}", sides, pixels) for camera, sides in future.items()
+        },
         **(_thoughts(record) if shape["thoughts"] else {}),
     )
 
@@ -140,12 +156,7 @@ def _list(record: pa.RecordBatch, name: str, shape: tuple[int, ...], dtype: type
     return _numbers(record.column(name).flatten()).reshape(shape)
 
 
-def _frames(record: pa.RecordBatch, name: str, shape: tuple[int, ...]) -> np.ndarray:
+def _future(record: pa.RecordBatch, name: str, shape: tuple[int, ...], pixels: Pixels | None) -> np.ndarray:
     if 0 in shape:
-        return np.empty(shape, object if len(shape) < 3 else np.uint8)
-    column = record.column(name)
-    if not pa.types.is_fixed_size_binary(column.type):
-        return cells_of(column if pa.types.is_binary(column.type) else column.flatten()).reshape(shape)
-    size = column.type.byte_width
-    data = np.frombuffer(column.buffers()[1], dtype=np.uint8)
-    return data[column.offset * size : (column.offset + len(column)) * size].reshape(shape)
+        return np.empty(shape, np.uint8 if len(shape) > CELLS else object)
+    return column_frames(record, name, shape, pixels)

@@ -1,11 +1,11 @@
-"""From drawn items to a batch: windows of actions, frames at the horizons, pixels copied from the mapped segments.
+"""From drawn items to the outline of a batch: windows of actions, frames at the horizons, and where the frames lie.
 
 B, H, K as in ramp.types.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ import numpy as np
 from ramp.data.picture_header import max_cell
 from ramp.data.track import POINTS, ahead
 from ramp.errors import Invalid
+from ramp.replay.frames import Outline, Places
 from ramp.replay.memory import LABELS, View
 from ramp.replay.selection import Drawn
 from ramp.types import Batch, Encoding, SampleSpec, StepSchema
@@ -24,9 +25,6 @@ MAX_STRIDE = 100_000  # steps between the points of a track
 MAX_BATCH_BYTES = 448 * 2**20  # of one batch in memory, and so of one message
 CHUNK_BYTES = 17  # to find one step of a chunk: two indices of 8 bytes and whether it is valid
 TRACK_BYTES = POINTS * (CHUNK_BYTES + 8)  # a track is found in the same way, two numbers a point
-
-Pixels = Callable[[str], np.ndarray]
-"""The mapped bytes of a segment, uint8 [size], by its name."""
 
 
 def check_spec(spec: SampleSpec) -> None:
@@ -54,15 +52,15 @@ def check_size(spec: SampleSpec, schema: StepSchema) -> None:
         raise Invalid("batch_size", f"{spec.batch_size} ({size} bytes)", remedy)
 
 
-def gather(spec: SampleSpec, drawn: Drawn, view: View, pixels: Pixels) -> Batch:
-    """Raises Corrupt where a segment cannot be read."""
+def gather(spec: SampleSpec, drawn: Drawn, view: View) -> Outline:
+    """Everything but the frames' bytes, which nobody has touched yet."""
     items, probability = drawn
     episodes, rows = view.items["episode"][items], view.items["row"][items]
     begins, lengths = view.episodes["begin"][episodes], view.episodes["length"][episodes]
     ids, texts = episodes.tolist(), view.texts
     action, chunk_valid = _chunks(rows, begins + lengths, view.steps, spec.chunk)
     future, future_valid = _futures(rows, begins + lengths, view, spec.horizons)
-    return Batch(
+    batch = Batch(
         episode_id=[texts.ids[each] for each in ids],
         task=[texts.tasks[each] for each in ids],
         instruction=[texts.instructions[each] for each in ids],
@@ -73,16 +71,17 @@ def gather(spec: SampleSpec, drawn: Drawn, view: View, pixels: Pixels) -> Batch:
         probability=probability,
         policy_version=view.steps["policy_version"][rows],
         source=view.steps["source"][rows],
-        images=_all_images(items, view, pixels),
+        images={},
         proprio=view.steps["proprio"][rows],
         action=action,
         chunk_valid=chunk_valid,
-        future_images=_all_images(future, view, pixels),
+        future_images={},
         future_proprio=view.steps["proprio"][view.items["row"][future]],
         future_valid=future_valid,
         **_labels(items, view),
         **(_thoughts(spec.track_stride, rows, view) if spec.track_stride else {}),
     )
+    return Outline(batch, _sides(view.schema), _all_places(items, view), _all_places(future, view))
 
 
 def _chunks(
@@ -112,38 +111,20 @@ def _thoughts(stride: int, rows: np.ndarray, view: View) -> dict[str, Any]:
     return {"subgoal": subgoal, "track": track, "track_valid": valid}
 
 
-def _all_images(items: np.ndarray, view: View, pixels: Pixels) -> dict[str, np.ndarray]:
-    cameras = enumerate(sorted(view.schema.cameras))
-    return {camera: _frames(items, number, camera, view, pixels) for number, camera in cameras}
+def _sides(schema: StepSchema) -> dict[str, tuple[int, ...]]:
+    """Of each camera's frames; of encoded ones none, as their pictures say them."""
+    return {
+        camera: tuple(sides) if schema.encoding(camera) is Encoding.RAW else ()
+        for camera, sides in schema.cameras.items()
+    }
 
 
-def _frames(items: np.ndarray, number: int, camera: str, view: View, pixels: Pixels) -> np.ndarray:
-    """Of one camera: pixels, or the cells of one whose frames are encoded."""
-    if view.schema.encoding(camera) is Encoding.RAW:
-        return _images(items, number, view.schema.cameras[camera], view, pixels)
-    return _cells(items, number, view, pixels)
-
-
-def _cells(items: np.ndarray, number: int, view: View, pixels: Pixels) -> np.ndarray:
-    """Object [*items.shape] of memoryviews: the mapped bytes themselves, which nobody reads here."""
-    flat, found = items.reshape(-1), np.empty(items.size, object)
-    segments = view.items["segment"][flat].tolist()
-    sources = {each: pixels(view.texts.segments[each]).data for each in set(segments)}
-    begins = view.items["offset"][flat, number].tolist()
-    sizes = view.items["length"][flat, number].tolist()
-    for place, (segment, begin, size) in enumerate(zip(segments, begins, sizes, strict=True)):
-        found[place] = sources[segment][begin : begin + size]
-    return found.reshape(items.shape)
-
-
-def _images(items: np.ndarray, number: int, shape: tuple[int, ...], view: View, pixels: Pixels) -> np.ndarray:
-    """uint8 [*items.shape, height, width, channels] of one camera."""
-    size = int(np.prod(shape))
-    found = np.empty((*items.shape, *shape), dtype=np.uint8)
-    target, flat = found.reshape(-1).data, items.reshape(-1)
-    segments = view.items["segment"][flat].tolist()
-    sources = {each: pixels(view.texts.segments[each]).data for each in set(segments)}
-    offsets = view.items["offset"][flat, number].tolist()
-    for place, (segment, offset) in enumerate(zip(segments, offsets, strict=True)):
-        target[place * size : (place + 1) * size] = sources[segment][offset : offset + size]
+def _all_places(items: np.ndarray, view: View) -> dict[str, Places]:
+    """By camera, of frames at `items`, int64 of any shape."""
+    numbers, segment = np.unique(view.items["segment"][items], return_inverse=True)
+    names = [view.texts.segments[number] for number in numbers.tolist()]
+    segment, offset, found = segment.reshape(items.shape), view.items["offset"][items], {}
+    length = view.items["length"][items].astype(np.int64)
+    for number, camera in enumerate(sorted(view.schema.cameras)):
+        found[camera] = Places(names, segment, offset[..., number], length[..., number])
     return found

@@ -274,17 +274,19 @@ class Log:
         return moved
 
     def drop(self, segment: str) -> None:
-        """Remove a segment's file. Who reads from it may go on until the second `sweep` from now."""
+        """Take a segment away. Who reads from it may go on until the second `sweep` from now: here from its map, in
+        another process from the file, which has a dot before its name until then."""
         self.mapped(segment)
         with self._map_lock:
             self._leaving.append(segment)
-        (self._directory / segment).unlink()
+        (self._directory / segment).rename(self._directory / f".{segment}")
 
     def sweep(self) -> None:
-        """Let go of the memory of segments that were dropped before the last sweep."""
+        """Let go of segments that were dropped before the last sweep, of their memory and of their bytes on disk."""
         with self._map_lock:
             for segment in self._gone:
                 self._maps.pop(segment, None)
+                (self._directory / f".{segment}").unlink(missing_ok=True)
             self._gone, self._leaving = self._leaving, []
 
     def close(self) -> None:

@@ -15,7 +15,8 @@ import numpy as np
 
 from ramp.errors import Invalid, NotFound, Timeout
 from ramp.replay.entry import FramePlaces
-from ramp.replay.gather import Pixels, check_size, check_spec, gather
+from ramp.replay.frames import Outline, Pixels, filled
+from ramp.replay.gather import check_size, check_spec, gather
 from ramp.replay.info import TableInfo
 from ramp.replay.labels import Labels
 from ramp.replay.limiter import Limiter
@@ -38,10 +39,10 @@ class TableConfig:
 
 
 class Table:
-    """Thread-safe. `pixels` gives the mapped bytes of a segment file."""
+    """Thread-safe. `pixels` gives the mapped bytes of a segment file, or with `files` False of something like one."""
 
-    def __init__(self, name: str, config: TableConfig, pixels: Pixels) -> None:
-        self.name, self._config, self._pixels = name, config, pixels
+    def __init__(self, name: str, config: TableConfig, pixels: Pixels, *, files: bool = True) -> None:
+        self.name, self._config, self.pixels, self.files = name, config, pixels, files
         self.limiter = config.limiter.build()
         self._lock = threading.Lock()
         self._memory: Memory | None = None  # until a first episode brings a schema
@@ -177,6 +178,13 @@ class Table:
         self, spec: SampleSpec, generator: np.random.Generator, timeout: float | None = None
     ) -> tuple[Batch, float]:
         """A batch, and the seconds it had to wait. Raises Invalid, Timeout, Unavailable (closing), Corrupt."""
+        outline, waited = self.outline(spec, generator, timeout)
+        return filled(outline, self.pixels), waited
+
+    def outline(
+        self, spec: SampleSpec, generator: np.random.Generator, timeout: float | None = None
+    ) -> tuple[Outline, float]:
+        """As `sample`, but for the frames: they lie where it says, and `pixels` has them."""
         self.check(spec)
         began, waited = time.monotonic(), 0.0
         while True:
@@ -184,7 +192,7 @@ class Table:
             waited += self.limiter.await_sample(spec.batch_size, left, spec.batch_size if spec.order in WHOLE else 1)
             drawn = self._draw(spec, generator)
             if drawn is not None:
-                return gather(spec, *drawn, self._pixels), waited
+                return gather(spec, *drawn), waited
             self.limiter.give_back(spec.batch_size)  # somebody was faster
             if left == 0.0:
                 raise Timeout(f"no {spec.batch_size} items of table {self.name} were left to draw")

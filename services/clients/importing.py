@@ -1,4 +1,4 @@
-"""Episodes of a LeRobot folder on their way into a replay server.
+"""Episodes of a LeRobot folder on their way into a replay server, through its Flight door where that answers.
 
 What the server has already is left out, and what was sent in part is sent again as it was, so an import that was
 stopped goes on when it is called again.
@@ -7,8 +7,10 @@ stopped goes on when it is called again.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +22,10 @@ from ramp.replay.columns import slice_steps
 from ramp.replay.info import Limits
 from ramp.replay.validate import check_follows, check_header, check_steps
 from ramp.types import Encoding, Episode, StepBatch, StepSchema
-from services.clients.replay import ReplayClient
+from services.clients.channel import bearer
+from services.clients.flight import answers, open_flight
+from services.clients.replay import ReplayClient, pieces
+from services.clients.uploading import Uploader
 
 APPEND_STEPS = 1024  # in one append
 SPOOL_BYTES = 16 * 2**30  # the longest episode, decoded, has to fit
@@ -42,19 +47,28 @@ def import_folder(
 
     Raises Invalid (the folder, or an episode of it; earlier ones are stored), Conflict, Unavailable, Timeout.
     """
-    with (
-        tempfile.TemporaryDirectory(prefix="ramp-import-") as spool,
-        ReplayClient(address, name="import", token=token, spool=Path(spool), spool_bytes=SPOOL_BYTES) as client,
-    ):
-        client.wait_ready(READY_S)
+    with ExitStack() as stack:
+        spool = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ramp-import-")))
+        client = ReplayClient(address, name="import", token=token, spool=spool, spool_bytes=SPOOL_BYTES)
+        stack.enter_context(client).wait_ready(READY_S)
         known = {info.episode_id for info in client.query()}
-        present = _table_schema(reading, client)
+        present, put = _table_schema(reading, client), _road(client, token, quality, stack)
         dataset = Dataset(folder, replace(reading, schema=present) if present else reading)
         for place in dataset.places:
             new = dataset.episode_id(place) not in known
             if new:
-                send(client, _stored(dataset.episode(place), present, encoding), quality)
+                put(_stored(dataset.episode(place), present, encoding))
             yield len(dataset.places), new
+
+
+def _road(client: ReplayClient, token: str, quality: int, stack: ExitStack) -> Callable[[Episode], None]:
+    """How an episode is sent."""
+    bulk = client.bulk()
+    if bulk.flight_port:
+        door = stack.enter_context(open_flight(client.address, bulk))
+        if answers(door, bearer(token)):
+            return partial(upload, Uploader(door, bearer(token)), quality=quality)
+    return partial(send, client, quality=quality)
 
 
 def _table_schema(reading: Reading, client: ReplayClient) -> StepSchema | None:
@@ -75,7 +89,7 @@ def _stored(episode: Episode, present: StepSchema | None, encoding: Encoding) ->
 def send(replay: Replay, episode: Episode, quality: int = QUALITY) -> None:
     """Durable at the server when it returns, its frames stored as its header says. An episode that would be refused
     leaves nothing behind: it is looked at first. Raises Invalid, Conflict, Unavailable, Timeout."""
-    parts = [encode_steps(part, episode.header.schema, quality) for part in _parts(episode)]
+    parts = _parts(episode, quality)
     _check(episode, parts)
     writer = replay.open(episode.header)
     for part in parts:
@@ -84,11 +98,19 @@ def send(replay: Replay, episode: Episode, quality: int = QUALITY) -> None:
     writer.wait(WAIT_S)
 
 
-def _parts(episode: Episode) -> list[StepBatch]:
-    length = len(episode.steps)
-    return [
-        slice_steps(episode.steps, begin, min(begin + APPEND_STEPS, length)) for begin in range(0, length, APPEND_STEPS)
-    ]
+def upload(uploader: Uploader, episode: Episode, quality: int = QUALITY) -> None:
+    """As `send`, through the Flight door, in the very batches in which `send` would."""
+    parts = _parts(episode, quality)
+    _check(episode, parts)
+    uploader.send(episode, [piece for part in parts for piece in pieces(part)], WAIT_S)
+
+
+def _parts(episode: Episode, quality: int) -> list[StepBatch]:
+    """The steps as they travel."""
+    steps, schema = episode.steps, episode.header.schema
+    begins = range(0, len(steps), APPEND_STEPS)
+    parts = [slice_steps(steps, begin, min(begin + APPEND_STEPS, len(steps))) for begin in begins]
+    return [encode_steps(part, schema, quality) for part in parts]
 
 
 def _check(episode: Episode, parts: list[StepBatch]) -> None:

@@ -71,7 +71,7 @@ class Writer:
         check_follows(steps, self._steps, self._last_timestamp, self._header.max_steps)
         requests = [
             codec.batch_request(self._header.episode_id, number, piece, self._header.schema)
-            for number, piece in enumerate(_pieces(steps), start=self._batches)
+            for number, piece in enumerate(pieces(steps), start=self._batches)
         ]
         self._put(*requests)
         self._batches += len(requests)
@@ -212,7 +212,7 @@ class ReplayClient:
 
         `next` raises Timeout where none came for `timeout` s, NotFound, Invalid, Unauthenticated.
         """
-        stream = SampleStream(self._channel, self._metadata, spec, self._decoder, timeout=timeout)
+        stream = SampleStream(self._channel, self.address, self._metadata, spec, self._decoder, timeout=timeout)
         self._streams.add(stream)
         return stream
 
@@ -320,6 +320,11 @@ class ReplayClient:
         """Tables, counters, limits; waits at most `timeout` seconds. Raises Unavailable."""
         return codec.info_from_wire(self._unary("Info", wire.InfoRequest(), wire.InfoResponse, timeout))
 
+    def bulk(self, timeout: float = CALL_TIMEOUT_S) -> wire.Bulk:
+        """The server's door for bulk data; without a `flight_port` it has none. Raises Unavailable."""
+        answer: wire.InfoResponse = self._unary("Info", wire.InfoRequest(), wire.InfoResponse, timeout)
+        return answer.bulk
+
     def _unary(self, name: str, request: Any, answer: Any, timeout: float = CALL_TIMEOUT_S) -> Any:
         method = self._channel.unary_unary(
             f"/ramp.v1.Replay/{name}",
@@ -350,12 +355,12 @@ class ReplayClient:
         self.close()
 
 
-def _pieces(steps: StepBatch) -> Iterator[StepBatch]:
+def pieces(steps: StepBatch) -> Iterator[StepBatch]:
     """The steps in batches of at most BATCH_BYTES, as far as single steps allow."""
     size = frame_bytes(steps) + steps.proprio.nbytes + steps.action.nbytes
     if size <= BATCH_BYTES or len(steps) == 1:
         yield steps
         return
     middle = len(steps) // 2
-    yield from _pieces(slice_steps(steps, 0, middle))
-    yield from _pieces(slice_steps(steps, middle, len(steps)))
+    yield from pieces(slice_steps(steps, 0, middle))
+    yield from pieces(slice_steps(steps, middle, len(steps)))

@@ -1,6 +1,8 @@
 """A stream of batches with credit, read ahead by a thread, that outlives restarts of the server.
 
-consumes      SampledBatch messages
+It goes through the Flight door where Info tells of one that answers, else through gRPC.
+
+consumes      batches of either road
 produces      batches with pixels, at most `ahead` of them waiting
 waits for     the server (rate limiter, data) or the learner (a full queue)
 unblocked by  the next message, the learner's next(), close()
@@ -14,20 +16,24 @@ import threading
 import time
 import weakref
 from collections.abc import Iterator
+from typing import Any
 
 import grpc
+from pyarrow import flight
 from rampwire.v1 import replay_pb2 as wire
 
 from ramp.errors import Corrupt, Full, RampError, Timeout, Unavailable
 from ramp.types import Batch, SampleSpec
 from services.clients.channel import Metadata, delays
 from services.clients.decoding import Decoder
+from services.clients.flight import Grants, Lanes, answers, open_flight
 from services.common import codec, metrics
 from services.common.errors import from_call
 
 logger = logging.getLogger(__name__)
 
 CLOSING_S = 5.0  # longest for a batch that is being decoded when its stream is closed
+INFO_S = 10.0  # for Info to say which roads there are
 
 
 class SampleStream:
@@ -40,6 +46,7 @@ class SampleStream:
     def __init__(
         self,
         channel: grpc.Channel,
+        address: str,
         metadata: Metadata,
         spec: SampleSpec,
         decoder: Decoder,
@@ -47,7 +54,7 @@ class SampleStream:
         timeout: float,
         ahead: int = 2,
     ) -> None:
-        self._reader = _Reader(channel, metadata, spec, decoder, ahead)
+        self._reader = _Reader(channel, address, metadata, spec, decoder, ahead)
         self._timeout = timeout
         self._finish = weakref.finalize(self, self._reader.close)
 
@@ -66,17 +73,25 @@ class _Reader:
     """Owns the thread. Does not know the stream that uses it, so that a dropped stream ends it."""
 
     def __init__(
-        self, channel: grpc.Channel, metadata: Metadata, spec: SampleSpec, decoder: Decoder, ahead: int
+        self,
+        channel: grpc.Channel,
+        address: str,
+        metadata: Metadata,
+        spec: SampleSpec,
+        decoder: Decoder,
+        ahead: int,
     ) -> None:
+        self._info = info_method(channel)
         self._sample = channel.stream_stream(
             "/ramp.v1.Replay/Sample",
             request_serializer=wire.SampleRequest.SerializeToString,
             response_deserializer=None,
         )
-        self._metadata, self._spec, self._decoder, self._ahead = metadata, spec, decoder, ahead
+        self._address, self._metadata, self._spec = address, metadata, spec
+        self._decoder, self._ahead = decoder, ahead
         self._ready: queue.Queue[Batch | RampError] = queue.Queue()
         self._trouble: RampError | None = None
-        self._grants: queue.Queue[int | None] = queue.Queue()
+        self._grants: Grants = queue.Queue()
         self._call: grpc.Call | None = None
         self._stopped = threading.Event()
         self._lock = threading.Lock()
@@ -99,8 +114,8 @@ class _Reader:
 
     def close(self) -> None:
         self._stopped.set()
-        self._grants.put(None)
         with self._lock:
+            self._grants.put(None)
             if self._call is not None:
                 self._call.cancel()
         self._ready.put(Unavailable("the stream was closed"))
@@ -122,7 +137,7 @@ class _Reader:
                 refusal = error
             if self._stopped.is_set():
                 return
-            if not isinstance(refusal, Unavailable | Full):
+            if not isinstance(refusal, Unavailable | Full | Timeout):
                 self._ready.put(refusal)
                 return
             self._note(refusal)
@@ -138,13 +153,25 @@ class _Reader:
 
     def _read(self) -> None:
         """One connection, until it breaks."""
-        grants: queue.Queue[int | None] = queue.Queue()
+        bulk = self._info(wire.InfoRequest(), timeout=INFO_S, metadata=self._metadata).bulk
+        if not bulk.flight_port:
+            return self._read_grpc()
+        with open_flight(self._address, bulk) as client:
+            if answers(client, self._metadata):
+                return self._read_flight(client, bulk)
+        return self._read_grpc()
+
+    def _read_flight(self, client: flight.FlightClient, bulk: wire.Bulk) -> None:
+        grants, credit = self._renewed()
+        for _ in range(credit):
+            grants.put(1)
+        Lanes(client, self._metadata, self._spec, bulk).pump(grants, self._deliver, self._stopped)
+
+    def _read_grpc(self) -> None:
+        grants, credit = self._renewed()
         with self._lock:
             if self._stopped.is_set():
                 return
-            old, self._grants = self._grants, grants
-            old.put(None)  # the old connection's request thread leaves
-            credit = max(self._ahead - self._ready.qsize(), 0)
             call = self._sample(_requests(self._spec, credit, grants), metadata=self._metadata)
             self._call = call
         try:
@@ -153,6 +180,16 @@ class _Reader:
         finally:
             call.cancel()
             grants.put(None)
+
+    def _renewed(self) -> tuple[Grants, int]:
+        """The grants of a new connection, and for how many batches there is room at its beginning."""
+        grants: Grants = queue.Queue()
+        with self._lock:
+            old, self._grants = self._grants, grants
+            old.put(None)  # the old connection's request thread leaves
+            if self._stopped.is_set():
+                grants.put(None)
+            return grants, max(self._ahead - self._ready.qsize(), 0)
 
     def _deliver(self, batch: Batch) -> None:
         """A batch with a picture that cannot be decoded is left out, and another one asked for: the picture stays where
@@ -167,7 +204,16 @@ class _Reader:
             self._grants.put(1)
 
 
-def _requests(spec: SampleSpec, credit: int, grants: queue.Queue[int | None]) -> Iterator[wire.SampleRequest]:
+def info_method(channel: grpc.Channel) -> Any:
+    """The method Info, which tells of the Flight door."""
+    return channel.unary_unary(
+        "/ramp.v1.Replay/Info",
+        request_serializer=wire.InfoRequest.SerializeToString,
+        response_deserializer=wire.InfoResponse.FromString,
+    )
+
+
+def _requests(spec: SampleSpec, credit: int, grants: Grants) -> Iterator[wire.SampleRequest]:
     yield wire.SampleRequest(spec=codec.spec_to_wire(spec), credit=credit)
     while (grant := grants.get()) is not None:
         yield wire.SampleRequest(credit=grant)

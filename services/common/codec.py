@@ -16,7 +16,7 @@ from google.protobuf.message import DecodeError
 from rampwire.v1 import replay_pb2 as wire
 
 from ramp.errors import Invalid
-from ramp.replay.batches import batch_from_arrow, batch_to_arrow
+from ramp.replay.batches import batch_from_arrow
 from ramp.replay.columns import step_columns, steps_from_arrow, steps_to_arrow
 from ramp.replay.info import AnnotateResult, EpisodeInfo, Limits, Progress, ReplayInfo, TableInfo
 from ramp.types import Batch, EpisodeHeader, Order, Outcome, SampleSpec, StepBatch, StepSchema
@@ -308,9 +308,9 @@ ARROW_TAG = b"\x0a"  # field 1 of SampledBatch, length-delimited
 WAITED_TAG = b"\x11"  # field 2, a double
 
 
-def sampled_to_bytes(batch: Batch, waited_s: float) -> bytes:
+def sampled_to_bytes(record: pa.RecordBatch, waited_s: float) -> bytes:
     """A serialised SampledBatch. Written by hand, because the generated code would copy the pixels twice more."""
-    arrow = record_to_ipc(batch_to_arrow(batch))
+    arrow = record_to_ipc(record)
     return b"".join((ARROW_TAG, _varint(arrow.size), arrow, WAITED_TAG, struct.pack("<d", waited_s)))
 
 

@@ -1,7 +1,7 @@
 """One table: which error of the tree is which gRPC status, both ways.
 
-Over the wire an error keeps its field, value and remedy: as an `Error` message inside stream answers, and in the
-binary trailer ERROR_TRAILER of a failed call.
+Over the wire an error keeps its field, value and remedy: as an `Error` message inside stream answers, in the binary
+trailer ERROR_TRAILER of a failed call, and in the extra_info of a Flight error.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 import grpc
 from google.protobuf.message import DecodeError
+from pyarrow import flight
 from rampwire.v1 import replay_pb2 as wire
 
 from ramp import errors
@@ -25,6 +26,12 @@ STATUS: Mapping[type[errors.RampError], grpc.StatusCode] = {
     errors.Unavailable: grpc.StatusCode.UNAVAILABLE,
     errors.Timeout: grpc.StatusCode.DEADLINE_EXCEEDED,
 }
+FLIGHT: Mapping[type[errors.RampError], type[flight.FlightError]] = {
+    errors.Unauthenticated: flight.FlightUnauthenticatedError,
+    errors.Unavailable: flight.FlightUnavailableError,
+    errors.Timeout: flight.FlightTimedOutError,
+}
+"""What Flight has a class for; all others are FlightServerError, and their extra_info says which."""
 BY_NAME = {code.name: code for code in grpc.StatusCode}
 ERROR_TRAILER = "ramp-error-bin"
 MAX_TEXT = 2000  # characters of one text of an error: trailers are bounded by gRPC
@@ -59,6 +66,22 @@ def from_call(error: grpc.RpcError) -> errors.RampError:
         with contextlib.suppress(DecodeError):
             return from_wire(wire.Error.FromString(packed))
     return _error(error.code(), wire.Error(message=f"{error.details() or 'no details'} ({error.code().name})"))
+
+
+def to_flight(error: errors.RampError) -> flight.FlightError:
+    """The error as Flight sends it."""
+    kind = next((known for ours, known in FLIGHT.items() if isinstance(error, ours)), flight.FlightServerError)
+    return kind(str(error)[:MAX_TEXT], to_wire(error).SerializeToString())
+
+
+def from_flight(error: Exception) -> errors.RampError:
+    """The inverse of `to_flight`. What the far side did not say itself becomes Unavailable, or Timeout."""
+    packed = error.extra_info if isinstance(error, flight.FlightError) else b""
+    if packed:
+        with contextlib.suppress(DecodeError):
+            return from_wire(wire.Error.FromString(packed))
+    kind = errors.Timeout if isinstance(error, flight.FlightTimedOutError) else errors.Unavailable
+    return kind(str(error)[:MAX_TEXT])
 
 
 def _error(code: grpc.StatusCode, message: wire.Error) -> errors.RampError:

@@ -84,6 +84,7 @@ RANGES: Mapping[str, tuple[float, float]] = {
     "actors.episode_s": (1, INFINITE),
     "actors.batch_steps": (1, Limits().max_steps_per_batch),
     "replay.port": (0, 65535),
+    "replay.flight_port": (0, 65535),
     "replay.segment_mib": (1, 65536),
     "replay.max_message_mib": (16, 1024),  # one step of 16 cameras with 480 x 480 pixels fits
     "ray.object_store_mib": (80, INFINITE),  # Ray refuses less than 75 MiB

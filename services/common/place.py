@@ -34,6 +34,7 @@ class ReplayPlace:
     address: str = ""  # host:port of a running one; empty: start a child
     host: str = "127.0.0.1"  # where the child listens
     port: int = 0  # of the child; 0 takes a free one
+    flight_port: int = 0  # of the child's Flight door for bulk data; 0 takes a free one
     token_env: str = ""  # environment variable that holds the token; empty: no token
     segment_mib: int = 64  # size at which a segment on disk is closed
     max_message_mib: int = 32  # bound on one gRPC message

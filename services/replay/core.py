@@ -1,5 +1,5 @@
-"""The replay service without its wire: Arrow bytes in, Arrow bytes out, metrics beside. No gRPC here, so that another
-door (Arrow Flight) can stand before the same core.
+"""The replay service without its wire: Arrow bytes in, Arrow bytes out, metrics beside. No gRPC here: two doors, gRPC
+and Arrow Flight, stand before the same core.
 """
 
 from __future__ import annotations
@@ -9,9 +9,12 @@ import time
 from collections.abc import Callable, Sequence
 
 import numpy as np
+import pyarrow as pa
 
 from ramp.errors import Invalid, Timeout
+from ramp.replay.batches import bytes_to_arrow, places_to_arrow
 from ramp.replay.entry import Written
+from ramp.replay.frames import Outline
 from ramp.replay.shard import Shard
 from ramp.types import EpisodeHeader, Outcome, SampleSpec
 from services.common import codec, metrics
@@ -94,15 +97,30 @@ class ReplayCore:
         began, waited = time.monotonic(), 0.0
         while True:
             try:
-                batch, last = self.shard.sample(spec, generator, timeout=POLL_S)
+                outline, last = self.shard.table(spec.table).outline(spec, generator, POLL_S)
                 waited += last
                 break
             except Timeout:
                 waited = time.monotonic() - began
                 if not alive():
                     return None
-        data = codec.sampled_to_bytes(batch, waited)
-        metrics.REPLAY_SAMPLED_ITEMS.labels(spec.table).inc(spec.batch_size)
-        metrics.REPLAY_SAMPLED_BYTES.labels(spec.table).inc(len(data))
-        metrics.add_seconds(metrics.REPLAY_SAMPLE_SECONDS.labels(spec.table), time.monotonic() - began - waited)
+        data = codec.sampled_to_bytes(self._with_bytes(spec, outline), waited)
+        self._count(spec, len(data), time.monotonic() - began - waited)
         return data
+
+    def drawn(self, spec: SampleSpec, generator: np.random.Generator, *, places: bool) -> pa.RecordBatch:
+        """One batch, its frames where they lie in memory; or, where `places` and they lie in the shard's segments, only
+        their places. Raises as Shard.sample; Timeout where there is none within POLL_S."""
+        began, table = time.monotonic(), self.shard.table(spec.table)
+        outline, waited = table.outline(spec, generator, POLL_S)
+        record = places_to_arrow(outline) if places and table.files else self._with_bytes(spec, outline)
+        self._count(spec, record.nbytes, time.monotonic() - began - waited)
+        return record
+
+    def _with_bytes(self, spec: SampleSpec, outline: Outline) -> pa.RecordBatch:
+        return bytes_to_arrow(outline, self.shard.table(spec.table).pixels)
+
+    def _count(self, spec: SampleSpec, size: int, seconds: float) -> None:
+        metrics.REPLAY_SAMPLED_ITEMS.labels(spec.table).inc(spec.batch_size)
+        metrics.REPLAY_SAMPLED_BYTES.labels(spec.table).inc(size)
+        metrics.add_seconds(metrics.REPLAY_SAMPLE_SECONDS.labels(spec.table), seconds)

@@ -2,19 +2,23 @@
 
     python -m services.replay.main --dir runs/latest/replay --port 0 --settings runs/latest/settings.yaml
 
-Serves until SIGTERM or SIGINT. Its address is written to DIR/address and printed once it answers. With port 0 a restart
-takes the port it had before, if that is still free, so that clients find it again.
+Serves until SIGTERM or SIGINT. Its address is written to DIR/address and printed once it answers; that of its Flight
+door is written to DIR/flight_address, and Info tells it too. With port 0 a restart takes the port it had before, if
+that is still free, so that clients find it again.
 """
 
 from __future__ import annotations
 
 import argparse
 import logging
+import os
 import resource
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from ramp.errors import RampError, Unavailable
 from ramp.replay.info import Limits
@@ -23,11 +27,13 @@ from ramp.replay.shard import Shard, ShardConfig
 from services.common import metrics
 from services.common.settings import Settings, load_settings, replay_token
 from services.replay.core import ReplayCore
+from services.replay.flight import FlightDoor, one_token
 from services.replay.server import CALLS, ReplayServer
 from services.replay.upkeep import Housekeeping, Watch
 
 logger = logging.getLogger("services.replay")
 
+T = TypeVar("T")
 SIGNAL_POLL_S = 0.2  # the kernel may hand a signal to gRPC's threads; Python runs its handler when this one wakes
 
 
@@ -83,10 +89,15 @@ def _serve(options: argparse.Namespace) -> int:
     shard = Shard(options.dir, shard_config(settings))
     if settings.replay.mounts:
         _mount(shard, settings.replay.mounts)
-    server = ReplayServer(ReplayCore(shard), replay_token(settings), served_calls(settings))
+    core, token, calls = ReplayCore(shard), replay_token(settings), served_calls(settings)
     watch, housekeeping = Watch(shard, stop.set), Housekeeping(shard)
-    host = options.host or settings.replay.host
-    port = _start(server, host, settings.replay.port if options.port is None else options.port, options.dir / "address")
+    host, port = options.host or settings.replay.host, settings.replay.port if options.port is None else options.port
+    door, place = FlightDoor(core, one_token(token), options.dir / "segments", calls), options.dir / "flight_address"
+    bulk = _started(door.start, host, settings.replay.flight_port, place)
+    _tell(place, host, bulk.flight_port)
+    server = ReplayServer(core, token, calls, bulk)
+    port = _started(server.start, host, port, options.dir / "address")
+    _tell(options.dir / "address", host, port)
     if options.metrics_port is not None:
         served = metrics.serve(options.metrics_port, settings.metrics.host)
         logger.info("metrics at http://%s:%d/metrics", settings.metrics.host, served)
@@ -97,11 +108,21 @@ def _serve(options: argparse.Namespace) -> int:
         pass
     failed = shard.failed
     logger.info("stopping%s", ": the disk has failed" if failed else "")
+    empty = door.stop()
     server.stop()
     watch.stop()
     housekeeping.stop()
     shard.close()
+    if not empty:
+        _leave(int(failed))
     return int(failed)
+
+
+def _leave(status: int) -> None:
+    """End at once. Everything is on the disk, and Flight would wait at exit for a producer that says nothing more."""
+    logging.shutdown()
+    sys.stdout.flush()
+    os._exit(status)
 
 
 def _mount(shard: Shard, mounts: tuple[str, ...]) -> None:
@@ -111,23 +132,22 @@ def _mount(shard: Shard, mounts: tuple[str, ...]) -> None:
         shard.mount(table)
 
 
-def _start(server: ReplayServer, host: str, port: int, place: Path) -> int:
-    """Serve, and say where: first write, then rename, so that a reader sees a whole address."""
-    bound = _start_at_old_port(server, host, place) if port == 0 else server.start(host, port)
-    partial = place.with_name(".address")
-    partial.write_text(f"{host}:{bound}\n", encoding="utf-8")
+def _tell(place: Path, host: str, port: int) -> None:
+    """Write an address down: first write, then rename, so that a reader sees a whole one."""
+    partial = place.with_name(f".{place.name}")
+    partial.write_text(f"{host}:{port}\n", encoding="utf-8")
     partial.replace(place)
-    return bound
 
 
-def _start_at_old_port(server: ReplayServer, host: str, place: Path) -> int:
+def _started(start: Callable[[str, int], T], host: str, port: int, place: Path) -> T:
+    """`start(host, port)`; with port 0 first at the port of the address in `place`, if it was on this host."""
     old = place.read_text(encoding="utf-8").strip().rpartition(":") if place.exists() else ("", "", "")
-    if old[0] == host and old[2].isdigit():
+    if port == 0 and old[0] == host and old[2].isdigit():
         try:
-            return server.start(host, int(old[2]))
+            return start(host, int(old[2]))
         except Unavailable:
             logger.info("port %s is taken now", old[2])
-    return server.start(host, 0)
+    return start(host, port)
 
 
 def _allow_many_files() -> None:

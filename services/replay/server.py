@@ -11,14 +11,14 @@ import grpc
 import numpy as np
 from rampwire.v1 import replay_pb2 as wire
 
-from ramp.errors import Invalid, RampError
+from ramp.errors import Invalid
 from ramp.replay.annotations import Values
 from ramp.replay.entry import Written
 from ramp.replay.gather import MAX_BATCH_BYTES
-from services.common import codec, keeping_codec, metrics
-from services.common.errors import status_of, to_wire
+from services.common import codec, keeping_codec
 from services.common.interceptors import Guard
 from services.common.server import Bounds, Server
+from services.replay.appending import appended
 from services.replay.core import ReplayCore
 from services.replay.streams import Credit, Inbox
 
@@ -33,8 +33,8 @@ MAX_SEND_BYTES = MAX_BATCH_BYTES + 2**26  # with the texts of every item; what c
 class ReplayService:
     """The methods of the contract."""
 
-    def __init__(self, core: ReplayCore) -> None:
-        self._core = core
+    def __init__(self, core: ReplayCore, bulk: wire.Bulk | None) -> None:
+        self._core, self._bulk = core, bulk
         self._stopping = threading.Event()
 
     def interrupt(self) -> None:
@@ -49,35 +49,9 @@ class ReplayService:
         with Inbox(requests) as inbox:
             while group := inbox.take():
                 written: list[Written] = []
-                answers = [self._appended(request, written, context.is_active) for request in group]
+                answers = [appended(self._core, request, written, context.is_active) for request in group]
                 self._core.sync(written)
                 yield from answers
-
-    def _appended(
-        self, request: wire.AppendRequest, written: list[Written], alive: Callable[[], bool]
-    ) -> wire.Appended:
-        """The answer to one request; a refusal is an answer too."""
-        try:
-            written.append(self._apply(request, alive))
-            return codec.progress_to_wire(request.episode_id, written[-1].progress)
-        except RampError as error:
-            metrics.REPLAY_REFUSED.labels(status_of(error).name).inc()
-            return wire.Appended(episode_id=request.episode_id[:160], error=to_wire(error))
-
-    def _apply(self, request: wire.AppendRequest, alive: Callable[[], bool]) -> Written:
-        event, episode_id = request.WhichOneof("event"), request.episode_id
-        if event == "open":
-            if request.open.episode_id != episode_id:
-                raise Invalid("open.episode_id", request.open.episode_id[:160], "repeat the request's episode_id")
-            return self._core.begin(codec.header_from_wire(request.open))
-        if event == "batch":
-            return self._core.append(episode_id, request.batch.number, request.batch.arrow)
-        if event == "end":
-            outcome = codec.outcome_from_wire(request.end.outcome)
-            return self._core.end(episode_id, outcome, request.end.batches, alive)
-        if event == "abort":
-            return self._core.abort(episode_id)
-        raise Invalid("event", "missing", "send open, batch, end or abort")
 
     # ---------------------------------------------------------------------------------------- Sample
 
@@ -163,7 +137,10 @@ class ReplayService:
         return wire.DropViewResponse()
 
     def info(self, _: wire.InfoRequest, __: grpc.ServicerContext) -> wire.InfoResponse:
-        return codec.info_to_wire(self._core.shard.info())
+        message = codec.info_to_wire(self._core.shard.info())
+        if self._bulk is not None:
+            message.bulk.CopyFrom(self._bulk)
+        return message
 
     # --------------------------------------------------------------------------------------- handlers
 
@@ -200,11 +177,12 @@ def _unary(method: Callable[[Any, grpc.ServicerContext], Any], request: Any) -> 
 class ReplayServer:
     """A core served over gRPC: what `main` runs and tests start in their own process."""
 
-    def __init__(self, core: ReplayCore, token: str = "", calls: int = CALLS) -> None:
-        """At most `calls` are served at the same time; every producer's and every learner's stream is one."""
+    def __init__(self, core: ReplayCore, token: str = "", calls: int = CALLS, bulk: wire.Bulk | None = None) -> None:
+        """At most `calls` are served at the same time; every producer's and every learner's stream is one. Info tells
+        of the `bulk` door, where there is one."""
         received = 2 * core.shard.config.limits.max_message_bytes
         bounds = Bounds(calls=calls, max_receive_bytes=received, max_send_bytes=MAX_SEND_BYTES)
-        self._service = ReplayService(core)
+        self._service = ReplayService(core, bulk)
         self._server = Server(bounds, (Guard(token, ENDLESS),))
         self._server.grpc.add_generic_rpc_handlers((self._service.handlers(),))
 

@@ -62,6 +62,10 @@ class Inbox(Generic[T]):
             self._closed = True
             self._changed.notify_all()
 
+    def join(self) -> None:
+        """Wait until nothing more is read."""
+        self._reader.join()
+
     def __enter__(self) -> Inbox[T]:
         return self
 

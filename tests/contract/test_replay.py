@@ -1,10 +1,12 @@
-"""What every replay does, near or far: the same tests over a shard in this process and over gRPC."""
+"""What every replay does, near or far: the same tests over a shard in this process, over gRPC, over Flight, and over
+Flight with frames from mapped segments."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from ramp.replay.table import TableConfig
 from ramp.types import Encoding, Order, Outcome, SampleSpec, Source
 from services.clients.replay import ReplayClient
 from services.replay.core import ReplayCore
+from services.replay.flight import FlightDoor, one_token
 from services.replay.server import ReplayServer
 from tests.experience import CAMERAS, SCHEMA, frame_steps, make_header, make_steps, store_episode, subgoal
 
@@ -49,19 +52,29 @@ def near(folder: Path, stack: ExitStack) -> Any:
     return Near(shard)
 
 
-def served(folder: Path, stack: ExitStack) -> str:
+def served(folder: Path, stack: ExitStack, road: str) -> str:
     shard = Shard(folder, ShardConfig(tables=TABLES))
     stack.callback(shard.close)
-    server = ReplayServer(ReplayCore(shard), TOKEN)
+    core, bulk = ReplayCore(shard), None
+    if road != "grpc":
+        door = FlightDoor(core, one_token(TOKEN), folder / "segments")
+        bulk = door.start("127.0.0.1", 0)
+        stack.callback(door.stop, 0.2)
+    if road == "flight":
+        bulk.nonce = "that of another host"
+    server = ReplayServer(core, TOKEN, bulk=bulk)
     stack.callback(server.stop, 0.2)
     return f"127.0.0.1:{server.start('127.0.0.1', 0)}"
 
 
-def far(folder: Path, stack: ExitStack) -> Any:
-    return stack.enter_context(ReplayClient(served(folder / "shard", stack), name="test", token=TOKEN))
+def far(folder: Path, stack: ExitStack, road: str) -> Any:
+    return stack.enter_context(ReplayClient(served(folder / "shard", stack, road), name="test", token=TOKEN))
 
 
-@pytest.fixture(params=[near, far], ids=["near", "far"])
+ROADS = {"near": near} | {road: partial(far, road=road) for road in ("grpc", "flight", "mapped")}
+
+
+@pytest.fixture(params=ROADS.values(), ids=ROADS)
 def replay(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
     make: Callable[[Path, ExitStack], Any] = request.param
     with ExitStack() as stack:

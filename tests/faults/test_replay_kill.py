@@ -12,14 +12,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
+from pyarrow.flight import FlightDescriptor
 
 from ramp.errors import Full
 from ramp.replay.shard import Shard, ShardConfig
-from ramp.types import Outcome, SampleSpec
+from ramp.types import Batch, Outcome, SampleSpec
+from services.clients import flight
 from services.clients.replay import ReplayClient
+from services.clients.road import Road
+from services.common import bulk_codec, codec
 from services.common.settings import child_environment
-from tests.experience import CAMERAS, make_header, make_steps
+from tests.experience import CAMERAS, make_header, make_steps, store_episode
 from tests.replay_process import ReplayProcess
 from tests.unit.sources import ROOT
 
@@ -121,6 +126,7 @@ import sys
 from pathlib import Path
 from ramp.types import Outcome
 from services.clients.replay import ReplayClient
+from services.clients.road import Road
 from tests.experience import make_header, make_steps
 
 client = ReplayClient(sys.argv[1], name="robot", spool=Path(sys.argv[2]))
@@ -171,31 +177,50 @@ def half_a_life(address: str, spool: Path, name: str, episodes: int) -> list[str
     return told + [line for line in rest[:-1] if line]
 
 
-def test_a_learner_goes_on_sampling_after_the_server_came_back(tmp_path: Path) -> None:
+@pytest.mark.parametrize("road", Road)
+def test_a_learner_goes_on_sampling_after_the_server_came_back(tmp_path: Path, road: Road) -> None:
+    """Killed while batches are on their way; no batch is torn, whichever road they take."""
     server = ReplayProcess(tmp_path)
     try:
-        with ReplayClient(server.start(), name="learner") as client:
-            writer = client.open(make_header())
-            writer.append(make_steps(0, 24))
-            writer.end(Outcome.SUCCESS)
-            batches = client.sample(SampleSpec(table="demos", batch_size=4, chunk=2), timeout=60)
-            first, before = next(batches), client.info().table("demos").sampled_items  # type: ignore[union-attr]
-            server.kill()
-            server.start()
-            for _ in range(8):  # more than had been read ahead
-                assert set(next(batches).episode_id) == set(first.episode_id)
-            assert client.info().table("demos").sampled_items > before  # type: ignore[union-attr]
+        with ReplayClient(server.start(), name="learner", road=road) as client:
+            for number in range(3):
+                store_episode(client, f"e{number}", seed=number, length=64)
+            spec = SampleSpec(table="demos", batch_size=512, chunk=2, horizons=(4, 8))
+            batches = client.sample(spec, timeout=60)
+            for life in range(2):
+                if life:
+                    server.kill()
+                    server.start()
+                for _ in range(8):  # more than had been read ahead
+                    assert_whole(next(batches))
+            assert client.info().table("demos").sampled_items > 0  # type: ignore[union-attr]
+            batches.close()
     finally:
         server.close()
+
+
+def assert_whole(batch: Batch) -> None:
+    """Every pixel is of the item's own frame."""
+    marks = np.array([int(name[1:]) for name in batch.episode_id])
+    for frames in batch.images.values():
+        flat = frames.reshape(len(marks), -1)
+        np.testing.assert_array_equal(flat[:, 0], batch.step)
+        np.testing.assert_array_equal(flat[:, 1:], np.broadcast_to(marks[:, None], flat[:, 1:].shape))
 
 
 def test_an_orderly_stop_answers_what_was_asked_and_ends_with_zero(tmp_path: Path) -> None:
     server = ReplayProcess(tmp_path)
     try:
-        with ReplayClient(server.start(), name="producer") as client:
+        with (
+            ReplayClient(server.start(), name="producer") as client,
+            flight.open_flight(client.address, client.bulk()) as door,
+        ):
             client.open(make_header()).append(make_steps(0, 12))
             stream = client.sample(SampleSpec(table="demos", batch_size=4, chunk=2), timeout=60)
-            assert server.stop() == 0
+            writer, answers = door.do_put(FlightDescriptor.for_command(bulk_codec.APPEND), pa.schema([]))
+            writer.write_metadata(bulk_codec.append_to_buffer(codec.open_request(make_header("e1"))))
+            assert answers.read() is not None
+            assert server.stop() == 0, "who says nothing more does not keep it"
             stream.close()
         shard = Shard(server.directory, ShardConfig())
         assert shard.begin(make_header()).next_batch == 1

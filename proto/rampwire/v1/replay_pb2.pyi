@@ -15,6 +15,14 @@ Errors, from one table (services/common/errors.py):
   DATA_LOSS            a checksum disagrees
   UNAUTHENTICATED      no token, or a wrong one, while the server was started with a token
   DEADLINE_EXCEEDED, UNAVAILABLE   try again
+
+Bulk data may take a second door, Arrow Flight, where Info tells of one (Bulk): the same token in the same metadata, the
+same errors (the message Error in the Flight error's extra_info). Its port does what two methods do here:
+  DoGet    one Ticket, one sampled batch (a record batch of what SampledBatch.arrow holds): asking is the credit. While
+           the table's rate limiter holds sampling back the answer is DEADLINE_EXCEEDED after half a second: ask again.
+  DoPut    as Append: with an empty schema and the descriptor's command "append". A message has no record batch, but as
+           its app_metadata the length (4 bytes, little-endian) of a serialised AppendRequest, that request, and behind
+           it what would be its batch.arrow, which Flight itself shall not decode. Each is answered by one Appended.
 """
 
 from collections import abc as _abc
@@ -476,9 +484,11 @@ Global___SampleSpec: _TypeAlias = SampleSpec  # noqa: Y015
 
 @_typing.final
 class SampledBatch(_message.Message):
-    """`arrow` is one Arrow IPC stream holding one record batch, a row per item; columns as the fields of
-    ramp.types.Batch, images and futures as fixed-size binaries of raw bytes; of an encoded camera as binaries, and lists of
-    K of them, as they were appended.
+    """`arrow` is one Arrow IPC stream holding one record batch, a row per item; columns as the fields of ramp.types.Batch.
+    Frames are binary_view columns of raw bytes, or of an encoded camera of pictures as they were appended: images.<camera>,
+    and future_images.<camera> with a fixed-size list of one frame a horizon. Or, where the learner asked for places, as many
+    times three int64: which of the segments in the field's metadata `ramp.segments` (JSON), the offset of the frame's first
+    byte there, and how many bytes it has.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -501,6 +511,32 @@ class SampledBatch(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SampledBatch: _TypeAlias = SampledBatch  # noqa: Y015
+
+@_typing.final
+class Ticket(_message.Message):
+    """What a Flight DoGet asks for."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SPEC_FIELD_NUMBER: _builtins.int
+    PLACES_FIELD_NUMBER: _builtins.int
+    places: _builtins.str
+    """Bulk.nonce, by who has read it from Bulk.directory: send places instead of frames"""
+    @_builtins.property
+    def spec(self) -> Global___SampleSpec: ...
+    def __init__(
+        self,
+        *,
+        spec: Global___SampleSpec | None = ...,
+        places: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["spec", b"spec"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["places", b"places", "spec", b"spec"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Ticket: _TypeAlias = Ticket  # noqa: Y015
 
 @_typing.final
 class UpdatePrioritiesRequest(_message.Message):
@@ -1148,6 +1184,7 @@ class InfoResponse(_message.Message):
     OPEN_EPISODES_FIELD_NUMBER: _builtins.int
     QUARANTINED_SEGMENTS_FIELD_NUMBER: _builtins.int
     DELETED_EPISODES_FIELD_NUMBER: _builtins.int
+    BULK_FIELD_NUMBER: _builtins.int
     annotation_version: _builtins.int
     """world-model version of the current labels; 0: none"""
     disk_bytes: _builtins.int
@@ -1159,6 +1196,10 @@ class InfoResponse(_message.Message):
     def tables(self) -> _containers.RepeatedCompositeFieldContainer[Global___TableInfo]: ...
     @_builtins.property
     def limits(self) -> Global___Limits: ...
+    @_builtins.property
+    def bulk(self) -> Global___Bulk:
+        """absent: there is no second door"""
+
     def __init__(
         self,
         *,
@@ -1169,14 +1210,52 @@ class InfoResponse(_message.Message):
         open_episodes: _builtins.int = ...,
         quarantined_segments: _builtins.int = ...,
         deleted_episodes: _builtins.int = ...,
+        bulk: Global___Bulk | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["limits", b"limits"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["bulk", b"bulk", "limits", b"limits"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["annotation_version", b"annotation_version", "deleted_episodes", b"deleted_episodes", "disk_bytes", b"disk_bytes", "limits", b"limits", "open_episodes", b"open_episodes", "quarantined_segments", b"quarantined_segments", "tables", b"tables"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["annotation_version", b"annotation_version", "bulk", b"bulk", "deleted_episodes", b"deleted_episodes", "disk_bytes", b"disk_bytes", "limits", b"limits", "open_episodes", b"open_episodes", "quarantined_segments", b"quarantined_segments", "tables", b"tables"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___InfoResponse: _TypeAlias = InfoResponse  # noqa: Y015
+
+@_typing.final
+class Bulk(_message.Message):
+    """The door for bulk data. A learner that finds `nonce` in the file `.nonce` of `directory`, and has the kernel `host`, sees
+    the very files that the server writes: it may ask for places and map the segments there. A segment that the server
+    drops can be read for half a minute longer, under its name with a dot before it.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FLIGHT_PORT_FIELD_NUMBER: _builtins.int
+    DIRECTORY_FIELD_NUMBER: _builtins.int
+    NONCE_FIELD_NUMBER: _builtins.int
+    HOST_FIELD_NUMBER: _builtins.int
+    flight_port: _builtins.int
+    """on the host of this server"""
+    directory: _builtins.str
+    """of the segments, absolute"""
+    nonce: _builtins.str
+    """another one in every life of the server"""
+    host: _builtins.str
+    """the kernel's boot id"""
+    def __init__(
+        self,
+        *,
+        flight_port: _builtins.int = ...,
+        directory: _builtins.str = ...,
+        nonce: _builtins.str = ...,
+        host: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["directory", b"directory", "flight_port", b"flight_port", "host", b"host", "nonce", b"nonce"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Bulk: _TypeAlias = Bulk  # noqa: Y015
 
 @_typing.final
 class TableInfo(_message.Message):

@@ -18,6 +18,7 @@ from services.clients import importing
 from services.clients.importing import import_folder, send
 from services.clients.replay import ReplayClient
 from services.replay.core import ReplayCore
+from services.replay.flight import FlightDoor, one_token
 from services.replay.server import ReplayServer
 from tests.unit.datasets.made import by_hand, make_episode
 
@@ -32,10 +33,13 @@ def shard(tmp_path: Path) -> Iterator[Shard]:
     shard.close()
 
 
-@pytest.fixture
-def address(shard: Shard) -> Iterator[str]:
-    server = ReplayServer(ReplayCore(shard), TOKEN)
+@pytest.fixture(params=["grpc", "flight"])
+def address(shard: Shard, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[str]:
+    core = ReplayCore(shard)
+    door = FlightDoor(core, one_token(TOKEN), tmp_path / "shard" / "segments")
+    server = ReplayServer(core, TOKEN, bulk=door.start("127.0.0.1", 0) if request.param == "flight" else None)
     yield f"127.0.0.1:{server.start('127.0.0.1', 0)}"
+    door.stop(0.2)
     server.stop(0.2)
 
 

@@ -41,7 +41,7 @@ def test_a_server_that_is_away_is_told_and_counted(
     monkeypatch.setattr(sampling._Reader, "_read", read)
     monkeypatch.setattr(sampling.metrics.LEARNER_STREAM_RETRIES, "inc", lambda: counted.append(1))
     with caplog.at_level(logging.WARNING), grpc.insecure_channel("127.0.0.1:1") as channel:
-        stream = SampleStream(channel, (), SPEC, Decoder(), timeout=0.0)
+        stream = SampleStream(channel, "127.0.0.1:1", (), SPEC, Decoder(), timeout=0.0)
         assert done.wait(30.0)
         with pytest.raises(Timeout, match="still"):
             next(stream)

@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 from rampwire.v1 import replay_pb2 as wire
 
 from ramp.errors import Invalid
+from ramp.replay.batches import bytes_to_arrow
 from ramp.replay.info import AnnotateResult, EpisodeInfo, Limits, Progress, ReplayInfo, TableInfo
 from ramp.types import Batch, Encoding, EpisodeHeader, Order, Outcome, SampleSpec, StepBatch, StepSchema
 from services.common import codec
+from tests.outlined import outlined
 
 NAMES = st.text(string.ascii_letters + string.digits + "._-", min_size=1, max_size=12)
 COUNTS = st.integers(0, 2**31 - 1)
@@ -159,7 +161,7 @@ def test_steps(data: st.DataObject) -> None:
 @settings(max_examples=60)
 @given(batches(), st.floats(0, 1e6))
 def test_sampled_batches(batch: Batch, waited_s: float) -> None:
-    data = codec.sampled_to_bytes(batch, waited_s)
+    data = codec.sampled_to_bytes(bytes_to_arrow(*outlined(batch)), waited_s)
     decoded, waited = codec.sampled_from_bytes(data)
     assert waited == waited_s
     assert_same(batch, decoded)

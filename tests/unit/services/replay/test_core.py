@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
+from ramp.replay.frames import Outline
 from ramp.replay.gather import gather
 from ramp.replay.local import LocalReplay
 from ramp.replay.shard import Shard, ShardConfig
-from ramp.types import Batch, Outcome, SampleSpec
+from ramp.types import Outcome, SampleSpec
 from services.common import codec, metrics
 from services.replay.core import ReplayCore
 from tests.experience import SCHEMA, make_header, make_steps, store_episode
@@ -26,11 +27,11 @@ def value_sum(histogram: object, *labels: str) -> float:
 
 
 def test_making_a_batch_is_not_counted_as_waiting_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The clock stands still but for the copying of pixels, which takes an hour."""
+    """The clock stands still but for the gathering, which takes an hour."""
     shard, clock = Shard(tmp_path, ShardConfig()), [0.0]
     store_episode(LocalReplay(shard))
 
-    def slow_gather(*arguments: Any) -> Batch:
+    def slow_gather(*arguments: Any) -> Outline:
         clock[0] += 3600
         return gather(*arguments)
 

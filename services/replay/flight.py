@@ -1,0 +1,203 @@
+"""The Flight door: bulk data, without a copy between the mapped segments and the socket.
+
+    DoGet   one ticket, one batch; a call waits for the rate limiter no longer than half a second, so nothing is held
+            for a learner that does not ask, and no thread waits for one
+    DoPut   appends, answered when they are durable
+
+Arrow Flight bounds neither its calls nor their threads, so the door counts them; strangers are sent away before any
+message of theirs is read. It has no deadline for stopping either: `stop` leaves behind who does not go.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hmac
+import logging
+import queue
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from pyarrow import flight
+from rampwire.v1 import replay_pb2 as wire
+
+from ramp.errors import Full, Invalid, RampError, Unauthenticated, Unavailable
+from services.common import bulk_codec, metrics
+from services.common.errors import status_of, to_flight
+from services.replay.bulk import announced
+from services.replay.core import ReplayCore
+from services.replay.uploads import receive
+
+logger = logging.getLogger(__name__)
+
+Admit = Callable[[str, str], object]
+"""Given the token of a call, or "", and the gRPC method that it stands for, raises where it must not be served."""
+
+METHODS = {flight.FlightMethod.DO_GET: "/ramp.v1.Replay/Sample", flight.FlightMethod.DO_PUT: "/ramp.v1.Replay/Append"}
+BEARER = "Bearer "
+CALLS = 64  # of either kind, served at the same time
+
+
+def one_token(token: str) -> Admit:
+    """Whoever knows it may do everything; without a token, everybody."""
+
+    def admit(given: str, _: str) -> None:
+        if token and not hmac.compare_digest(given.encode(), token.encode()):
+            raise Unauthenticated("no token, or a wrong one; send the header `authorization: Bearer <token>`")
+
+    return admit
+
+
+class FlightDoor:
+    """A core served over Arrow Flight. Example: bulk = FlightDoor(core, one_token(""), segments).start(host, 0)"""
+
+    def __init__(self, core: ReplayCore, admit: Admit, segments: Path, calls: int = CALLS) -> None:
+        """`segments` is the directory in which the core's shard keeps them."""
+        self._core, self._admit, self._segments, self._calls = core, admit, segments, calls
+        self._served: _Served | None = None
+
+    def start(self, host: str, port: int) -> wire.Bulk:
+        """Serve; what Info shall tell of it. Raises Unavailable where the port is taken."""
+        _refuse_taken(host, port)
+        try:
+            self._served = _Served(self._core, (host, port), {"gate": _Gate(self._admit)}, self._calls)
+            bulk = announced(self._segments, self._served.port)
+        except (pa.ArrowException, flight.FlightError, OSError) as error:
+            raise Unavailable(f"cannot serve Flight at {host}:{port}: {error}") from error
+        self._served.nonce = bulk.nonce
+        return bulk
+
+    def stop(self, grace_s: float = 2.0) -> bool:
+        """No new calls, and those who wait are sent away. Flight waits for its calls without a bound: False where after
+        `grace_s` there is one left, which only the end of the process ends."""
+        if self._served is None:
+            return True
+        self._served.stopping.set()
+        self._core.shard.interrupt()
+        ending = threading.Thread(target=self._served.shutdown, name="flight-stop", daemon=True)
+        ending.start()
+        ending.join(grace_s)
+        return not ending.is_alive()
+
+
+def _refuse_taken(host: str, port: int) -> None:
+    """Flight would share the port with whoever has it. Raises Unavailable."""
+    if port:
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((host, port))
+            except OSError as error:
+                raise Unavailable(f"cannot listen on {host}:{port}: {error}") from error
+
+
+class _Gate(flight.ServerMiddlewareFactory):
+    """Asks at the beginning of every call, before a message is read."""
+
+    def __init__(self, admit: Admit) -> None:
+        self._admit = admit
+
+    def start_call(self, info: flight.CallInfo, headers: dict[str, list[Any]]) -> None:
+        method = METHODS.get(info.method, info.method.name)
+        given = str(next(iter(headers.get("authorization", [])), ""))
+        try:
+            self._admit(given.removeprefix(BEARER) if given.startswith(BEARER) else "", method)
+        except RampError as error:
+            metrics.GRPC_CALLS.labels(f"Flight{method.rsplit('/', 1)[-1]}", status_of(error).name).inc()
+            raise to_flight(error) from None
+
+
+class _Served(flight.FlightServerBase):
+    """The calls. Flight has a thread for each, and may call from any."""
+
+    def __init__(self, core: ReplayCore, place: tuple[str, int], middleware: dict[str, _Gate], calls: int) -> None:
+        self._core = core
+        self._seats = {method: threading.BoundedSemaphore(calls) for method in ("FlightSample", "FlightAppend")}
+        self._generators: queue.SimpleQueue[np.random.Generator] = queue.SimpleQueue()
+        self.nonce, self.stopping = "", threading.Event()
+        super().__init__(place, middleware=middleware)
+
+    def do_get(self, context: flight.ServerCallContext, ticket: flight.Ticket) -> flight.FlightDataStream:
+        with self._call("FlightSample") as seat:
+            spec, places = bulk_codec.ticket_from_bytes(ticket.ticket)
+            if places and places != self.nonce:
+                raise Unavailable("the server was started again; ask Info for its nonce")
+            record = self._drawn(spec, bool(places))
+            return flight.GeneratorStream(record.schema, _Once(record, seat.pop_all()))
+
+    def _drawn(self, spec: Any, places: bool) -> pa.RecordBatch:
+        generator = self._generator()
+        try:
+            return self._core.drawn(spec, generator, places=places)
+        finally:
+            self._generators.put(generator)
+
+    def _generator(self) -> np.random.Generator:
+        """One that no other call uses now."""
+        try:
+            return self._generators.get_nowait()
+        except queue.Empty:
+            return self._core.shard.generator()
+
+    def do_put(
+        self,
+        context: flight.ServerCallContext,
+        descriptor: flight.FlightDescriptor,
+        reader: flight.MetadataRecordBatchReader,
+        writer: flight.FlightMetadataWriter,
+    ) -> None:
+        with self._call("FlightAppend"):
+            if descriptor.command != bulk_codec.APPEND:
+                raise Invalid("descriptor", repr(descriptor.command)[:160], f"give the command {bulk_codec.APPEND!r}")
+            receive(self._core, reader, writer, lambda: not (self.stopping.is_set() or context.is_cancelled()))
+
+    @contextlib.contextmanager
+    def _call(self, method: str) -> Iterator[contextlib.ExitStack]:
+        """One call, counted and timed; errors become Flight's. Its seat is given back by the stack that it gets."""
+        began, code = time.monotonic(), "OK"
+        try:
+            with self._seat(method) as seat:
+                yield seat
+        except RampError as error:
+            code = status_of(error).name
+            raise to_flight(error) from None
+        except Exception as error:
+            code = "INTERNAL"
+            logger.exception("%s failed", method)
+            raise flight.FlightInternalError(f"{method} failed; the server's log says why") from error
+        finally:
+            metrics.GRPC_SECONDS.labels(method).observe(time.monotonic() - began)
+            metrics.GRPC_CALLS.labels(method, code).inc()
+
+    def _seat(self, method: str) -> contextlib.ExitStack:
+        """Producers cannot take the learners' seats: a stream of appends lasts as long as its producer likes."""
+        if not self._seats[method].acquire(blocking=False):
+            raise Full("as many calls are served as may be; try later")
+        seat = contextlib.ExitStack()
+        seat.callback(self._seats[method].release)
+        return seat
+
+
+class _Once:
+    """An iterator over one record, which gives the call's seat back when Flight lets go of it: sent, or not wanted."""
+
+    def __init__(self, record: pa.RecordBatch, seat: contextlib.ExitStack) -> None:
+        self._record: pa.RecordBatch | None = record
+        self._seat = seat
+
+    def __iter__(self) -> _Once:
+        return self
+
+    def __next__(self) -> pa.RecordBatch:
+        record, self._record = self._record, None
+        if record is None:
+            raise StopIteration
+        return record
+
+    def __del__(self) -> None:
+        self._seat.close()
