@@ -9,7 +9,7 @@ Shapes in the docstrings use one legend for the whole project:
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import IntEnum, StrEnum
 
 import numpy as np
@@ -46,6 +46,14 @@ class Order(StrEnum):
     LIFO = "lifo"  # the newest ones, each once
 
 
+class Encoding(StrEnum):
+    """How the frames of a camera travel and rest."""
+
+    RAW = "raw"  # pixels, row by row
+    JPEG = "jpeg"  # a tenth of the bytes or less; pixels come back changed a little
+    PNG = "png"  # pixels come back as they were, which saves less
+
+
 POSITIVE, NEGATIVE, UNLABELLED = 1, 0, -1
 """Values of an indicator. Where no annotation exists it is UNLABELLED: the policy trains such a step with it masked."""
 
@@ -76,6 +84,8 @@ class EnvStep:
 class StepSchema:
     """Names, widths and bounds that every step of a table agrees to; checked when steps are appended.
 
+    Policies and environments see pixels, whatever `encodings` says: it is about storage and the wire alone.
+
     Example: StepSchema(cameras={"top": (64, 64, 3)}, proprio_width=4, action_low=(-1.0,) * 4, action_high=(1.0,) * 4)
     """
 
@@ -83,10 +93,19 @@ class StepSchema:
     proprio_width: int
     action_low: tuple[float, ...]  # [A], inclusive
     action_high: tuple[float, ...]  # [A], inclusive
+    encodings: Mapping[str, Encoding] = field(default_factory=dict)  # of cameras whose frames are not stored raw
 
     @property
     def action_width(self) -> int:
         return len(self.action_low)
+
+    def encoding(self, camera: str) -> Encoding:
+        return self.encodings.get(camera, Encoding.RAW)
+
+    def encoded(self, encoding: Encoding) -> StepSchema:
+        """The same steps with all cameras' frames stored so."""
+        encodings = {} if encoding is Encoding.RAW else dict.fromkeys(self.cameras, encoding)
+        return replace(self, encodings=encodings)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -114,6 +133,8 @@ class StepBatch:
 
     `step[t]` counts from 0 within the episode. Row t holds the observation *before* `action[t]` was executed.
     Images exist only at some steps: `frame_row` lists the rows (0..T-1 of this batch) that carry them.
+    Of a camera that the schema encodes they travel and rest as pictures (ramp/data/images.py); who fetches an episode
+    gets pixels.
     `subgoal` and `hand` are there, both of them, exactly where the episode's header says `thoughts`.
     """
 
@@ -126,7 +147,7 @@ class StepBatch:
     trainable: np.ndarray  # bool [T], False where an intervention's boundary artefact was found
     policy_version: np.ndarray  # int32 [T], version that acted or would have acted; 0 where there was none
     frame_row: np.ndarray  # int32 [F], strictly increasing
-    images: Mapping[str, np.ndarray]  # camera -> uint8 [F, height, width, channels]
+    images: Mapping[str, np.ndarray]  # camera -> uint8 [F, height, width, channels], or object [F]: bytes of pictures
     subgoal: np.ndarray | None = None  # object [T] of str, what the step was about; "" where nobody knows
     hand: np.ndarray | None = None  # float32 [T, 2], the hand in a camera's picture (ramp/data/track.py); nan: unknown
 
@@ -162,6 +183,8 @@ class Batch:
     `future_*` rows beyond the end of the episode repeat its last frame and have `future_valid` False.
     `chunk_valid[b, h]` is False beyond the end, at untrainable steps, and from the first change of who acts on
     (an action chunk never spans a boundary of an intervention).
+    On its way to the learner a batch holds the pictures of encoded cameras, as object [B] and [B, K] of bytes; clients
+    decode them before they hand it on.
     `subgoal`, `track` and `track_valid` are there where the request had a `track_stride`. A track ends with the episode
     and where the one who acts changes, as a chunk does.
     """

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
+from ramp.data.images import encode_steps
 from ramp.envs import label, make_env, make_expert
 from ramp.replay.local import LocalReplay
-from ramp.types import EpisodeHeader, Outcome, Source
+from ramp.types import Encoding, EpisodeHeader, Outcome, Source
 from services.actor.recording import Recording
 from services.clients.replay import ReplayClient
 from services.common.settings import Settings, compose, save
@@ -48,12 +49,12 @@ def teach(
         seed=seed,
         max_steps=env.max_steps,
         tables=(table,),
-        schema=env.schema,
+        schema=env.schema.encoded(Encoding(settings.env.image_encoding)),
         thoughts=True,
     )
     writer = replay.open(header)
     trainable, labels = np.ones(len(recording), bool), label(env, recording.proprio)
     for steps in recording.batches(trainable, policy_version, batch_steps, labels):
-        writer.append(steps)
+        writer.append(encode_steps(steps, header.schema, settings.env.jpeg_quality))
     writer.end(Outcome.SUCCESS if state.success else Outcome.FAILURE)
     return len(recording)

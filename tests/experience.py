@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ramp.data.images import encode_steps
 from ramp.types import EpisodeHeader, Outcome, Source, StepBatch, StepSchema
 
 CAMERAS = {"wrist": (4, 6, 3), "top": (8, 8, 3)}
@@ -44,7 +45,9 @@ def make_steps(
     mark: int = 0,
     thoughts: bool = False,
 ) -> StepBatch:
-    """Steps `begin` to `end`: proprio[:, 0] and the first pixel are the step, proprio[:, 1] is `mark`.
+    """Steps `begin` to `end`, frames as the schema stores them.
+
+    proprio[:, 0] and the first pixel are the step, proprio[:, 1] is `mark`.
 
     With thoughts the text tells the mark and every eighth step, and the hand is at (step / 100, mark / 10)."""
     step = np.arange(begin, end, dtype=np.int32)
@@ -53,7 +56,7 @@ def make_steps(
     proprio[:, 0], proprio[:, 1] = step, mark
     action = np.zeros((len(step), schema.action_width), np.float32)
     action[:, 0] = step / 1000
-    return StepBatch(
+    steps = StepBatch(
         step=step,
         timestamp=step / 10.0,
         proprio=proprio,
@@ -67,6 +70,7 @@ def make_steps(
         subgoal=np.array([subgoal(each, mark) for each in step], dtype=object) if thoughts else None,
         hand=np.stack([step / 100, np.full(len(step), mark / 10)], axis=1).astype(np.float32) if thoughts else None,
     )
+    return encode_steps(steps, schema)
 
 
 def subgoal(step: int, mark: int) -> str:

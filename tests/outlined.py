@@ -23,11 +23,12 @@ def outlined(batch: Batch) -> tuple[Outline, Pixels]:
 
 
 def _scattered(frames: np.ndarray, segments: dict[str, list[np.ndarray]]) -> Places:
-    names, flat = list(segments), frames.reshape(-1, int(np.prod(frames.shape[-3:])))
+    names, shape = list(segments), frames.shape if frames.dtype == object else frames.shape[:-3]
+    flat = [np.frombuffer(frames[place], np.uint8) for place in np.ndindex(shape)]
     segment, offset = np.arange(len(flat)) % 2, np.zeros(len(flat), np.int64)
     for row in reversed(range(len(flat))):
         parts = segments[names[segment[row]]]
         offset[row] = sum(map(len, parts)) + GAP
         parts += [np.full(GAP, 255, np.uint8), flat[row]]
-    shape, length = frames.shape[:-3], np.full(len(flat), flat.shape[1], np.int64)
+    length = np.array([len(frame) for frame in flat], np.int64)
     return Places(names, segment.reshape(shape), offset.reshape(shape), length.reshape(shape))

@@ -46,8 +46,10 @@ def _check(episode: Episode) -> None:
 
 
 def _codes(episode: Episode, place: Place) -> FramePlaces:
-    rows, cameras = episode.steps.frame_row.astype(np.int64), len(episode.header.schema.cameras)
-    return FramePlaces([str(place.index)] * len(rows), rows[:, None] * cameras + np.arange(cameras))
+    rows, cameras = episode.steps.frame_row.astype(np.int64), sorted(episode.header.schema.cameras.items())
+    codes = rows[:, None] * len(cameras) + np.arange(len(cameras))
+    sizes = np.array([np.prod(shape) for _, shape in cameras], np.int32)
+    return FramePlaces([str(place.index)] * len(rows), codes, np.broadcast_to(sizes, codes.shape))
 
 
 class _Pictures:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ramp.errors import Invalid
+from ramp.types import Encoding
 
 SUITES = ("metaworld", "counting", "gymnasium")
 
@@ -18,6 +19,8 @@ class EnvConfig:
     cameras: tuple[str, ...] = ("front", "side")  # views of ramp/envs/rendering.py or the simulator model's own
     image_size: int = 64  # pixels, width and height of every camera frame
     depth: bool = False  # frames have a fourth channel, inverse depth (ramp/envs/depth.py); the policy alone sees it
+    image_encoding: str = "raw"  # how frames are stored: raw; png, which loses nothing; jpeg, a tenth of the bytes
+    jpeg_quality: int = 90  # of frames stored as jpeg, 1 to 100
     frame_stride: int = 4  # steps from one rendered frame to the next
     max_steps: int = 200  # T_max; Meta-World's own limit is 500
 
@@ -33,6 +36,10 @@ class EnvConfig:
             raise Invalid("env.cameras", self.cameras, "name at least one camera, each once")
         if not 16 <= self.image_size <= 480:
             raise Invalid("env.image_size", self.image_size, "choose between 16 and 480 pixels")
+        if self.image_encoding not in list(Encoding):
+            raise Invalid("env.image_encoding", self.image_encoding, f"choose one of {', '.join(Encoding)}")
+        if self.depth and self.image_encoding == Encoding.JPEG:
+            raise Invalid("env.image_encoding", "jpeg", "use png or raw with env.depth: a JPEG has no place for depth")
         if self.frame_stride < 1:
             raise Invalid("env.frame_stride", self.frame_stride, "choose at least 1")
         if self.max_steps < 1:

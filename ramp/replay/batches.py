@@ -2,7 +2,8 @@
 
 Columns are named as the fields of ramp.types.Batch; frames are the columns `images.<camera>` and, K a row,
 `future_images.<camera>`, as bytes or as places (ramp/replay/frame_columns.py). The schema's metadata `ramp.shape` says
-in JSON what the sizes mean, and whether there are the columns subgoal, track and track_valid.
+in JSON what the sizes mean (an encoded camera has none: its pictures say it), and whether there are the columns
+subgoal, track and track_valid.
 B, H, K, P, A as in ramp.types.
 """
 
@@ -18,7 +19,7 @@ import pyarrow as pa
 from ramp.data.track import POINTS
 from ramp.errors import Invalid
 from ramp.replay.columns import vector_rows
-from ramp.replay.frame_columns import byte_column, column_frames, place_column
+from ramp.replay.frame_columns import CELLS, byte_column, column_frames, place_column
 from ramp.replay.frames import Outline, Pixels, Places, segments
 from ramp.types import Batch
 
@@ -156,4 +157,6 @@ def _list(record: pa.RecordBatch, name: str, shape: tuple[int, ...], dtype: type
 
 
 def _future(record: pa.RecordBatch, name: str, shape: tuple[int, ...], pixels: Pixels | None) -> np.ndarray:
-    return np.zeros(shape, np.uint8) if 0 in shape else column_frames(record, name, shape, pixels)
+    if 0 in shape:
+        return np.empty(shape, np.uint8 if len(shape) > CELLS else object)
+    return column_frames(record, name, shape, pixels)

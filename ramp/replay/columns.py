@@ -12,7 +12,8 @@ import numpy as np
 import pyarrow as pa
 
 from ramp.errors import Invalid
-from ramp.types import StepBatch, StepSchema
+from ramp.replay.cells import binary_column, binary_offsets, cell_column, cell_places, cells_of, present_rows
+from ramp.types import Encoding, StepBatch, StepSchema
 
 IMAGE_PREFIX = "observation.images."
 SCALARS: Mapping[str, tuple[str, pa.DataType]] = {
@@ -71,13 +72,12 @@ def vector_array(rows: np.ndarray, kind: pa.DataType) -> pa.Array:
 
 
 def _image_array(frames: np.ndarray, present: np.ndarray) -> pa.Array:
-    """uint8 [F, height, width, channels] as binary values at the rows where `present` [T], null elsewhere."""
-    size = int(np.prod(frames.shape[1:]))
-    offsets = np.zeros(len(present) + 1, dtype=np.int32)
-    np.cumsum(present * np.int32(size), out=offsets[1:])
-    validity = pa.py_buffer(np.packbits(present, bitorder="little"))
-    data = pa.py_buffer(np.ascontiguousarray(frames, dtype=np.uint8).reshape(-1))
-    return pa.BinaryArray.from_buffers(pa.binary(), len(present), [validity, pa.py_buffer(offsets), data])
+    """Pixels uint8 [F, height, width, channels] or cells object [F] as binary values at the rows where `present` [T],
+    null elsewhere."""
+    if frames.dtype == object:
+        return cell_column(frames, present)
+    pixels = np.ascontiguousarray(frames, dtype=np.uint8).reshape(-1)
+    return binary_column(pixels, present * np.int32(np.prod(frames.shape[1:])), present)
 
 
 def steps_from_arrow(batch: pa.RecordBatch, schema: StepSchema) -> StepBatch:
@@ -136,8 +136,8 @@ def _images(batch: pa.RecordBatch, schema: StepSchema) -> tuple[np.ndarray, dict
     """Rows that carry a frame (bool [T]) and each camera's frames; all cameras must agree on the rows."""
     rows = np.zeros(batch.num_rows, dtype=bool)
     images: dict[str, np.ndarray] = {}
-    for number, (camera, shape) in enumerate(sorted(schema.cameras.items())):
-        present, images[camera] = _frames(batch.column(IMAGE_PREFIX + camera), shape, IMAGE_PREFIX + camera)
+    for number, camera in enumerate(sorted(schema.cameras)):
+        present, images[camera] = _frames(batch.column(IMAGE_PREFIX + camera), schema, camera)
         if number and not np.array_equal(present, rows):
             raise Invalid(
                 IMAGE_PREFIX + camera, "frames at other rows than the first camera", "send all cameras together"
@@ -146,10 +146,13 @@ def _images(batch: pa.RecordBatch, schema: StepSchema) -> tuple[np.ndarray, dict
     return rows, images
 
 
-def _frames(column: pa.BinaryArray, shape: tuple[int, int, int], name: str) -> tuple[np.ndarray, np.ndarray]:
-    present = present_rows(column)
+def _frames(column: pa.BinaryArray, schema: StepSchema, camera: str) -> tuple[np.ndarray, np.ndarray]:
+    """Rows that carry a frame, and the frames: pixels, or cells of an encoded camera."""
+    present, shape, name = present_rows(column), schema.cameras[camera], IMAGE_PREFIX + camera
     offsets, data = binary_offsets(column), column.buffers()[2]
     sizes, expected = np.diff(offsets), int(np.prod(shape))
+    if schema.encoding(camera) is not Encoding.RAW:
+        return present, cells_of(column)
     wrong = np.flatnonzero(sizes != np.where(present, expected, 0))
     if len(wrong):
         row = int(wrong[0])
@@ -159,13 +162,16 @@ def _frames(column: pa.BinaryArray, shape: tuple[int, int, int], name: str) -> t
     return present, flat.reshape(-1, *shape)
 
 
-def present_rows(column: pa.Array) -> np.ndarray:
-    """bool [T]: which rows are not null. Read from the bits: Arrow's own function costs 40 us a call."""
-    validity, count = column.buffers()[0], column.offset + len(column)
-    if validity is None:
-        return np.ones(len(column), dtype=bool)
-    bits = np.unpackbits(np.frombuffer(validity, np.uint8), count=count, bitorder="little")
-    return bits[column.offset :].astype(bool)
+def frame_places(batch: pa.RecordBatch, base: int) -> tuple[np.ndarray, np.ndarray]:
+    """Where the frames lie: bytes from the address `base`, int64 [F, cameras], and lengths, int32 [F, cameras]; cameras
+    in alphabetic order."""
+    names = [name for name in batch.schema.names if name.startswith(IMAGE_PREFIX)]
+    return cell_places([batch.column(name) for name in names], base)
+
+
+def frame_bytes(steps: StepBatch) -> int:
+    """Of all its frames, as they are."""
+    return sum(sum(map(len, frames)) if frames.dtype == object else frames.nbytes for frames in steps.images.values())
 
 
 def frame_rows(rows: pa.RecordBatch) -> np.ndarray:
@@ -176,14 +182,6 @@ def frame_rows(rows: pa.RecordBatch) -> np.ndarray:
 def camera_column(columns: pa.Schema) -> str:
     """The first one: a camera misses no frame that another one has."""
     return next(name for name in columns.names if name.startswith(IMAGE_PREFIX))
-
-
-def binary_offsets(column: pa.BinaryArray) -> np.ndarray:
-    """int32 [T + 1]: where each row's bytes begin in the data buffer, and where the last row's end."""
-    count, buffer = column.offset + len(column) + 1, column.buffers()[1]
-    if buffer is None or buffer.size < 4 * count:
-        return np.zeros(1, dtype=np.int32)  # Arrow lets a column without rows go without offsets
-    return np.frombuffer(buffer, dtype=np.int32, count=count)[column.offset :]
 
 
 def _summary(schema: pa.Schema) -> str:

@@ -82,10 +82,11 @@ class Written:
 
 @dataclass(frozen=True, slots=True)
 class FramePlaces:
-    """Where each frame's pixels lie: `offset[f, c]` bytes into `segment[f]`, cameras in alphabetic order."""
+    """Where frames lie: `length[f, c]` bytes from `offset[f, c]` of `segment[f]` on; cameras in alphabetic order."""
 
     segment: list[str]  # [F]
     offset: np.ndarray  # int64 [F, cameras]
+    length: np.ndarray  # int32 [F, cameras]
 
 
 def describe(entry: Entry, steps: StepBatch) -> EpisodeInfo:

@@ -17,11 +17,12 @@ import numpy as np
 import pyarrow as pa
 
 from ramp.errors import Invalid
-from ramp.replay.frames import Pixels, Places, copied, views
+from ramp.replay.frames import Pixels, Places, cells, copied, views
 
 SEGMENTS = b"ramp.segments"
 INLINE = 12  # bytes that Arrow keeps inside the view itself
 PLACE = 3  # numbers of a place
+CELLS = 2  # dimensions at most where each frame is an object: [B] or [B, K]
 
 
 # ------------------------------------------------------------------------------------------------ making
@@ -60,17 +61,20 @@ def place_column(name: str, places: Places) -> tuple[pa.Field, pa.Array]:
 
 
 def column_frames(record: pa.RecordBatch, name: str, shape: tuple[int, ...], pixels: Pixels | None) -> np.ndarray:
-    """uint8 `shape`: [B, height, width, channels] or [B, K, height, width, channels], of either form.
+    """uint8 `shape`: [B, height, width, channels] or [B, K, height, width, channels], of either form. Or object, [B] or
+    [B, K], of the bytes of encoded frames.
 
     Read-only views of the record's memory wherever that is possible; copies from `pixels` where the record has places.
     Raises Invalid, and Corrupt where a segment does not have the bytes.
     """
-    field, column = record.schema.field(name), record.column(name)
+    field, column, encoded = record.schema.field(name), record.column(name), len(shape) <= CELLS
     if SEGMENTS not in (field.metadata or {}):
-        return _bytes(column, shape)
+        return _cells(column, shape) if encoded else _bytes(column, shape)
     if pixels is None:
         raise Invalid(name, "places of frames", "send the frames to who has no segments")
-    places = _places(column, json.loads(field.metadata[SEGMENTS]), shape[:-3])
+    places = _places(column, json.loads(field.metadata[SEGMENTS]), shape if encoded else shape[:-3])
+    if encoded:
+        return cells(places, {each: pixels(each) for each in places.names})
     if (places.length != int(np.prod(shape[-3:]))).any():
         raise Invalid(name, "places of other lengths", f"send {int(np.prod(shape[-3:]))} bytes a frame")
     return copied(places, (shape[-3], shape[-2], shape[-1]), {each: pixels(each) for each in places.names})
@@ -81,6 +85,15 @@ def _places(column: pa.Array, names: list[str], shape: tuple[int, ...]) -> Place
     if (segment.size and not 0 <= segment.min() <= segment.max() < len(names)) or (offset.size and offset.min() < 0):
         raise Invalid("places", "outside of their segments", "name a segment that the column names")
     return Places(names, segment, offset, length)
+
+
+def _cells(column: pa.Array, shape: tuple[int, ...]) -> np.ndarray:
+    flat = column.flatten() if pa.types.is_fixed_size_list(column.type) else column
+    if len(flat) != int(np.prod(shape)):
+        raise Invalid("images", f"{len(flat)} frames", f"send {int(np.prod(shape))}")
+    found = np.empty(len(flat), object)
+    found[:] = flat.to_pylist()
+    return found.reshape(shape)
 
 
 def _bytes(column: pa.Array, shape: tuple[int, ...]) -> np.ndarray:

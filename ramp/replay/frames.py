@@ -36,21 +36,22 @@ class Outline:
     """A batch whose images and future_images are still to be filled in."""
 
     batch: Batch
-    cameras: Mapping[str, tuple[int, int, int]]  # height, width, channels
+    cameras: Mapping[str, tuple[int, ...]]  # height, width, channels; of an encoded camera (): its pictures say it
     images: Mapping[str, Places]  # camera -> [B]
     future_images: Mapping[str, Places]  # camera -> [B, K]
 
 
 def filled(outline: Outline, pixels: Pixels) -> Batch:
-    """The whole batch; its frames are copies. Raises Corrupt where a segment cannot be read."""
-    sources = {name: pixels(name) for name in segments(outline)}
-    shapes = outline.cameras
+    """The whole batch; pixels are copies, encoded frames views. Raises Corrupt where a segment cannot be read."""
+    sources, shapes = {name: pixels(name) for name in segments(outline)}, outline.cameras
+
+    def frames(camera: str, places: Places) -> np.ndarray:
+        return copied(places, shapes[camera], sources) if shapes[camera] else cells(places, sources)
+
     return replace(
         outline.batch,
-        images={camera: copied(places, shapes[camera], sources) for camera, places in outline.images.items()},
-        future_images={
-            camera: copied(places, shapes[camera], sources) for camera, places in outline.future_images.items()
-        },
+        images={camera: frames(camera, places) for camera, places in outline.images.items()},
+        future_images={camera: frames(camera, places) for camera, places in outline.future_images.items()},
     )
 
 
@@ -74,7 +75,15 @@ def views(places: Places, sources: Mapping[str, Any]) -> list[memoryview]:
     return found
 
 
-def copied(places: Places, shape: tuple[int, int, int], sources: Mapping[str, Any]) -> np.ndarray:
+def cells(places: Places, sources: Mapping[str, Any]) -> np.ndarray:
+    """Object [*places] of memoryviews: encoded frames of one camera, where they lie."""
+    found = np.empty(places.offset.size, object)
+    for row, view in enumerate(views(places, sources)):
+        found[row] = view
+    return found.reshape(places.offset.shape)
+
+
+def copied(places: Places, shape: tuple[int, ...], sources: Mapping[str, Any]) -> np.ndarray:
     """uint8 [*places, height, width, channels] of one camera."""
     found = np.empty((*places.offset.shape, *shape), dtype=np.uint8)
     target = found.reshape(places.offset.size, int(np.prod(shape)))

@@ -10,12 +10,13 @@ from typing import Any
 
 import numpy as np
 
+from ramp.data.picture_header import max_cell
 from ramp.data.track import POINTS, ahead
 from ramp.errors import Invalid
 from ramp.replay.frames import Outline, Places
 from ramp.replay.memory import LABELS, View
 from ramp.replay.selection import Drawn
-from ramp.types import Batch, SampleSpec, StepSchema
+from ramp.types import Batch, Encoding, SampleSpec, StepSchema
 
 MAX_BATCH = 65536
 MAX_CHUNK = 4096
@@ -41,8 +42,8 @@ def check_spec(spec: SampleSpec) -> None:
 
 
 def check_size(spec: SampleSpec, schema: StepSchema) -> None:
-    """Raises Invalid for more than MAX_BATCH_BYTES."""
-    pixels = sum(int(np.prod(shape)) for shape in schema.cameras.values())
+    """Raises Invalid for more than MAX_BATCH_BYTES. What is encoded counts as the pixels that the learner will have."""
+    pixels = sum(max_cell(shape, schema.encoding(camera)) for camera, shape in schema.cameras.items())
     frames = (1 + len(spec.horizons)) * (pixels + 4 * schema.proprio_width)
     frames += TRACK_BYTES if spec.track_stride else 0
     size = spec.batch_size * (frames + spec.chunk * (4 * schema.action_width + CHUNK_BYTES))
@@ -80,7 +81,7 @@ def gather(spec: SampleSpec, drawn: Drawn, view: View) -> Outline:
         **_labels(items, view),
         **(_thoughts(spec.track_stride, rows, view) if spec.track_stride else {}),
     )
-    return Outline(batch, view.schema.cameras, _all_places(items, view), _all_places(future, view))
+    return Outline(batch, _sides(view.schema), _all_places(items, view), _all_places(future, view))
 
 
 def _chunks(
@@ -110,12 +111,20 @@ def _thoughts(stride: int, rows: np.ndarray, view: View) -> dict[str, Any]:
     return {"subgoal": subgoal, "track": track, "track_valid": valid}
 
 
+def _sides(schema: StepSchema) -> dict[str, tuple[int, ...]]:
+    """Of each camera's frames; of encoded ones none, as their pictures say them."""
+    return {
+        camera: tuple(sides) if schema.encoding(camera) is Encoding.RAW else ()
+        for camera, sides in schema.cameras.items()
+    }
+
+
 def _all_places(items: np.ndarray, view: View) -> dict[str, Places]:
     """By camera, of frames at `items`, int64 of any shape."""
     numbers, segment = np.unique(view.items["segment"][items], return_inverse=True)
     names = [view.texts.segments[number] for number in numbers.tolist()]
     segment, offset, found = segment.reshape(items.shape), view.items["offset"][items], {}
-    for number, (camera, shape) in enumerate(sorted(view.schema.cameras.items())):
-        length = np.full(items.shape, int(np.prod(shape)), np.int64)
-        found[camera] = Places(names, segment, offset[..., number], length)
+    length = view.items["length"][items].astype(np.int64)
+    for number, camera in enumerate(sorted(view.schema.cameras)):
+        found[camera] = Places(names, segment, offset[..., number], length[..., number])
     return found

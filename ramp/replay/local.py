@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from ramp.data.images import decode_batch
 from ramp.replay.shard import Shard
 from ramp.types import Batch, EpisodeHeader, Outcome, SampleSpec, StepBatch
 
@@ -44,7 +45,7 @@ class LocalReplay:
         return LocalWriter(self.shard, header)
 
     def sample(self, spec: SampleSpec, *, timeout: float) -> Iterator[Batch]:
-        """An endless stream. Raises NotFound, Invalid, Timeout after `timeout` s without a batch."""
+        """An endless stream, with pixels. Raises NotFound, Invalid, Corrupt, Timeout after `timeout` s without one."""
         generator: np.random.Generator = self.shard.generator()
         while True:
-            yield self.shard.sample(spec, generator, timeout)[0]
+            yield decode_batch(self.shard.sample(spec, generator, timeout)[0])

@@ -64,6 +64,7 @@ class Memory:
             "row": Growing(np.int64),  # in the step columns
             "segment": Growing(np.int32),
             "offset": Growing(np.int64, (len(schema.cameras),)),
+            "length": Growing(np.int32, (len(schema.cameras),)),  # bytes from there
             "value": Growing(np.float32),
             "advantage": Growing(np.float32),
             "indicator": Growing(np.int8),
@@ -131,6 +132,7 @@ class Memory:
         self.items["row"].append(begin + steps.frame_row.astype(np.int64))
         self.items["segment"].append(self._numbered("segments", places.segment))
         self.items["offset"].append(places.offset)
+        self.items["length"].append(places.length)
 
     def _numbered(self, kind: str, texts: Sequence[str]) -> np.ndarray:
         """Each text by its number among all of that kind, int32; new ones get one."""

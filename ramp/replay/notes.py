@@ -7,7 +7,7 @@ from dataclasses import asdict
 from functools import lru_cache
 from typing import Any
 
-from ramp.types import EpisodeHeader, StepSchema
+from ramp.types import Encoding, EpisodeHeader, StepSchema
 
 
 def header_to_note(header: EpisodeHeader) -> str:
@@ -35,17 +35,30 @@ def shared(schema: StepSchema) -> StepSchema:
     return _shared(_key(schema))
 
 
-_Key = tuple[tuple[tuple[str, tuple[int, int, int]], ...], int, tuple[float, ...], tuple[float, ...]]
+_Key = tuple[
+    tuple[tuple[str, tuple[int, int, int]], ...],
+    tuple[tuple[str, Encoding], ...],
+    int,
+    tuple[float, ...],
+    tuple[float, ...],
+]
 
 
 def _key(schema: StepSchema) -> _Key:
-    return tuple(sorted(schema.cameras.items())), schema.proprio_width, schema.action_low, schema.action_high
+    cameras, encodings = tuple(sorted(schema.cameras.items())), tuple(sorted(schema.encodings.items()))
+    return cameras, encodings, schema.proprio_width, schema.action_low, schema.action_high
 
 
 @lru_cache(maxsize=256)
 def _shared(key: _Key) -> StepSchema:
-    cameras, proprio_width, low, high = key
-    return StepSchema(cameras=dict(cameras), proprio_width=proprio_width, action_low=low, action_high=high)
+    cameras, encodings, proprio_width, low, high = key
+    return StepSchema(
+        cameras=dict(cameras),
+        encodings=dict(encodings),
+        proprio_width=proprio_width,
+        action_low=low,
+        action_high=high,
+    )
 
 
 @lru_cache(maxsize=256)
@@ -66,4 +79,5 @@ def _schema(fields: dict[str, Any]) -> StepSchema:
         proprio_width=fields["proprio_width"],
         action_low=tuple(fields["action_low"]),
         action_high=tuple(fields["action_high"]),
+        encodings={name: Encoding(text) for name, text in fields.get("encodings", {}).items()},
     )

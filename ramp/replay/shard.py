@@ -15,46 +15,33 @@ import contextlib
 import logging
 import os
 import threading
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
-from ramp.advantage.config import AdvantageConfig
+from ramp.data.images import decode_steps
 from ramp.errors import Conflict, Invalid, NotFound, Unavailable
 from ramp.replay import checkpoint, durable
 from ramp.replay.annotations import Annotations, Values, check_values
 from ramp.replay.columns import join_steps
 from ramp.replay.entry import Entry, FramePlaces, Written, describe
-from ramp.replay.info import AnnotateResult, EpisodeInfo, Limits, Progress, ReplayInfo
+from ramp.replay.info import AnnotateResult, EpisodeInfo, Progress, ReplayInfo
 from ramp.replay.keeper import Keeper
 from ramp.replay.labels import Labelled, Labels, derive, result
-from ramp.replay.log import SEGMENT_BYTES, Log
+from ramp.replay.log import Log
 from ramp.replay.ownership import own
-from ramp.replay.retention import RetentionConfig
+from ramp.replay.shard_config import ShardConfig
 from ramp.replay.snapshot import Snapshot
 from ramp.replay.store import Store
-from ramp.replay.table import Table, TableConfig
+from ramp.replay.table import Table
 from ramp.replay.tombstones import Tombstones
 from ramp.replay.validate import nearest
 from ramp.replay.views import ViewInfo, new_view
 from ramp.types import Batch, Episode, EpisodeHeader, Outcome, SampleSpec, StepBatch
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, kw_only=True)
-class ShardConfig:
-    """Tables by name, the tasks that are known (none: any), bounds, and how values become labels."""
-
-    tables: Mapping[str, TableConfig] = field(default_factory=lambda: {"demos": TableConfig(), "online": TableConfig()})
-    tasks: tuple[str, ...] = ()
-    advantage: AdvantageConfig = field(default_factory=AdvantageConfig)
-    retention: RetentionConfig = field(default_factory=RetentionConfig)
-    limits: Limits = field(default_factory=Limits)
-    segment_bytes: int = SEGMENT_BYTES
 
 
 class Shard:
@@ -218,7 +205,7 @@ class Shard:
     def sample(
         self, spec: SampleSpec, generator: np.random.Generator, timeout: float | None = None
     ) -> tuple[Batch, float]:
-        """One batch and the seconds it waited. Raises NotFound, Invalid, Timeout, Unavailable, Corrupt."""
+        """One batch as stored, and the seconds it waited. Raises NotFound, Invalid, Timeout, Unavailable, Corrupt."""
         return self.table(spec.table).sample(spec, generator, timeout)
 
     def update_priorities(
@@ -346,10 +333,12 @@ class Shard:
             ]
         return found[:limit] if limit else found
 
-    def fetch(self, episode_id: str) -> Episode:
-        """Raises NotFound, Corrupt."""
+    def fetch(self, episode_id: str, *, decode: bool = True) -> Episode:
+        """With pixels, however its frames are stored; or as they are stored. Raises NotFound, Corrupt."""
         header, outcome, parts = self._store.parts(episode_id)
-        return Episode(header=header, steps=join_steps(parts), outcome=outcome)
+        steps = join_steps(parts)
+        seen = decode_steps(steps, header.schema, episode_id) if decode else steps
+        return Episode(header=header, steps=seen, outcome=outcome)
 
     def fetch_parts(self, episode_id: str) -> tuple[EpisodeHeader, Outcome, list[StepBatch]]:
         """An ended episode in the batches in which it came, not copied. Raises NotFound, Corrupt."""

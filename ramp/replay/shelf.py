@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
+from ramp.data.images import decode_steps
 from ramp.errors import Corrupt, NotFound
 from ramp.replay.checksum import digest
 from ramp.replay.columns import join_steps, steps_from_arrow
@@ -64,7 +65,8 @@ class Shelf:
         if sum(seen.rows.num_rows for seen in batches) != int(steps):
             raise Corrupt(f"episode {episode_id}: not all of its {steps} steps are left")
         parts = [_steps(seen, number, header.schema) for number, seen in enumerate(batches)]
-        return Episode(header=header, steps=join_steps(parts), outcome=Outcome(outcome))
+        pixels = decode_steps(join_steps(parts), header.schema, episode_id)
+        return Episode(header=header, steps=pixels, outcome=Outcome(outcome))
 
 
 def _steps(seen: Seen, number: int, schema: StepSchema) -> StepBatch:

@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from ramp.errors import Conflict, Corrupt, Full, Invalid, NotFound
 from ramp.replay.checksum import digest
-from ramp.replay.columns import join_steps, steps_from_arrow, steps_to_arrow
+from ramp.replay.columns import frame_places, join_steps, steps_from_arrow, steps_to_arrow
 from ramp.replay.entry import Entry, FramePlaces, State, Written
 from ramp.replay.info import Limits
 from ramp.replay.log import Log
@@ -313,14 +313,16 @@ class Store:
     def read(self, entry: Entry) -> tuple[list[StepBatch], FramePlaces]:
         """The batches, and where the frames lie. Numbers and images are views of the files. Raises Corrupt."""
         schema, columns = entry.header.schema, entry.columns
-        parts, segments, places = [], [], []
+        parts, segments, offsets, lengths = [], [], [], []
         for position in entry.positions:
             batch, base = self._log.read(position, columns)
             part = steps_from_arrow(batch, schema)
             parts.append(part)
             segments += [position.segment] * len(part.frame_row)
-            places.append(_offsets(part, base))
-        return parts, FramePlaces(segments, np.concatenate(places))
+            offset, length = frame_places(batch, base)
+            offsets.append(offset)
+            lengths.append(length)
+        return parts, FramePlaces(segments, np.concatenate(offsets), np.concatenate(lengths))
 
     def numbers(self, entry: Entry) -> tuple[StepBatch, FramePlaces]:
         """All its steps without images, and where the frames lie. Raises Corrupt."""
@@ -335,7 +337,8 @@ class Store:
             return self.numbers(entry)
         steps = join_steps([part for _, part, _ in known], images=False)
         segments = [segment for segment, part, _ in known for _ in part.frame_row]
-        return steps, FramePlaces(segments, np.concatenate([frames[:, :, 0] for _, _, frames in known]))
+        frames = np.concatenate([frames for _, _, frames in known])
+        return steps, FramePlaces(segments, frames[:, :, 0], frames[:, :, 1].astype(np.int32))
 
     def hurt(self, positions: Collection[Position]) -> list[str]:
         """Ended episodes that had these records, which turned out to be damaged: they are served no more."""
@@ -367,13 +370,3 @@ class Store:
 
 def _lies_in(entry: Entry, positions: Collection[Position]) -> bool:
     return any(position in positions for position in (*entry.positions, *entry.marks))
-
-
-def _offsets(part: StepBatch, base: int) -> np.ndarray:
-    """int64 [F, cameras]: byte offsets of the frames from the address `base`."""
-    found = np.empty((len(part.frame_row), len(part.images)), dtype=np.int64)
-    for number, camera in enumerate(sorted(part.images)):
-        frames = part.images[camera]
-        size = int(np.prod(frames.shape[1:]))
-        found[:, number] = frames.ctypes.data - base + size * np.arange(len(frames))
-    return found

@@ -8,10 +8,11 @@ from collections.abc import Collection, Mapping
 
 import numpy as np
 
+from ramp.data.picture_header import PictureHeader, max_cell, read_header
 from ramp.data.track import REACH
 from ramp.errors import Invalid
 from ramp.replay.info import Limits
-from ramp.types import EpisodeHeader, Source, StepBatch, StepSchema
+from ramp.types import Encoding, EpisodeHeader, Source, StepBatch, StepSchema
 
 EPISODE_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 NAME = re.compile(r"[A-Za-z0-9._ -]{1,128}")
@@ -63,6 +64,7 @@ def check_schema(schema: StepSchema) -> None:
             raise Invalid("schema.cameras", repr(camera[:160]), "name a camera and its (height, width, channels)")
         if not (all(1 <= side <= MAX_SIDE for side in shape[:2]) and 1 <= shape[2] <= 4):
             raise Invalid(f"schema.cameras.{camera}", tuple(shape), f"give sides of 1 to {MAX_SIDE}, 1 to 4 channels")
+    _check_encodings(schema)
     if not 1 <= schema.proprio_width <= MAX_WIDTH:
         raise Invalid("schema.proprio_width", schema.proprio_width, f"give 1 to {MAX_WIDTH}")
     if not 1 <= schema.action_width <= MAX_WIDTH or len(schema.action_high) != schema.action_width:
@@ -73,6 +75,18 @@ def check_schema(schema: StepSchema) -> None:
     low, high = np.asarray(schema.action_low), np.asarray(schema.action_high)
     if not (np.isfinite(low).all() and np.isfinite(high).all() and (low <= high).all()):
         raise Invalid("schema.action_low", schema.action_low, "give finite bounds, low at or below high")
+
+
+def _check_encodings(schema: StepSchema) -> None:
+    for camera, encoding in schema.encodings.items():
+        field = f"schema.encodings.{camera[:160]}"
+        if camera not in schema.cameras:
+            raise Invalid(field, str(encoding), f"encode one of the cameras {sorted(schema.cameras)}")
+        if encoding not in (Encoding.JPEG, Encoding.PNG):
+            raise Invalid(field, str(encoding), "choose jpeg or png; leave out a camera whose frames are raw")
+        if encoding is Encoding.JPEG and schema.cameras[camera][2] not in (1, 3):
+            channels = schema.cameras[camera][2]
+            raise Invalid(field, f"jpeg of {channels} channels", "use png or raw: a JPEG has no place for depth")
 
 
 def check_steps(steps: StepBatch, schema: StepSchema, limits: Limits, *, thoughts: bool = False) -> None:
@@ -140,8 +154,37 @@ def _check_frames(steps: StepBatch, schema: StepSchema) -> None:
         raise Invalid("images", sorted(steps.images), f"send the cameras {sorted(schema.cameras)}")
     for camera, shape in schema.cameras.items():
         frames = steps.images[camera]
-        if frames.dtype != np.uint8 or frames.shape != (len(rows), *shape):
+        if schema.encoding(camera) is not Encoding.RAW:
+            _check_cells(steps, schema, camera)
+        elif frames.dtype != np.uint8 or frames.shape != (len(rows), *shape):
             raise Invalid(f"images.{camera}", f"{frames.dtype} {frames.shape}", f"send uint8 {(len(rows), *shape)}")
+
+
+def _check_cells(steps: StepBatch, schema: StepSchema, camera: str) -> None:
+    """Each picture by its header: no pixel is decoded here."""
+    cells, encoding, rows = steps.images[camera], schema.encoding(camera), steps.frame_row
+    if cells.dtype != object or cells.shape != (len(rows),):
+        remedy = f"send {len(rows)} {encoding} pictures: ramp.data.images.encode_steps makes them of pixels"
+        raise Invalid(f"images.{camera}", f"{cells.dtype} {cells.shape}", remedy)
+    for row, cell in zip(rows.tolist(), cells, strict=True):
+        wrong = _objection(cell, PictureHeader(encoding, schema.cameras[camera]))
+        if wrong:
+            height, width, channels = schema.cameras[camera]
+            remedy = f"send a {encoding} of {height} x {width} pixels, {channels} channels"
+            raise Invalid(f"images.{camera}", f"{wrong} at step {steps.step[row]}", remedy)
+
+
+def _objection(cell: object, announced: PictureHeader) -> str:
+    if not isinstance(cell, bytes | memoryview):
+        return f"a {type(cell).__name__}"
+    longest = max_cell(announced.shape, announced.encoding)
+    if len(cell) > longest:
+        return f"{len(cell)} bytes, of at most {longest},"
+    try:
+        found = read_header(bytes(cell))
+    except ValueError as error:
+        return str(error)
+    return "" if found == announced else f"a {found.encoding} of {found.shape}"
 
 
 def _check_thoughts(steps: StepBatch, thoughts: bool) -> None:

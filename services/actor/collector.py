@@ -7,7 +7,7 @@ from collections import OrderedDict
 from ramp.envs import make_env, make_expert
 from ramp.interfaces import Env, Registry, Replay
 from ramp.recipes.recipe import Recipe
-from ramp.types import EpisodeSummary, Source
+from ramp.types import Encoding, EpisodeSummary, Source
 from services.actor.agents import Agents
 from services.actor.assignment import Assignment
 from services.actor.camera import Stopwatch
@@ -41,6 +41,8 @@ class Collector:
             robot=self._robot,
             frame_stride=self._recipe.env.frame_stride,
             batch_steps=self._batch_steps,
+            encoding=Encoding(self._recipe.env.image_encoding),
+            jpeg_quality=self._recipe.env.jpeg_quality,
             boundaries=self._recipe.boundaries,
         )
         summary = collect(env, driver, assignment, road, watch)

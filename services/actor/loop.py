@@ -15,10 +15,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from ramp.advantage import BoundaryConfig, boundary_mask
+from ramp.data.images import QUALITY, encode_steps
 from ramp.envs import label
 from ramp.errors import Timeout
 from ramp.interfaces import Env, Replay
-from ramp.types import EpisodeHeader, EpisodeSummary, Outcome, StepBatch
+from ramp.types import Encoding, EpisodeHeader, EpisodeSummary, Outcome, StepBatch
 from services.actor.assignment import Assignment
 from services.actor.camera import Camera, Stopwatch
 from services.actor.drivers import Driver
@@ -37,6 +38,8 @@ class Road:
     robot: str
     frame_stride: int  # every so many steps a frame is stored
     batch_steps: int = 50  # steps in one append
+    encoding: Encoding = Encoding.RAW  # of stored frames
+    jpeg_quality: int = QUALITY  # 1 to 100
     boundaries: BoundaryConfig = field(
         default_factory=BoundaryConfig
     )  # what is masked around a takeover and a hand-back
@@ -67,8 +70,9 @@ def collect(env: Env, driver: Driver, assignment: Assignment, road: Road, watch:
             trainable = boundary_mask(recording.action, recording.source, road.boundaries)
             labels = label(env, recording.proprio)
             batches = recording.batches(trainable, driver.version, road.batch_steps, labels)
-            header = _header(env, assignment, episode_id, road.robot, thoughts=labels is not None)
-            stored = _store(road.replay, header, batches, outcome)
+            header = _header(env, assignment, episode_id, road, thoughts=labels is not None)
+            cells = (encode_steps(steps, header.schema, road.jpeg_quality) for steps in batches)
+            stored = _store(road.replay, header, cells, outcome)
     seconds = dict(watch.seconds)
     return EpisodeSummary(
         episode_id=episode_id,
@@ -133,15 +137,15 @@ def _store(replay: Replay, header: EpisodeHeader, batches: Iterable[StepBatch], 
     return True
 
 
-def _header(env: Env, assignment: Assignment, episode_id: str, robot: str, *, thoughts: bool) -> EpisodeHeader:
+def _header(env: Env, assignment: Assignment, episode_id: str, road: Road, *, thoughts: bool) -> EpisodeHeader:
     return EpisodeHeader(
         episode_id=episode_id,
         task=assignment.task,
         instruction=env.instruction,
-        robot=robot,
+        robot=road.robot,
         seed=assignment.seed,
         max_steps=env.max_steps,
         tables=assignment.tables,
-        schema=env.schema,
+        schema=env.schema.encoded(road.encoding),
         thoughts=thoughts,
     )

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ramp.datasets.dataset import Claim
     from ramp.replay.info import EpisodeInfo
     from ramp.replay.shard import Shard
+    from ramp.types import Encoding
     from services.clients.credentials import Credentials
     from services.conductor.rundir import RunDir
 
@@ -141,7 +142,8 @@ def import_(
     """Send a LeRobot folder's episodes to a replay server: a running run's, or the one at --replay.
 
     Episodes that the server has are left out: stopped, the same command goes on. What `ramp data export` wrote comes
-    back as it was, ids included; any other folder's steps become demonstrations of the table demos.
+    back as it was, ids included; any other folder's steps become demonstrations of the table demos. Pictures are stored
+    as those of the table, or as the run's env.image_encoding says.
 
     \b
     Examples:
@@ -171,19 +173,23 @@ def _claim(outcome: str | None) -> Claim | None:
     return outcome
 
 
-def _server(directory: Path | None, replay: str) -> tuple[str, Credentials]:
-    """Address of a replay server, `replay` or the one of a run, and what to show it."""
+def _server(directory: Path | None, replay: str) -> tuple[str, Credentials, Encoding, int]:
+    """Address of a replay server, `replay` or the one of a run, what to show it, and how that run stores its frames."""
+    from ramp.data.images import QUALITY
     from ramp.errors import Unavailable
+    from ramp.types import Encoding
     from services.clients.credentials import Credentials, own_credentials
     from services.common.settings import load_settings
     from services.common.tokens import Role
     from services.conductor import rundir
 
     if replay and directory is None:
-        return replay, Credentials()
+        return replay, Credentials(), Encoding.RAW, QUALITY
     found = rundir.find(directory)
     settings, place = load_settings(found.settings), found.replay / "address"
     address = replay or settings.replay.address
     if not address and not place.exists():
         raise Unavailable(f"{found.path} has no replay server yet: start the run, or name a server by --replay")
-    return address or place.read_text(encoding="utf-8").strip(), own_credentials(settings, Role.OPERATOR)
+    encoding, quality = Encoding(settings.env.image_encoding), settings.env.jpeg_quality
+    found_at = address or place.read_text(encoding="utf-8").strip()
+    return found_at, own_credentials(settings, Role.OPERATOR), encoding, quality

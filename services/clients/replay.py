@@ -16,7 +16,7 @@ import numpy as np
 from rampwire.v1 import replay_pb2 as wire
 
 from ramp.errors import Conflict, Denied, Full, Invalid, Timeout, Unauthenticated
-from ramp.replay.columns import join_steps, slice_steps
+from ramp.replay.columns import frame_bytes, join_steps, slice_steps
 from ramp.replay.info import AnnotateResult, EpisodeInfo, Limits, ReplayInfo
 from ramp.replay.snapshot import Snapshot
 from ramp.replay.validate import check_follows, check_header, check_steps
@@ -24,6 +24,7 @@ from ramp.replay.views import ViewInfo
 from ramp.types import Episode, EpisodeHeader, Outcome, SampleSpec, StepBatch
 from services.clients.channel import NOBODY, await_ready, call, open_channel
 from services.clients.credentials import Credentials
+from services.clients.decoding import THREADS, Decoder
 from services.clients.road import Road
 from services.clients.sampling import SampleStream
 from services.clients.sender import Ledger, Sender
@@ -160,8 +161,8 @@ class ReplayClient:
     With `spool`, appends survive this process and the server being away, up to `spool_bytes`; the directory belongs to
     one process at a time. An append that finds it full waits `patience_s` for room. Without it, appends return when the
     server has made them durable. An episode is kept here as a whole until its END is acknowledged, so it must fit into
-    the spool, or without one into MEMORY_BYTES; it raises Full where it does not. Batches are sampled by the fastest
-    road that there is, up to `road`.
+    the spool, or without one into MEMORY_BYTES; it raises Full where it does not. Sampled and fetched pictures are
+    decoded in `decode_threads`.
     """
 
     def __init__(
@@ -173,6 +174,7 @@ class ReplayClient:
         spool: Path | None = None,
         spool_bytes: int = SPOOL_BYTES,
         patience_s: float = ROOM_PATIENCE_S,
+        decode_threads: int = THREADS,
         road: Road = Road.MAPPED,
     ) -> None:
         self._road = road
@@ -182,6 +184,7 @@ class ReplayClient:
         self._durable, self._patience_s = spool is not None, patience_s
         self._spool = Spool(spool, spool_bytes if spool else min(spool_bytes, MEMORY_BYTES))
         self._sender = Sender(self._channel, self._metadata, self._spool)
+        self._decoder = Decoder(decode_threads)
         self._streams: weakref.WeakSet[SampleStream] = weakref.WeakSet()  # one that is dropped closes itself
 
     # ---------------------------------------------------------------------------------------- appending
@@ -209,11 +212,14 @@ class ReplayClient:
     # ----------------------------------------------------------------------------------------- sampling
 
     def sample(self, spec: SampleSpec, *, timeout: float) -> SampleStream:
-        """An endless stream of batches, two of them read ahead; it reconnects by itself.
+        """An endless stream of batches, two of them read ahead; it reconnects by itself. Frames come as pixels, however
+        they are stored; a batch with one that cannot be decoded is left out, logged and counted.
 
         `next` raises Timeout where none came for `timeout` s, NotFound, Invalid, Unauthenticated.
         """
-        stream = SampleStream(self._channel, self.address, self._credentials, spec, timeout=timeout, road=self._road)
+        stream = SampleStream(
+            self._channel, self.address, self._credentials, spec, self._decoder, timeout=timeout, road=self._road
+        )
         self._streams.add(stream)
         return stream
 
@@ -257,8 +263,11 @@ class ReplayClient:
         answer = self._unary("Query", request, wire.QueryResponse, timeout)
         return [codec.episode_info_from_wire(message) for message in answer.episodes]
 
-    def fetch(self, episode_id: str) -> Episode:
-        """A whole episode, as it was appended. Raises NotFound, Corrupt."""
+    def fetch(self, episode_id: str, *, decode: bool = True) -> Episode:
+        """A whole episode with pixels, however its frames are stored; or as they are stored, which the header says.
+
+        Raises NotFound, and Corrupt also for a picture that cannot be decoded.
+        """
         method = self._channel.unary_stream(
             "/ramp.v1.Replay/Fetch",
             request_serializer=wire.FetchRequest.SerializeToString,
@@ -274,7 +283,9 @@ class ReplayClient:
             for message in messages
         ]
         outcome = codec.outcome_from_wire(messages[0].outcome)
-        return Episode(header=header, steps=join_steps(parts), outcome=outcome)
+        steps = join_steps(parts)
+        seen = self._decoder.steps(steps, header.schema, episode_id) if decode else steps
+        return Episode(header=header, steps=seen, outcome=outcome)
 
     def delete(self, episode_ids: Sequence[str], reason: str) -> int:
         """Forget ended episodes for good; how many there were. No table draws from them any more when it returns, and
@@ -341,6 +352,7 @@ class ReplayClient:
         """Stop the threads. What was not acknowledged stays in the spool, for the next client of that directory."""
         for stream in list(self._streams):
             stream.close()
+        self._decoder.close()
         self._sender.close()
         self._spool.close()
         self._channel.close()
@@ -354,7 +366,7 @@ class ReplayClient:
 
 def pieces(steps: StepBatch) -> Iterator[StepBatch]:
     """The steps in batches of at most BATCH_BYTES, as far as single steps allow."""
-    size = sum(frames.nbytes for frames in steps.images.values()) + steps.proprio.nbytes + steps.action.nbytes
+    size = frame_bytes(steps) + steps.proprio.nbytes + steps.action.nbytes
     if size <= BATCH_BYTES or len(steps) == 1:
         yield steps
         return

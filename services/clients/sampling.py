@@ -3,7 +3,7 @@
 It goes through the Flight door where Info tells of one that answers, else through gRPC.
 
 consumes      batches of either road
-produces      decoded batches, at most `ahead` of them waiting
+produces      batches with pixels, at most `ahead` of them waiting
 waits for     the server (rate limiter, data) or the learner (a full queue)
 unblocked by  the next message, the learner's next(), close()
 """
@@ -22,10 +22,11 @@ import grpc
 from pyarrow import flight
 from rampwire.v1 import replay_pb2 as wire
 
-from ramp.errors import Full, RampError, Timeout, Unavailable
+from ramp.errors import Corrupt, Full, RampError, Timeout, Unavailable
 from ramp.types import Batch, SampleSpec
 from services.clients.channel import delays, pause_after
 from services.clients.credentials import Credentials
+from services.clients.decoding import Decoder
 from services.clients.flight import Grants, Lanes, answers, open_flight
 from services.clients.road import Road
 from services.common import codec, metrics
@@ -50,12 +51,13 @@ class SampleStream:
         address: str,
         credentials: Credentials,
         spec: SampleSpec,
+        decoder: Decoder,
         *,
         timeout: float,
         ahead: int = 2,
         road: Road = Road.MAPPED,
     ) -> None:
-        self._reader = _Reader(channel, address, credentials, spec, ahead, road)
+        self._reader = _Reader(channel, address, credentials, spec, decoder, ahead, road)
         self._timeout = timeout
         self._finish = weakref.finalize(self, self._reader.close)
 
@@ -79,6 +81,7 @@ class _Reader:
         address: str,
         credentials: Credentials,
         spec: SampleSpec,
+        decoder: Decoder,
         ahead: int,
         road: Road,
     ) -> None:
@@ -88,7 +91,8 @@ class _Reader:
             request_serializer=wire.SampleRequest.SerializeToString,
             response_deserializer=None,
         )
-        self._address, self._credentials, self._spec, self._ahead = address, credentials, spec, ahead
+        self._address, self._credentials, self._spec = address, credentials, spec
+        self._decoder, self._ahead = decoder, ahead
         self._metadata = credentials.metadata()
         self._ready: queue.Queue[Batch | RampError] = queue.Queue()
         self._trouble: RampError | None = None
@@ -195,8 +199,16 @@ class _Reader:
             return grants, max(self._ahead - self._ready.qsize(), 0)
 
     def _deliver(self, batch: Batch) -> None:
-        self._ready.put(batch)
-        self._trouble = None
+        """A batch with a picture that cannot be decoded is left out, and another one asked for: the picture stays where
+        it is, and a learner that ended with it would end again."""
+        try:
+            self._ready.put(self._decoder.batch(batch))
+            self._trouble = None
+        except Corrupt as error:
+            logger.error("table %s: a batch is left out: %s", self._spec.table, error)
+            metrics.LEARNER_SPOILT.inc()
+            self._trouble = error
+            self._grants.put(1)
 
 
 def info_method(channel: grpc.Channel) -> Any:

@@ -21,6 +21,7 @@ from ramp.replay.columns import step_columns, steps_from_arrow, steps_to_arrow
 from ramp.replay.info import AnnotateResult, EpisodeInfo, Limits, Progress, ReplayInfo, TableInfo
 from ramp.replay.segment import PartSink
 from ramp.types import Batch, EpisodeHeader, Order, Outcome, SampleSpec, StepBatch, StepSchema
+from services.common.schema_codec import schema_from_wire, schema_to_wire
 from services.common.varint import read_varint, varint
 
 OUTCOMES: Mapping[Outcome, wire.Outcome.ValueType] = {
@@ -39,31 +40,6 @@ ORDERS: Mapping[Order, wire.Order.ValueType] = {
 ORDERS_BACK: Mapping[int, Order] = {int(number): order for order, number in ORDERS.items()}
 
 # ------------------------------------------------------------------------------------------------ nouns
-
-
-def schema_to_wire(schema: StepSchema) -> wire.StepSchema:
-    cameras = [
-        wire.Camera(name=name, height=shape[0], width=shape[1], channels=shape[2])
-        for name, shape in sorted(schema.cameras.items())
-    ]
-    return wire.StepSchema(
-        cameras=cameras,
-        proprio_width=schema.proprio_width,
-        action_low=schema.action_low,
-        action_high=schema.action_high,
-    )
-
-
-def schema_from_wire(message: wire.StepSchema) -> StepSchema:
-    cameras = {camera.name: (camera.height, camera.width, camera.channels) for camera in message.cameras}
-    if len(cameras) != len(message.cameras):
-        raise Invalid("schema.cameras", [camera.name for camera in message.cameras], "name each camera once")
-    return StepSchema(
-        cameras=cameras,
-        proprio_width=message.proprio_width,
-        action_low=tuple(message.action_low),
-        action_high=tuple(message.action_high),
-    )
 
 
 def header_to_wire(header: EpisodeHeader) -> wire.EpisodeHeader:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from services.common.settings import Settings
 
 RANGES: Mapping[str, tuple[float, float]] = {
+    "env.jpeg_quality": (1, 100),
     "env.frame_stride": (1, INFINITE),
     "env.max_steps": (2, 100_000),
     "world.latent_channels": (1, INFINITE),
@@ -81,6 +82,7 @@ RANGES: Mapping[str, tuple[float, float]] = {
     "learner.joint_threads": (1, 1024),
     "learner.checkpoint_every": (1, INFINITE),
     "learner.zero_stage": (0, 2),
+    "learner.decode_threads": (1, 1024),
     "actors.count": (1, 1024),  # each has a thread and a stream at the replay server
     "actors.threads": (1, 1024),
     "actors.episode_s": (1, INFINITE),

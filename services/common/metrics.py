@@ -119,6 +119,9 @@ LEARNER_RELABELLED = counter("ramp_learner_relabelled_episodes", "Episodes label
 LEARNER_RELABEL_FAILURES = counter("ramp_learner_relabel_failures_total", "Relabelling passes that were broken off")
 LEARNER_FRAMES = counter("ramp_learner_latents_total", "Frames whose latents were asked for: tokenized, kept", ["what"])
 LEARNER_STREAM_RETRIES = counter("ramp_learner_stream_retries_total", "Attempts to open a sampling stream again")
+LEARNER_DECODED = counter("ramp_learner_decoded_frames_total", "Sampled frames that were JPEG or PNG")
+LEARNER_DECODE_SECONDS = counter("ramp_learner_decode_seconds", "Time from a batch's arrival to its pixels")
+LEARNER_SPOILT = counter("ramp_learner_spoilt_batches_total", "Batches left out: a picture could not be decoded")
 
 # --------------------------------------------------------------------------------------- servers of gRPC
 

@@ -19,6 +19,7 @@ class LearnerPlace:
     joint_threads: int = 1  # torch threads of each beside busy actors: OpenMP's spin where they lack cores of their own
     checkpoint_every: int = 250  # updates between DeepSpeed checkpoints
     zero_stage: int = 0  # ZeRO stage, 0 to 2
+    decode_threads: int = 4  # that turn JPEG and PNG frames into pixels, of each; idle where frames are raw
 
 
 @dataclass(frozen=True, kw_only=True)

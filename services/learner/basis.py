@@ -11,7 +11,7 @@ from ramp.data.normalize import Normalizer
 from ramp.data.thoughts import ThoughtVocabulary
 from ramp.errors import Invalid, NotFound
 from ramp.models.vla.config import PolicyConfig
-from ramp.types import StepBatch
+from ramp.types import Encoding, StepBatch
 from services.clients.replay import ReplayClient
 from services.learner.progress import Basis
 
@@ -26,13 +26,14 @@ def find_basis(replay: ReplayClient, policy: PolicyConfig) -> Basis:
         raise NotFound("the table demos is empty")
     steps = []
     for info in infos[:: -(-len(infos) // EPISODES)]:
-        episode = replay.fetch(info.episode_id)
+        episode = replay.fetch(info.episode_id, decode=False)
         steps.append(replace(episode.steps, images={}))  # pictures are not kept
     normalizer = Normalizer.fit(
         np.concatenate([each.proprio for each in steps]), np.concatenate([each.action for each in steps])
     )
     thoughts = find_vocabulary(steps, normalizer, policy) if policy.thought else None
-    return Basis(schema=episode.header.schema, normalizer=normalizer, thoughts=thoughts)
+    schema = episode.header.schema.encoded(Encoding.RAW)  # models see pixels
+    return Basis(schema=schema, normalizer=normalizer, thoughts=thoughts)
 
 
 def find_vocabulary(episodes: Sequence[StepBatch], normalizer: Normalizer, policy: PolicyConfig) -> ThoughtVocabulary:

@@ -59,7 +59,12 @@ def connect(settings_path: str, run_dir: str, replay_address: str, redis_url: st
     """Everything that a worker needs, in its process. Raises NotFound, Invalid, Unavailable."""
     settings, where = load_settings(settings_path), Path(run_dir)
     board = Coordination(redis_url, run_key(where))
-    replay = ReplayClient(replay_address, name=f"learner-{rank()}", credentials=own_credentials(settings, Role.LEARNER))
+    replay = ReplayClient(
+        replay_address,
+        name=f"learner-{rank()}",
+        credentials=own_credentials(settings, Role.LEARNER),
+        decode_threads=settings.learner.decode_threads,
+    )
     registry, home = DirectoryRegistry(where / "registry"), where / "checkpoints"
     return Context(
         settings=settings,

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ramp.data.images import decode_batch
 from ramp.data.normalize import Normalizer
 from ramp.data.transforms import observation_tensors, remaining_time, to_tensors
 from ramp.errors import NotFound
@@ -84,7 +85,7 @@ class Division:
         for name, count in zip(TABLES, generator.multinomial(rows, counts / counts.sum()).tolist(), strict=True):
             if count:
                 spec = SampleSpec(table=name, batch_size=count, chunk=1, horizons=horizons)
-                yield self._shard.sample(spec, generator)[0]
+                yield decode_batch(self._shard.sample(spec, generator)[0])
 
     def _learnt(self, batch: Batch) -> Tensors:
         keep = torch.tensor([episode in self.learnt_from for episode in batch.episode_id])

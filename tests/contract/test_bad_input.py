@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import queue
+import re
+import struct
 from collections.abc import Iterator
 
 import grpc
@@ -14,12 +16,14 @@ from hypothesis import strategies as st
 from rampwire.v1 import replay_pb2 as wire
 from rampwire.v1.replay_pb2_grpc import ReplayStub
 
+from ramp.data.images import encode
 from ramp.errors import Invalid
 from ramp.replay.columns import step_columns, steps_from_arrow, steps_to_arrow
 from ramp.replay.info import Limits
 from ramp.replay.local import LocalReplay
 from ramp.replay.shard import Shard, ShardConfig
 from ramp.replay.validate import check_follows, check_steps
+from ramp.types import Encoding
 from services.common import codec
 from services.common.errors import from_call
 from services.replay.core import ReplayCore
@@ -196,6 +200,57 @@ def test_malformed_thoughts_are_refused_by_name(server: tuple[Shard, grpc.Channe
     assert line.say(good_one).next_batch == 1
     assert line.say(codec.abort_request(episode)).next_batch == 1
     line.close()
+
+
+JPEGS = SCHEMA.encoded(Encoding.JPEG)
+TOP = encode(np.full((8, 8, 3), 90, np.uint8), Encoding.JPEG)
+SIZE = TOP.index(b"\xff\xc0") + 5  # of the picture, in its header
+GIANT = TOP[:SIZE] + struct.pack(">HH", 60_000, 60_000) + TOP[SIZE + 4 :]
+PICTURES: dict[str, tuple[bytes, str]] = {
+    "nothing": (b"", "0 bytes that are neither a JPEG nor a PNG"),
+    "raw pixels": (bytes(192), "192 bytes that are neither"),
+    "another format": (encode(np.zeros((8, 8, 3), np.uint8), Encoding.PNG), r"a png of \(8, 8, 3\)"),
+    "another size": (encode(np.zeros((8, 16, 3), np.uint8), Encoding.JPEG), r"a jpeg of \(8, 16, 3\)"),
+    "grey": (encode(np.zeros((8, 8, 1), np.uint8), Encoding.JPEG), r"a jpeg of \(8, 8, 1\)"),
+    "a giant's claim": (GIANT, r"a jpeg of \(60000, 60000, 3\)"),
+    "half of it": (TOP[: len(TOP) // 2], "cut off"),
+    "a whole film": (TOP + bytes(5000), r"\d+ bytes, of at most 4291"),
+}
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_bad_pictures_are_refused_by_what_they_are(server: tuple[Shard, grpc.Channel], name: str) -> None:
+    cell, said = PICTURES[name]
+    episode = f"pictures{list(PICTURES).index(name)}"
+    line = Line(server[1], episode)
+    assert not line.say(codec.open_request(make_header(episode, schema=JPEGS))).HasField("error")
+    bad = make_steps(0, 8, schema=JPEGS)
+    bad.images["top"][1] = cell
+    answer = line.say(codec.batch_request(episode, 0, bad, JPEGS))
+    assert (answer.error.code, answer.error.field) == ("INVALID_ARGUMENT", "images.top")
+    assert re.search(f"{said}.* at step 4", answer.error.value)
+    assert answer.error.remedy == "send a jpeg of 8 x 8 pixels, 3 channels"
+    assert line.say(codec.batch_request(episode, 0, make_steps(0, 8, schema=JPEGS), JPEGS)).next_batch == 1
+    assert line.say(codec.abort_request(episode)).next_batch == 1
+    line.close()
+
+
+@pytest.mark.parametrize(
+    ("encoding", "channels", "field", "remedy"),
+    [
+        (7, 3, "schema.cameras.top.encoding", "send 0 to 2: raw, jpeg, png"),
+        (wire.ENCODING_JPEG, 4, "schema.encodings.top", "use png or raw: a JPEG has no place for depth"),
+    ],
+)
+def test_encodings_that_no_camera_has_are_refused(
+    line: Line, encoding: int, channels: int, field: str, remedy: str
+) -> None:
+    header = codec.header_to_wire(make_header("fresh"))
+    camera = next(each for each in header.schema.cameras if each.name == "top")
+    camera.encoding, camera.channels = encoding, channels  # type: ignore[assignment]
+    answer = line.say(wire.AppendRequest(episode_id="fresh", open=header))
+    assert (answer.error.code, answer.error.field) == ("INVALID_ARGUMENT", field)
+    assert answer.error.remedy == remedy
 
 
 def test_events_out_of_order_are_refused(line: Line) -> None:

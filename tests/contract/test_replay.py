@@ -18,12 +18,12 @@ from ramp.replay.limiter import Limiter
 from ramp.replay.local import LocalReplay
 from ramp.replay.shard import Shard, ShardConfig
 from ramp.replay.table import TableConfig
-from ramp.types import Order, Outcome, SampleSpec, Source
+from ramp.types import Encoding, Order, Outcome, SampleSpec, Source
 from services.clients.replay import ReplayClient
 from services.replay.core import ReplayCore
 from services.replay.flight import FlightDoor
 from services.replay.server import ReplayServer
-from tests.experience import CAMERAS, frame_steps, make_header, make_steps, store_episode, subgoal
+from tests.experience import CAMERAS, SCHEMA, frame_steps, make_header, make_steps, store_episode, subgoal
 from tests.tokens import SHOWN, gate_knowing
 
 SPEC = SampleSpec(table="demos", batch_size=8, chunk=4, horizons=(4, 8))
@@ -81,10 +81,18 @@ def replay(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
         yield make(tmp_path, stack)
 
 
-def test_what_was_appended_is_what_is_fetched(replay: Any) -> None:
-    store_episode(replay, "e0", length=22, seed=9)
+STORED = {
+    "raw": SCHEMA,
+    "png": SCHEMA.encoded(Encoding.PNG),
+    "one of each": replace(SCHEMA, encodings={"wrist": Encoding.PNG}),
+}
+
+
+@pytest.mark.parametrize("stored", STORED)
+def test_what_was_appended_is_what_is_fetched(replay: Any, stored: str) -> None:
+    store_episode(replay, "e0", length=22, seed=9, schema=STORED[stored])
     found, sent = replay.fetch("e0"), make_steps(0, 22, mark=9)
-    assert found.header == make_header("e0", seed=9)
+    assert found.header == make_header("e0", seed=9, schema=STORED[stored])
     assert found.outcome is Outcome.SUCCESS
     for name in (
         "step",
@@ -100,12 +108,17 @@ def test_what_was_appended_is_what_is_fetched(replay: Any) -> None:
         np.testing.assert_array_equal(getattr(found.steps, name), getattr(sent, name))
     for camera in CAMERAS:
         np.testing.assert_array_equal(found.steps.images[camera], sent.images[camera])
+    kept = replay.fetch("e0", decode=False).steps.images
+    for camera, frames in make_steps(0, 22, mark=9, schema=STORED[stored]).images.items():
+        np.testing.assert_array_equal(kept[camera], frames)
 
 
-def test_samples_come_from_ended_episodes_with_all_their_columns(replay: Any) -> None:
-    store_episode(replay, "e0", seed=5)
-    half = replay.open(make_header("half", seed=6))
-    half.append(make_steps(0, 12, mark=6))
+@pytest.mark.parametrize("stored", STORED)
+def test_samples_come_from_ended_episodes_with_all_their_columns(replay: Any, stored: str) -> None:
+    schema = STORED[stored]
+    store_episode(replay, "e0", seed=5, schema=schema)
+    half = replay.open(make_header("half", seed=6, schema=schema))
+    half.append(make_steps(0, 12, mark=6, schema=schema))
     batches = replay.sample(SPEC, timeout=10)
     for _ in range(3):
         batch = next(batches)
@@ -123,6 +136,23 @@ def test_samples_come_from_ended_episodes_with_all_their_columns(replay: Any) ->
     batches.close()
     half.end(Outcome.FAILURE)
     assert [info.episode_id for info in replay.query()] == ["e0", "half"]
+
+
+def test_jpegs_come_back_as_pixels_close_to_what_was_seen(replay: Any) -> None:
+    store_episode(replay, "e0", seed=90, schema=SCHEMA.encoded(Encoding.JPEG))
+    fetched, batch = replay.fetch("e0").steps, next(replay.sample(SPEC, timeout=10))
+    for camera, frames in make_steps(0, 24, mark=90).images.items():
+        assert np.abs(fetched.images[camera].astype(int) - frames).mean() < 5
+        shown = frames[batch.step // 4]
+        assert batch.images[camera].dtype == np.uint8
+        assert np.abs(batch.images[camera].astype(int) - shown).mean() < 5
+        assert batch.future_images[camera].shape == (8, 2, *CAMERAS[camera])
+
+
+def test_pixels_for_an_encoded_camera_are_refused_and_the_remedy_named(replay: Any) -> None:
+    writer = replay.open(make_header("e0", schema=SCHEMA.encoded(Encoding.PNG)))
+    with pytest.raises(Invalid, match=r"images\..*uint8.*encode_steps"):
+        writer.append(make_steps(0, 12))
 
 
 def test_an_aborted_episode_leaves_no_trace(replay: Any) -> None:

@@ -2,8 +2,8 @@
 replay server was killed in the middle.
 
 In this world every picture, every proprioception and every expert action tells the step and the seed it belongs to, so
-one test proves environment, episode assembly, spool, wire, segments, table, sampling windows, decoding, and that the
-learner's own reader goes on after the crash.
+one test proves environment, episode assembly, encoding, spool, wire, segments, table, sampling windows, decoding, and
+that the learner's own reader goes on after the crash.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from tests.waiting import eventually
 pytestmark = pytest.mark.loop
 
 CHUNK, HORIZONS = 6, (4, 8, 12)
-SETTINGS = compose("counting", None, ["env.image_size=32"])
+SETTINGS = compose("counting", None, ["env.image_size=32", "env.image_encoding=png"])
 ENV, STRIDE = SETTINGS.env, SETTINGS.env.frame_stride
 SPEC = SampleSpec(table="demos", batch_size=32, chunk=CHUNK, horizons=HORIZONS)
 APPEND = 7  # steps in one append: frames fall at all places of a batch

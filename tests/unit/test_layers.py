@@ -62,6 +62,7 @@ HOMES = {
     "rerun": ("services.query.viewer",),
     "av": ("ramp.datasets.pictures",),
     "xxhash": ("ramp.replay.checksum",),
+    "PIL": ("ramp.data.images",),
     "diffusers": ("ramp.models.world.wan_parts",),
     "transformers": ("ramp.models.vla.paligemma_parts",),
     "tokenizers": ("ramp.models.vla.instructions",),

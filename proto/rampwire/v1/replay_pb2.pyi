@@ -53,6 +53,29 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _Encoding:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _EncodingEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Encoding.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    ENCODING_RAW: _Encoding.ValueType  # 0
+    """pixels, row by row"""
+    ENCODING_JPEG: _Encoding.ValueType  # 1
+    """baseline, one scan; 1 or 3 channels: there is no place for depth"""
+    ENCODING_PNG: _Encoding.ValueType  # 2
+    """8 bits a channel, not interlaced, no palette"""
+
+class Encoding(_Encoding, metaclass=_EncodingEnumTypeWrapper): ...
+
+ENCODING_RAW: Encoding.ValueType  # 0
+"""pixels, row by row"""
+ENCODING_JPEG: Encoding.ValueType  # 1
+"""baseline, one scan; 1 or 3 channels: there is no place for depth"""
+ENCODING_PNG: Encoding.ValueType  # 2
+"""8 bits a channel, not interlaced, no palette"""
+Global___Encoding: _TypeAlias = Encoding  # noqa: Y015
+
 class _Outcome:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -110,10 +133,13 @@ class Camera(_message.Message):
     HEIGHT_FIELD_NUMBER: _builtins.int
     WIDTH_FIELD_NUMBER: _builtins.int
     CHANNELS_FIELD_NUMBER: _builtins.int
+    ENCODING_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     height: _builtins.int
     width: _builtins.int
     channels: _builtins.int
+    encoding: Global___Encoding.ValueType
+    """of its frames, on the wire and on disk"""
     def __init__(
         self,
         *,
@@ -121,10 +147,11 @@ class Camera(_message.Message):
         height: _builtins.int = ...,
         width: _builtins.int = ...,
         channels: _builtins.int = ...,
+        encoding: Global___Encoding.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["channels", b"channels", "height", b"height", "name", b"name", "width", b"width"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channels", b"channels", "encoding", b"encoding", "height", b"height", "name", b"name", "width", b"width"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -267,7 +294,10 @@ class StepBatch(_message.Message):
       source              uint8                       0 policy, 1 human, 2 demo, 3 dream
       trainable           bool                        false: never a target of policy training
       policy_version      int32
-      observation.images.<camera>  binary, null where not rendered; raw bytes, height*width*channels: RGB, then depth
+      observation.images.<camera>  binary, null where not rendered; of a raw camera the pixels, height*width*channels: RGB,
+                                                      then depth; of another one a whole picture of that encoding and size,
+                                                      not longer than its pixels (and 1/64 and 4096 bytes). Pictures are
+                                                      looked at by their headers, and decoded by learners only.
     and, exactly where the episode's header says `thoughts`:
       subgoal             string                      what the step was about, at most 256 characters; "" where nobody knows
       observation.hand    fixed_size_list<float32>[2] the hand in a camera's picture: x from -1 at the left edge to 1, y from
@@ -472,9 +502,10 @@ Global___SampleSpec: _TypeAlias = SampleSpec  # noqa: Y015
 @_typing.final
 class SampledBatch(_message.Message):
     """`arrow` is one Arrow IPC stream holding one record batch, a row per item; columns as the fields of ramp.types.Batch.
-    Frames are binary_view columns of raw bytes: images.<camera>, and future_images.<camera> with a fixed-size list of one
-    frame a horizon. Or, where the learner asked for places, as many times three int64: which of the segments in the
-    field's metadata `ramp.segments` (JSON), the offset of the frame's first byte there, and how many bytes it has.
+    Frames are binary_view columns of raw bytes, or of an encoded camera of pictures as they were appended: images.<camera>,
+    and future_images.<camera> with a fixed-size list of one frame a horizon. Or, where the learner asked for places, as many
+    times three int64: which of the segments in the field's metadata `ramp.segments` (JSON), the offset of the frame's first
+    byte there, and how many bytes it has.
     """
 
     DESCRIPTOR: _descriptor.Descriptor

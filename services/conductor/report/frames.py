@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import base64
-import io
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image
 
+from ramp.data.images import encode
 from ramp.errors import RampError
-from ramp.types import Episode, Source
+from ramp.types import Encoding, Episode, Source
 
 logger = logging.getLogger(__name__)
 
@@ -58,9 +57,8 @@ def develop(episode: Episode) -> Film:
 
 def data_uri(image: np.ndarray) -> str:
     """uint8 [height, width, 3 or 4] as the text of an `src` attribute; people see no depth."""
-    buffer = io.BytesIO()
-    Image.fromarray(image[..., :3]).save(buffer, format="JPEG", quality=QUALITY)
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
+    cell = encode(image[..., :3], Encoding.JPEG, QUALITY)
+    return "data:image/jpeg;base64," + base64.b64encode(cell).decode()
 
 
 def stretches(flags: np.ndarray) -> tuple[tuple[int, int], ...]:

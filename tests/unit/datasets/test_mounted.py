@@ -59,7 +59,7 @@ def test_a_mounted_table_takes_no_episode_and_no_second_name(tmp_path: Path) -> 
         with pytest.raises(Invalid, match="tables: arm"):
             shard.begin(dataset.episode(dataset.places[0]).header)
         for name in ("arm", "demos"):
-            with pytest.raises(Conflict, match="there is one of that name"):
+            with pytest.raises(Conflict, match="there is a table of that name"):
                 shard.mount(mount(name, folder, READING))
 
 

@@ -94,6 +94,7 @@ def test_missing_gl_is_answered_with_the_package_and_the_setting(setting: dict[s
         ("cameras", ("front", "front")),
         ("image_size", 8),
         ("image_size", 10_000),
+        ("image_encoding", "gif"),
         ("frame_stride", 0),
         ("max_steps", 0),
     ],
@@ -101,3 +102,9 @@ def test_missing_gl_is_answered_with_the_package_and_the_setting(setting: dict[s
 def test_a_wrong_setting_is_refused_by_name(field: str, value: object) -> None:
     with pytest.raises(Invalid, match=f"env.{field}"):
         EnvConfig(**{field: value})  # type: ignore[arg-type]
+
+
+def test_depth_is_not_stored_as_jpeg() -> None:
+    assert EnvConfig(depth=True, image_encoding="png").frame[2] == 4
+    with pytest.raises(Invalid, match=r"env\.image_encoding: jpeg; use png or raw with env\.depth"):
+        EnvConfig(depth=True, image_encoding="jpeg")

@@ -5,11 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from ramp.data.images import decode_steps
 from ramp.envs import make_expert
 from ramp.envs.counting import read_seed, read_step
 from ramp.errors import Invalid
 from ramp.recipes.recipe import DemosConfig, TakeoverConfig
-from ramp.types import EpisodeSummary, Outcome, Source
+from ramp.replay.info import Limits
+from ramp.replay.validate import check_steps
+from ramp.types import Encoding, EpisodeSummary, Outcome, Source
 from services.actor.assignment import Assignment
 from services.actor.camera import Stopwatch
 from services.actor.drivers import Demonstrator, Pilot
@@ -18,10 +21,10 @@ from services.actor.loop import Road, collect, new_episode_id, seed_of
 from tests.unit.services.actor.fakes import CONFIG, FakeAgent, FakeReplay, FakeWriter, assignment, counting_env
 
 
-def demo(replay: FakeReplay, *, noise: float = 0.3, seed: int = 3) -> EpisodeSummary:
+def demo(replay: FakeReplay, *, noise: float = 0.3, seed: int = 3, encoding: Encoding = Encoding.RAW) -> EpisodeSummary:
     env, watch = counting_env(), Stopwatch()
     driver = Demonstrator(env, make_expert(env), watch, config=DemosConfig(noise=noise), seed=seed)
-    road = Road(replay=replay, robot="actor-0", frame_stride=CONFIG.frame_stride, batch_steps=5)
+    road = Road(replay=replay, robot="actor-0", frame_stride=CONFIG.frame_stride, batch_steps=5, encoding=encoding)
     return collect(env, driver, assignment("demo", seed), road, watch)
 
 
@@ -67,6 +70,21 @@ def test_a_demonstration_arrives_whole_with_frames_at_every_stride() -> None:
     assert (summary.frames, summary.human_steps, summary.policy_version) == (len(frames), 0, 0)
     assert writer.header.tables == ("online",)
     assert writer.header.episode_id == summary.episode_id
+
+
+@pytest.mark.parametrize("encoding", [Encoding.PNG, Encoding.JPEG])
+def test_frames_are_handed_over_as_they_are_to_be_stored(encoding: Encoding) -> None:
+    plain, other = FakeReplay(), FakeReplay()
+    demo(plain)
+    demo(other, encoding=encoding)
+    (raw,), (writer,) = plain.writers, other.writers
+    assert writer.header.schema == raw.header.schema.encoded(encoding)
+    for sent, expected in zip(writer.batches, raw.batches, strict=True):
+        check_steps(sent, writer.header.schema, Limits(), thoughts=True)
+        seen = decode_steps(sent, writer.header.schema, "e0").images
+        for camera, frames in expected.images.items():
+            error = np.abs(seen[camera].astype(int) - frames)
+            assert error.max() == 0 if encoding is Encoding.PNG else error.mean() < 20
 
 
 def test_a_failed_demonstration_is_stored_as_well() -> None:

@@ -13,6 +13,7 @@ from ramp.datasets.dataset import Reading
 from ramp.datasets.exporter import Exporter
 from ramp.errors import Invalid
 from ramp.replay.shard import Shard, ShardConfig
+from ramp.types import Encoding
 from services.clients import importing
 from services.clients.importing import import_folder, send
 from services.clients.replay import ReplayClient
@@ -58,6 +59,21 @@ def test_an_exported_folder_comes_back_as_it_was(shard: Shard, address: str, fol
         assert (theirs.header, theirs.outcome) == (ours.header, ours.outcome)
         assert theirs.steps.action.tobytes() == ours.steps.action.tobytes()
         assert theirs.steps.timestamp.tobytes() == ours.steps.timestamp.tobytes()
+        for camera, frames in ours.steps.images.items():
+            np.testing.assert_array_equal(theirs.steps.images[camera], frames)
+
+
+def test_pictures_are_stored_as_those_of_the_table_or_as_is_asked(
+    shard: Shard, address: str, folder: Path, tmp_path: Path
+) -> None:
+    assert list(import_folder(folder, OWN, address, SHOWN, Encoding.PNG)) == [(3, True)] * 3
+    others = Exporter(tmp_path / "others", lossless=True)
+    others.add(make_episode(3), None)
+    assert list(import_folder(others.finish(), OWN, address, SHOWN)) == [(1, True)]  # into a table of PNGs
+
+    for number in range(4):
+        ours, theirs = make_episode(number), shard.fetch(f"made-{number}")
+        assert theirs.header.schema == ours.header.schema.encoded(Encoding.PNG)
         for camera, frames in ours.steps.images.items():
             np.testing.assert_array_equal(theirs.steps.images[camera], frames)
 

@@ -14,7 +14,7 @@ from rampwire.v1 import replay_pb2 as wire
 from ramp.errors import Invalid
 from ramp.replay.batches import bytes_to_arrow
 from ramp.replay.info import AnnotateResult, EpisodeInfo, Limits, Progress, ReplayInfo, TableInfo
-from ramp.types import Batch, EpisodeHeader, Order, Outcome, SampleSpec, StepBatch, StepSchema
+from ramp.types import Batch, Encoding, EpisodeHeader, Order, Outcome, SampleSpec, StepBatch, StepSchema
 from services.common import codec
 from tests.outlined import outlined
 
@@ -27,8 +27,11 @@ FINITE = st.floats(allow_nan=False, allow_infinity=False)
 def schemas(draw: st.DrawFn) -> StepSchema:
     sides = st.tuples(st.integers(1, 5), st.integers(1, 5), st.integers(1, 4))
     low = draw(st.lists(st.floats(-5, 0), min_size=1, max_size=4))
+    cameras = draw(st.dictionaries(NAMES, sides, min_size=1, max_size=3))
+    encoded = st.sampled_from([Encoding.JPEG, Encoding.PNG])
     return StepSchema(
-        cameras=draw(st.dictionaries(NAMES, sides, min_size=1, max_size=3)),
+        cameras=cameras,
+        encodings=draw(st.dictionaries(st.sampled_from(sorted(cameras)), encoded)),
         proprio_width=draw(st.integers(1, 5)),
         action_low=tuple(low),
         action_high=tuple(bound + 1 for bound in low),
@@ -50,6 +53,16 @@ def headers(draw: st.DrawFn) -> EpisodeHeader:
     )
 
 
+def frames(generator: np.random.Generator, schema: StepSchema, camera: str, *count: int) -> np.ndarray:
+    """Pixels, or cells of any length: nothing here looks into them."""
+    if schema.encoding(camera) is Encoding.RAW:
+        return generator.integers(0, 256, (*count, *schema.cameras[camera])).astype(np.uint8)
+    cells = np.empty(count, object)
+    for place in np.ndindex(cells.shape):
+        cells[place] = generator.bytes(int(generator.integers(0, 99)))
+    return cells
+
+
 @st.composite
 def step_batches(draw: st.DrawFn, schema: StepSchema) -> StepBatch:
     length = draw(st.integers(1, 9))
@@ -66,10 +79,7 @@ def step_batches(draw: st.DrawFn, schema: StepSchema) -> StepBatch:
         trainable=generator.random(length) < 0.5,
         policy_version=generator.integers(0, 99, length).astype(np.int32),
         frame_row=rows,
-        images={
-            name: generator.integers(0, 256, (len(rows), *shape)).astype(np.uint8)
-            for name, shape in schema.cameras.items()
-        },
+        images={name: frames(generator, schema, name, len(rows)) for name in schema.cameras},
         subgoal=None if texts is None else np.array(texts, dtype=object),
         hand=None if texts is None else generator.standard_normal((length, 2)).astype(np.float32),
     )
@@ -90,10 +100,6 @@ def batches(draw: st.DrawFn) -> Batch:
         values[generator.random(values.shape) < 0.1] = np.nan
         return values
 
-    def frames(*before: int) -> dict[str, np.ndarray]:
-        shapes = schema.cameras.items()
-        return {name: generator.integers(0, 256, (count, *before, *shape)).astype(np.uint8) for name, shape in shapes}
-
     return Batch(
         episode_id=draw(st.lists(NAMES, min_size=count, max_size=count)),
         task=draw(st.lists(NAMES, min_size=count, max_size=count)),
@@ -105,11 +111,11 @@ def batches(draw: st.DrawFn) -> Batch:
         probability=generator.random(count),
         policy_version=ints(np.int32),
         source=ints(np.uint8, 4),
-        images=frames(),
+        images={name: frames(generator, schema, name, count) for name in schema.cameras},
         proprio=floats(schema.proprio_width),
         action=floats(chunk, schema.action_width),
         chunk_valid=generator.random((count, chunk)) < 0.5,
-        future_images=frames(horizons),
+        future_images={name: frames(generator, schema, name, count, horizons) for name in schema.cameras},
         future_proprio=floats(horizons, schema.proprio_width),
         future_valid=generator.random((count, horizons)) < 0.5,
         value=floats(),

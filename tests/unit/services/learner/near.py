@@ -39,8 +39,8 @@ class NearReplay(LocalReplay):
     def query(self, table: str = "", unlabelled_by: int = 0, limit: int = 0) -> list[EpisodeInfo]:
         return self.shard.query(table, unlabelled_by, limit)
 
-    def fetch(self, episode_id: str) -> Episode:
-        return self.shard.fetch(episode_id)
+    def fetch(self, episode_id: str, *, decode: bool = True) -> Episode:
+        return self.shard.fetch(episode_id, decode=decode)
 
     def annotate(
         self, world_version: int, values: Iterable[tuple[str, np.ndarray, np.ndarray]], *, extends: bool

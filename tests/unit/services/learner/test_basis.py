@@ -22,7 +22,7 @@ def test_no_more_episodes_are_fetched_than_promised(tmp_path: Path, monkeypatch:
     for seed in range(7):
         teach(replay, settings, "count-up", seed, "demos")
     real = replay.fetch
-    monkeypatch.setattr(replay, "fetch", lambda name: fetched.append(name) or real(name))
+    monkeypatch.setattr(replay, "fetch", lambda name, **how: fetched.append(name) or real(name, **how))
     monkeypatch.setattr(basis, "EPISODES", 4)
     found = find_basis(replay, settings.policy)  # type: ignore[arg-type]
     assert len(fetched) == 4
