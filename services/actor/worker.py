@@ -18,8 +18,8 @@ from ramp.errors import RampError
 from ramp.types import EpisodeSummary
 from services.actor.assignment import Assignment
 from services.actor.collector import Collector
+from services.clients.connect import connect
 from services.clients.registry import DirectoryRegistry
-from services.clients.replay import ReplayClient
 from services.common import metrics
 from services.common.coordination import Coordination, run_key
 from services.common.settings import Settings, load_settings, mujoco_gl, replay_token
@@ -40,9 +40,8 @@ class RolloutActor:
         torch.set_num_threads(settings.actors.threads)
         self._name = name
         self._board = Coordination(redis_url, run_key(run_dir))
-        self._replay = ReplayClient(
-            replay_address, name=name, token=replay_token(settings), spool=run_dir / "spool" / name
-        )
+        token, spool = replay_token(settings), run_dir / "spool" / name
+        self._replay = connect(replay_address, name=name, board=self._board, spool=spool, token=token)
         registry = DirectoryRegistry(run_dir / "registry")
         self._collector = Collector(
             settings, registry, self._replay, robot=name, batch_steps=settings.actors.batch_steps

@@ -19,7 +19,7 @@ from ramp.replay.columns import slice_steps
 from ramp.replay.info import Limits
 from ramp.replay.validate import check_follows, check_header, check_steps
 from ramp.types import Episode, StepBatch
-from services.clients.replay import ReplayClient
+from services.clients.connect import AnyClient, connect
 
 APPEND_STEPS = 1024  # in one append
 SPOOL_BYTES = 16 * 2**30  # the longest episode, decoded, has to fit
@@ -35,7 +35,7 @@ def import_folder(folder: Path, reading: Reading, address: str, token: str) -> I
     """
     with (
         tempfile.TemporaryDirectory(prefix="ramp-import-") as spool,
-        ReplayClient(address, name="import", token=token, spool=Path(spool), spool_bytes=SPOOL_BYTES) as client,
+        connect(address, name="import", spool=Path(spool), token=token, spool_bytes=SPOOL_BYTES) as client,
     ):
         client.wait_ready(READY_S)
         known = {info.episode_id for info in client.query()}
@@ -47,7 +47,7 @@ def import_folder(folder: Path, reading: Reading, address: str, token: str) -> I
             yield len(dataset.places), new
 
 
-def _with_bounds(reading: Reading, client: ReplayClient) -> Reading:
+def _with_bounds(reading: Reading, client: AnyClient) -> Reading:
     """A table has one schema: where it holds episodes already, their bounds of actions are taken."""
     first = client.query(reading.table or DEMOS, limit=1)
     return replace(reading, schema=client.fetch(first[0].episode_id).header.schema) if first else reading

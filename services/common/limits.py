@@ -15,6 +15,7 @@ from ramp.recipes.recipe import PRETRAINED, SEED_BLOCK
 from ramp.replay.info import Limits
 from ramp.replay.run_tables import TABLES
 from ramp.types import Outcome
+from services.common.directory import parse
 from services.common.sizes import FULL_RANGES, INFINITE, check_sizes
 
 if TYPE_CHECKING:
@@ -81,6 +82,7 @@ RANGES: Mapping[str, tuple[float, float]] = {
     "actors.threads": (1, 1024),
     "actors.episode_s": (1, INFINITE),
     "actors.batch_steps": (1, Limits().max_steps_per_batch),
+    "replay.shards": (1, 64),
     "replay.port": (0, 65535),
     "replay.segment_mib": (1, 65536),
     "replay.max_message_mib": (16, 1024),  # one step of 16 cameras with 480 x 480 pixels fits
@@ -112,6 +114,7 @@ def check_rules(settings: Settings) -> None:
     _check_mixture(settings)
     _check_limiter(settings)
     _check_retention(settings)
+    _check_shards(settings)
 
 
 def _check_tasks(settings: Settings) -> None:
@@ -198,3 +201,12 @@ def _check_retention(settings: Settings) -> None:
         for name in getattr(settings.retention, field):
             if name not in names:
                 raise Invalid(f"retention.{field}", name, f"choose from {', '.join(names)}")
+
+
+def _check_shards(settings: Settings) -> None:
+    """Of servers that run elsewhere, the address says how many there are."""
+    replay = settings.replay
+    if replay.address:
+        parse(replay.address)
+    elif replay.port and replay.port + replay.shards - 1 > 65535:
+        raise Invalid("replay.port", replay.port, f"leave room for replay.shards={replay.shards} ports from it on")

@@ -28,11 +28,12 @@ class ActorsPlace:
 
 @dataclass(frozen=True, kw_only=True)
 class ReplayPlace:
-    """The replay server."""
+    """The replay servers."""
 
-    address: str = ""  # host:port of a running one; empty: start a child
-    host: str = "127.0.0.1"  # where the child listens
-    port: int = 0  # of the child; 0 takes a free one
+    address: str = ""  # host:port of a running one, or NAME=host:port,... of several shards; empty: start children
+    shards: int = 1  # children started, each with its part of the episodes; a resumed run may have more, never fewer
+    host: str = "127.0.0.1"  # where the children listen
+    port: int = 0  # of the first child, the others' follow; 0 takes free ones
     token_env: str = ""  # environment variable that holds the token; empty: no token
     segment_mib: int = 64  # size at which a segment on disk is closed
     max_message_mib: int = 32  # bound on one gRPC message

@@ -8,8 +8,9 @@ from pathlib import Path
 from ramp.data.transforms import Prompts
 from ramp.errors import NotFound
 from ramp.models.build import instructions
+from services.clients import connect as replay_service
+from services.clients.connect import AnyClient
 from services.clients.registry import DirectoryRegistry
-from services.clients.replay import ReplayClient
 from services.common import metrics
 from services.common.coordination import Coordination, run_key
 from services.common.settings import Settings, load_settings, replay_token
@@ -26,7 +27,7 @@ class Context:
     """Made once per life of a worker."""
 
     settings: Settings
-    replay: ReplayClient
+    replay: AnyClient
     registry: DirectoryRegistry
     board: Coordination
     publisher: Publisher
@@ -57,7 +58,8 @@ def connect(settings_path: str, run_dir: str, replay_address: str, redis_url: st
     """Everything that a worker needs, in its process. Raises NotFound, Invalid, Unavailable."""
     settings, where = load_settings(settings_path), Path(run_dir)
     board = Coordination(redis_url, run_key(where))
-    replay = ReplayClient(replay_address, name=f"learner-{rank()}", token=replay_token(settings))
+    token = replay_token(settings)
+    replay = replay_service.connect(replay_address, name=f"learner-{rank()}", board=board, token=token)
     registry, home = DirectoryRegistry(where / "registry"), where / "checkpoints"
     return Context(
         settings=settings,

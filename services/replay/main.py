@@ -3,7 +3,8 @@
     python -m services.replay.main --dir runs/latest/replay --port 0 --settings runs/latest/settings.yaml
 
 Serves until SIGTERM or SIGINT. Its address is written to DIR/address and printed once it answers. With port 0 a restart
-takes the port it had before, if that is still free, so that clients find it again.
+takes the port it had before, if that is still free, so that clients find it again. With --redis it announces itself as
+the shard --shard of the run: a name that belongs to the data in DIR, whatever the address.
 """
 
 from __future__ import annotations
@@ -18,10 +19,13 @@ from pathlib import Path
 
 from ramp.errors import RampError, Unavailable
 from ramp.replay.info import Limits
+from ramp.replay.places import shard_name
 from ramp.replay.run_tables import shard_tables
 from ramp.replay.shard import Shard, ShardConfig
 from services.common import metrics
+from services.common.coordination import Coordination, run_key
 from services.common.settings import Settings, load_settings, replay_token
+from services.replay.announcing import announce
 from services.replay.core import ReplayCore
 from services.replay.server import CALLS, ReplayServer
 from services.replay.upkeep import Housekeeping, Watch
@@ -49,6 +53,8 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--port", type=int, default=None, help="0 takes a free one; default: the settings' port")
     parser.add_argument("--host", default=None, help="default: the settings' host")
     parser.add_argument("--settings", type=Path, required=True, help="the run's settings.yaml")
+    parser.add_argument("--shard", default=shard_name(0), help="the shard's name in the directory")
+    parser.add_argument("--redis", default="", help="redis://host:port/db of the directory; default: none")
     parser.add_argument("--metrics-port", type=int, default=None, help="0 takes a free one; default: no metrics")
     return parser.parse_args(arguments)
 
@@ -58,7 +64,7 @@ def shard_config(settings: Settings) -> ShardConfig:
     sampling = settings.sampling
     return ShardConfig(
         tables=shard_tables(
-            min_items=sampling.min_items,
+            min_items=-(-sampling.min_items // settings.replay.shards),
             samples_per_insert=sampling.samples_per_insert,
             slack=sampling.slack,
             human_priority=sampling.human_priority,
@@ -87,6 +93,14 @@ def _serve(options: argparse.Namespace) -> int:
     watch, housekeeping = Watch(shard, stop.set), Housekeeping(shard)
     host = options.host or settings.replay.host
     port = _start(server, host, settings.replay.port if options.port is None else options.port, options.dir / "address")
+    board = Coordination(options.redis, run_key(Path(settings.dir)))
+    try:
+        if options.redis:
+            announce(board, options.dir, options.shard, host, port)
+    except RampError:  # the name is another's
+        server.stop(0.0)
+        shard.close()
+        raise
     if options.metrics_port is not None:
         served = metrics.serve(options.metrics_port, settings.metrics.host)
         logger.info("metrics at http://%s:%d/metrics", settings.metrics.host, served)
@@ -97,6 +111,7 @@ def _serve(options: argparse.Namespace) -> int:
         pass
     failed = shard.failed
     logger.info("stopping%s", ": the disk has failed" if failed else "")
+    board.close()
     server.stop()
     watch.stop()
     housekeeping.stop()
