@@ -16,6 +16,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from typing import TypeVar
 
 import numpy as np
@@ -50,7 +51,7 @@ class ShardedClient(Together[ReplayClient]):
         """`reach` makes the client of one shard. Without a `board` the directory stays as it is."""
         self._reach, self._board = reach, board
         self._known = dict(shards)
-        self._clients = {name: reach(shard) for name, shard in shards.items()}
+        self._clients = _reached(shards, reach)
         self._elsewhere: dict[str, str] = {}  # episode -> shard, where that is not its home by the present directory
         self._last: dict[str, ReplayInfo] = {}
         self._away: set[str] = set()
@@ -218,7 +219,7 @@ class ShardedClient(Together[ReplayClient]):
         logger.warning("%s at %s takes part from now on", shard.name, shard.address)
         try:
             client = self._reach(shard)
-        except RampError as error:  # its spool is another process's
+        except (RampError, OSError) as error:  # its spool is another process's, or cannot be made
             logger.error("%s cannot be reached: %s", shard.name, error)
             return
         with self._lock:
@@ -259,3 +260,13 @@ class ShardedClient(Together[ReplayClient]):
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _reached(shards: Mapping[str, Shard], reach: Callable[[Shard], ReplayClient]) -> dict[str, ReplayClient]:
+    """A client of each, or none."""
+    found = {}
+    with ExitStack() as opened:
+        for name, shard in shards.items():
+            found[name] = opened.enter_context(reach(shard))
+        opened.pop_all()
+    return found
