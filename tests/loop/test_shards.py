@@ -28,7 +28,7 @@ def run(tmp_path: Path) -> Iterator[LaunchedRun]:
 
 
 def test_a_run_on_two_shards_goes_through_though_one_of_them_dies(run: LaunchedRun) -> None:
-    run.until(lambda: run.folder.joinpath("status.json").exists() and "joint" in stages(run.events()))
+    run.until(lambda: len(run.news(journal.Episode)) >= 3)  # early: the run is a short one, and shall see it come back
     [victim] = run.pids("shard-1")
     os.kill(victim, signal.SIGKILL)
     run.until(lambda: any(event.what == "died" and event.pid == victim for event in run.news(journal.Process)))
