@@ -14,6 +14,7 @@ from services.conductor.forecast import left_s, progress
 from services.conductor.journal import Learner, plain
 from services.conductor.ledger import Ledger
 from services.conductor.portrait import Scene, draw
+from services.conductor.quantities import size
 from services.conductor.schedule import Landmarks
 from services.conductor.terminal import picture
 from services.conductor.view import RunView, view_from
@@ -87,7 +88,7 @@ def test_each_of_several_shards_is_seen_with_what_it_holds_or_that_it_is_away() 
     assert any("shard-1" in wait for wait in view.waits)
     console = Console(width=120, record=True, file=io.StringIO())
     console.print(picture(view, width=120))
-    assert "shard-0  0 episodes  0 items  1.0 MB  labels of world model v3" in console.export_text()
+    assert f"shard-0  0 episodes  0 items  {size(2**20)}" in console.export_text()
     assert "shard-1 does not answer" in console.export_text()
 
 
