@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from services.common.settings import child_environment, compose, save
@@ -12,20 +13,20 @@ from tests.unit.sources import ROOT
 
 class ReplayProcess:
     """`start` returns once it answers; `address` stays the same over restarts. The settings are those that lie in
-    `folder`, else the counting recipe's with `overrides`."""
+    `folder`, else the counting recipe's with `overrides`; the data lie in `name` below it."""
 
-    def __init__(self, folder: Path, *overrides: str) -> None:
+    def __init__(self, folder: Path, *overrides: str, name: str = "replay", options: Sequence[str] = ()) -> None:
         self._folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         if overrides or not (folder / "settings.yaml").exists():
             save(compose("counting", None, [f"dir={folder}", *overrides]), folder / "settings.yaml")
-        self.directory = folder / "replay"
+        self.directory, self._options = folder / name, options
         self.address = ""
         self._process: subprocess.Popen[str] | None = None
 
     def start(self, *, metrics: bool = False) -> str:
         command = [sys.executable, "-m", "services.replay.main", "--dir", str(self.directory), "--port", "0"]
-        command += ["--metrics-port", "0"] if metrics else []
+        command += [*self._options, *(["--metrics-port", "0"] if metrics else [])]
         with (self._folder / "log").open("a") as log:
             self._process = subprocess.Popen(
                 [*command, "--settings", str(self._folder / "settings.yaml")],
@@ -41,6 +42,11 @@ class ReplayProcess:
         assert self.address in ("", address), "a restarted server must be found where it was"
         self.address = address
         return address
+
+    def forget_address(self) -> None:
+        """The next start takes another port."""
+        (self.directory / "address").unlink()
+        self.address = ""
 
     def kill(self) -> None:
         """kill -9."""

@@ -125,7 +125,7 @@ class TrainingConfig:
 class ReplayConfig:
     """The tables. `demos` is never rate limited; `online` is."""
 
-    min_items: int = 300  # of `online`, before the first sample; about 15 episodes
+    min_items: int = 300  # of `online`, in all shards together, before the first sample; about 15 episodes
     samples_per_insert: float = 7.0  # about an episode for every four joint updates, whatever the machine
     slack: float = 8_000.0  # samples by which either side may be ahead
     human_priority: float = 2.0  # of items whose first step a person acted on, against 1 for the others

@@ -100,4 +100,5 @@ def describe(entry: Entry, steps: StepBatch) -> EpisodeInfo:
         policy_version=int(steps.policy_version[-1]),
         tables=entry.header.tables,
         seed=entry.header.seed,
+        ended_at=entry.ended_at,
     )

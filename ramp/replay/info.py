@@ -29,6 +29,7 @@ class EpisodeInfo:
     policy_version: int  # of the last step
     tables: tuple[str, ...]
     seed: int
+    ended_at: float = 0.0  # seconds since 1970, by the clock of its shard
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -6,6 +6,7 @@ only grows, so that everything before its end stays as it is.
 
 from __future__ import annotations
 
+import contextlib
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from ramp.errors import Corrupt, NotFound
 from ramp.replay.checksum import digest
 from ramp.replay.columns import join_steps, steps_from_arrow
 from ramp.replay.notes import header_from_note
+from ramp.replay.places import shard_places
 from ramp.replay.record import Seen
 from ramp.replay.segment import glance, newest
 from ramp.replay.tombstones import Tombstones
@@ -67,6 +69,29 @@ class Shelf:
         parts = [_steps(seen, number, header.schema) for number, seen in enumerate(batches)]
         pixels = decode_steps(join_steps(parts), header.schema, episode_id)
         return Episode(header=header, steps=pixels, outcome=Outcome(outcome))
+
+
+class Shelves:
+    """Those of all shards of a run, read one after the other. Example: Shelves(Path("runs/latest/replay")).each"""
+
+    def __init__(self, replay: Path) -> None:
+        """Raises NotFound where none of them holds segments."""
+        places = shard_places(replay).values()
+        self.each = [Shelf(place) for place in places if len(places) == 1 or newest(place / "segments")]
+        if not self.each:
+            raise NotFound(f"no episodes in {replay}: nothing was stored there yet")
+
+    def segments(self) -> Iterator[list[Seen]]:
+        """As Shelf.segments."""
+        for shelf in self.each:
+            yield from shelf.segments()
+
+    def fetch(self, episode_id: str) -> Episode:
+        """As Shelf.fetch, from the shard that has it."""
+        for shelf in self.each[:-1]:
+            with contextlib.suppress(NotFound):
+                return shelf.fetch(episode_id)
+        return self.each[-1].fetch(episode_id)
 
 
 def _steps(seen: Seen, number: int, schema: StepSchema) -> StepBatch:

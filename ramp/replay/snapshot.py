@@ -91,7 +91,8 @@ class Snapshots:
 
     def all(self) -> list[Snapshot]:
         """Oldest first."""
-        found = [Snapshot(**json.loads(path.read_text())) for path in self._home.glob(f"[!.]*/{MANIFEST}")]
+        manifests = self._home.glob(f"[!.]*/{MANIFEST}")  # the shard may have been moved since
+        found = [Snapshot(**json.loads(path.read_text()) | {"path": str(path.parent)}) for path in manifests]
         return sorted(found, key=lambda each: each.taken_at)
 
     def drop(self, name: str) -> None:

@@ -11,7 +11,7 @@ import pyarrow as pa
 from ramp.replay.columns import frame_rows
 from ramp.replay.labelled import Generation
 from ramp.replay.record import Seen
-from ramp.replay.shelf import Shelf
+from ramp.replay.shelf import Shelf, Shelves
 from ramp.types import UNLABELLED, Source
 
 STEPS = pa.schema(
@@ -40,7 +40,9 @@ SOURCES = pa.array([source.name.lower() for source in Source])
 class StepStream:
     """All steps of some episodes, for any Arrow consumer, again and again. Memory holds one segment's numbers."""
 
-    def __init__(self, shelf: Shelf, episode_ids: Sequence[str], generation: Callable[[], Generation]) -> None:
+    def __init__(
+        self, shelf: Shelf | Shelves, episode_ids: Sequence[str], generation: Callable[[], Generation]
+    ) -> None:
         """`generation` is asked for at the first read."""
         self._shelf, self._generation = shelf, generation
         self._codes = {name: row for row, name in enumerate(episode_ids)}

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from ramp.replay.columns import camera_column
 from ramp.replay.record import Seen
-from ramp.replay.shelf import Shelf
+from ramp.replay.shelf import Shelf, Shelves
 from ramp.types import Outcome, Source
 
 Columns = dict[str, np.ndarray]
@@ -46,6 +46,15 @@ SUMMARY = pa.schema(
         ("policy_version_max", pa.int64()),
     ]
 )
+
+
+def summarise_all(shelves: Shelves) -> pa.Table:
+    """As `summarise`, of all shards; where there are several, `number` counts what they hold together."""
+    tables = [summarise(shelf) for shelf in shelves.each]
+    if len(tables) == 1:
+        return tables[0]
+    found = pa.concat_tables(tables).sort_by("ended_at")
+    return found.set_column(0, SUMMARY.field(0), pa.array(np.arange(len(found))))
 
 
 def summarise(shelf: Shelf) -> pa.Table:

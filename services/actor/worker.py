@@ -18,9 +18,9 @@ from ramp.errors import RampError
 from ramp.types import EpisodeSummary
 from services.actor.assignment import Assignment
 from services.actor.collector import Collector
+from services.clients.connect import connect
 from services.clients.credentials import own_credentials
 from services.clients.registry import DirectoryRegistry
-from services.clients.replay import ReplayClient
 from services.common import metrics
 from services.common.coordination import Coordination, run_key
 from services.common.settings import Settings, load_settings, mujoco_gl
@@ -42,9 +42,8 @@ class RolloutActor:
         torch.set_num_threads(settings.actors.threads)
         self._name = name
         self._board = Coordination(redis_url, run_key(run_dir))
-        self._replay = ReplayClient(
-            replay_address, name=name, credentials=own_credentials(settings, Role.ACTOR), spool=run_dir / "spool" / name
-        )
+        shown, spool = own_credentials(settings, Role.ACTOR), run_dir / "spool" / name
+        self._replay = connect(replay_address, name=name, board=self._board, spool=spool, credentials=shown)
         registry = DirectoryRegistry(run_dir / "registry")
         self._collector = Collector(
             settings, registry, self._replay, robot=name, batch_steps=settings.actors.batch_steps

@@ -16,7 +16,7 @@ from services.cli.options import Dir, Json
 if TYPE_CHECKING:
     from ramp.datasets.dataset import Claim
     from ramp.replay.info import EpisodeInfo
-    from ramp.replay.shard import Shard
+    from ramp.replay.shards import Shards
     from ramp.types import Encoding
     from services.clients.credentials import Credentials
     from services.conductor.rundir import RunDir
@@ -47,20 +47,21 @@ def export(
       ramp data export datasets/exact --dir runs/try --lossless
     """
     from ramp.datasets.exporter import Exporter
-    from ramp.replay.shard import Shard, ShardConfig
+    from ramp.replay.shard import ShardConfig
+    from ramp.replay.shards import Shards
     from services.common.settings import load_settings
     from services.conductor import rundir
 
     found = rundir.find(dir_)
     _refuse_running(found)
     config = ShardConfig(advantage=load_settings(found.settings).advantage)
-    with closing(Shard(found.replay, config)) as shard:
-        chosen = _chosen(shard, table, task or [])
-        exporter = Exporter(folder, fps=fps, lossless=lossless, label_version=shard.info().annotation_version)
+    with closing(Shards(found.replay, config)) as shards:
+        chosen = _chosen(shards, table, task or [])
+        exporter = Exporter(folder, fps=fps, lossless=lossless, label_version=shards.info().annotation_version)
         try:
             with typer.progressbar(chosen, label="export", file=sys.stderr) as bar:
                 for info in bar:
-                    exporter.add(shard.fetch(info.episode_id), shard.labels(info.episode_id))
+                    exporter.add(shards.fetch(info.episode_id), shards.labels(info.episode_id))
             print(exporter.finish())
         except BaseException:
             exporter.abandon()
@@ -78,10 +79,10 @@ def _refuse_running(found: RunDir) -> None:
         raise Unavailable(f"{found.path} has no replay directory of its own")
 
 
-def _chosen(shard: Shard, table: str, tasks: Sequence[str]) -> list[EpisodeInfo]:
+def _chosen(shards: Shards, table: str, tasks: Sequence[str]) -> list[EpisodeInfo]:
     from ramp.errors import NotFound
 
-    there = shard.query(table)
+    there = shards.query(table)
     chosen = [info for info in there if not tasks or info.task in tasks]
     if not chosen:
         known = sorted({info.task for info in there})
@@ -123,7 +124,12 @@ def _tell(found: dict[str, Any]) -> None:
 def import_(
     folder: Folder,
     dir_: Dir = None,
-    replay: Annotated[str, typer.Option("--replay", help="Host:port of a server; the token is that of --dir.")] = "",
+    replay: Annotated[
+        str,
+        typer.Option(
+            "--replay", help="Host:port of a server (NAME=HOST:PORT,... of several shards); the token is that of --dir."
+        ),
+    ] = "",
     table: Annotated[
         str | None, typer.Option("--table", help="Which receives the episodes.", show_default="their own, or demos")
     ] = None,
@@ -186,10 +192,9 @@ def _server(directory: Path | None, replay: str) -> tuple[str, Credentials, Enco
     if replay and directory is None:
         return replay, Credentials(), Encoding.RAW, QUALITY
     found = rundir.find(directory)
-    settings, place = load_settings(found.settings), found.replay / "address"
-    address = replay or settings.replay.address
-    if not address and not place.exists():
+    settings = load_settings(found.settings)
+    address = replay or settings.replay.address or found.replay_address()
+    if not address:
         raise Unavailable(f"{found.path} has no replay server yet: start the run, or name a server by --replay")
     encoding, quality = Encoding(settings.env.image_encoding), settings.env.jpeg_quality
-    found_at = address or place.read_text(encoding="utf-8").strip()
-    return found_at, own_credentials(settings, Role.OPERATOR), encoding, quality
+    return address, own_credentials(settings, Role.OPERATOR), encoding, quality

@@ -13,8 +13,8 @@ import typer
 from services.cli.options import Dir, Json
 
 if TYPE_CHECKING:
-    from ramp.replay.shard import Shard
-    from services.clients.replay import ReplayClient
+    from ramp.replay.shards import Shards
+    from services.clients.connect import AnyClient
 
 READY_S = 5.0  # for a server to answer whose address is known
 
@@ -51,7 +51,7 @@ def snapshot(
     """Keep this moment of the replay data under a name, while everything goes on.
 
     Segments are linked, not copied: it takes no room until they are deleted or written again. The directory that is
-    printed can be copied away, or take the place of `replay/` in a run's directory.
+    printed (one for each shard) can be copied away, or take the place of the one whose `snapshots/` holds it.
 
     \b
     Examples:
@@ -126,48 +126,49 @@ def views(
 
 
 @contextmanager
-def opened(directory: Path | None) -> Iterator[ReplayClient | Shard]:
+def opened(directory: Path | None) -> Iterator[AnyClient | Shards]:
     """The server of a run where it has one, else the data themselves. Raises NotFound, Unavailable."""
+    from services.clients.connect import connect
     from services.clients.credentials import own_credentials
-    from services.clients.replay import ReplayClient
     from services.common.settings import load_settings
     from services.common.tokens import Role
     from services.conductor import rundir
 
     found = rundir.find(directory)
     settings = load_settings(found.settings)
-    shard = None if settings.replay.address else _own(found.replay)
-    if shard is not None:
-        with closing(shard):
-            yield shard
+    shards = None if settings.replay.address else _own(found.replay)
+    if shards is not None:
+        with closing(shards):
+            yield shards
         return
-    address = settings.replay.address or (found.replay / "address").read_text().strip()
-    credentials = own_credentials(settings, Role.OPERATOR)
-    with ReplayClient(address, name="ramp-data", credentials=credentials) as client:
+    address = settings.replay.address or found.replay_address()
+    with connect(address, name="ramp-data", credentials=own_credentials(settings, Role.OPERATOR)) as client:
         client.wait_ready(READY_S)
         yield client
 
 
 def _audited(
-    replay: ReplayClient | Shard, directory: Path | None, what: str, **details: object
+    replay: AnyClient | Shards, directory: Path | None, what: str, **details: object
 ) -> AbstractContextManager[None]:
     """Where no server does it, and so none writes it down."""
-    from services.clients.replay import ReplayClient
+    from ramp.replay.shards import Shards
     from services.common.audit import Audit, person
     from services.conductor import rundir
 
-    served = isinstance(replay, ReplayClient)
+    served = not isinstance(replay, Shards)
     return Audit(None if served else rundir.find(directory).audit).act(person(), "operator", what, **details)
 
 
-def _own(directory: Path) -> Shard | None:
-    """The shard of a stopped run; None where a server has it. Raises NotFound."""
+def _own(directory: Path) -> Shards | None:
+    """The shards of a stopped run; None where a server has one. Raises NotFound."""
     from ramp.errors import NotFound, Unavailable
-    from ramp.replay.shard import Shard, ShardConfig
+    from ramp.replay.places import shard_places
+    from ramp.replay.shard import ShardConfig
+    from ramp.replay.shards import Shards
 
-    if not (directory / "segments").is_dir():
+    if not any((place / "segments").is_dir() for place in shard_places(directory).values()):
         raise NotFound(f"no episodes in {directory}: nothing was stored there yet")
     try:
-        return Shard(directory, ShardConfig())
+        return Shards(directory, ShardConfig())
     except Unavailable:
         return None

@@ -92,6 +92,7 @@ def _directory(chosen: str, recipe: str) -> Path:
 
 
 def _resume(directory: Path | None, recipe: str, config: Path | None, overrides: Sequence[str]) -> int:
+    from ramp.replay.places import check_count
     from ramp.types import Kind
     from services.clients.registry import DirectoryRegistry
     from services.common.settings import compose
@@ -109,6 +110,8 @@ def _resume(directory: Path | None, recipe: str, config: Path | None, overrides:
         print(f"{_shown(found.path)} is done: see its report.html, or `ramp eval`")
         return 0
     settings = compose("", found.settings, overrides)
+    if not settings.replay.address:
+        check_count(found.replay, settings.replay.shards)
     if not DirectoryRegistry(found.registry).versions(Kind.POLICY):  # later its own checkpoints hold the weights
         _check_models(settings)
     return _play(replace(settings, dir=str(found.path)))

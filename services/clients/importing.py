@@ -22,9 +22,12 @@ from ramp.replay.columns import slice_steps
 from ramp.replay.info import Limits
 from ramp.replay.validate import check_follows, check_header, check_steps
 from ramp.types import Encoding, Episode, StepBatch, StepSchema
+from services.clients.connect import AnyClient, connect
 from services.clients.credentials import Credentials
 from services.clients.flight import answers, open_flight
-from services.clients.replay import ReplayClient, pieces
+from services.clients.rendezvous import home
+from services.clients.replay import pieces
+from services.clients.sharded import ShardedClient
 from services.clients.uploading import Uploader
 
 APPEND_STEPS = 1024  # in one append
@@ -49,8 +52,9 @@ def import_folder(
     """
     with ExitStack() as stack:
         spool = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ramp-import-")))
-        client = ReplayClient(address, name="import", credentials=credentials, spool=spool, spool_bytes=SPOOL_BYTES)
-        stack.enter_context(client).wait_ready(READY_S)
+        client = connect(address, name="import", credentials=credentials, spool=spool, spool_bytes=SPOOL_BYTES)
+        stack.callback(client.close)
+        client.wait_ready(READY_S)
         known = {info.episode_id for info in client.query()}
         present, put = _table_schema(reading, client), _road(client, credentials, quality, stack)
         dataset = Dataset(folder, replace(reading, schema=present) if present else reading)
@@ -61,8 +65,11 @@ def import_folder(
             yield len(dataset.places), new
 
 
-def _road(client: ReplayClient, credentials: Credentials, quality: int, stack: ExitStack) -> Callable[[Episode], None]:
-    """How an episode is sent."""
+def _road(client: AnyClient, credentials: Credentials, quality: int, stack: ExitStack) -> Callable[[Episode], None]:
+    """How an episode is sent: to the shard it belongs to, through its Flight door where that answers."""
+    if isinstance(client, ShardedClient):
+        roads = {name: _road(part, credentials, quality, stack) for name, part in client.parts().items()}
+        return lambda episode: roads[home(episode.header.episode_id, roads)](episode)
     bulk = client.bulk()
     if bulk.flight_port:
         door = stack.enter_context(open_flight(client.address, bulk, credentials))
@@ -71,7 +78,7 @@ def _road(client: ReplayClient, credentials: Credentials, quality: int, stack: E
     return partial(send, client, quality=quality)
 
 
-def _table_schema(reading: Reading, client: ReplayClient) -> StepSchema | None:
+def _table_schema(reading: Reading, client: AnyClient) -> StepSchema | None:
     """A table has one schema: where it holds episodes already, their bounds of actions and encodings are taken."""
     first = client.query(reading.table or DEMOS, limit=1)
     return client.fetch(first[0].episode_id, decode=False).header.schema if first else None

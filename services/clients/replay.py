@@ -35,6 +35,7 @@ from services.common.append_codec import batch_frame
 __all__ = ["AnnotateResult", "EpisodeInfo", "ReplayClient", "ReplayInfo", "Writer"]
 
 CALL_TIMEOUT_S = 30.0
+ANNOTATE_S = 120.0
 SPOOL_BYTES = 2**30
 MEMORY_BYTES = 64 * 2**20
 BATCH_BYTES = 4 * 2**20  # a longer append is sent in pieces, which keeps any step within the server's bound
@@ -251,7 +252,7 @@ class ReplayClient:
             request_serializer=wire.AnnotateRequest.SerializeToString,
             response_deserializer=wire.AnnotateResponse.FromString,
         )
-        answer = call(lambda left: method(iter(requests), timeout=left, metadata=self._metadata), timeout=120.0)
+        answer = call(lambda left: method(iter(requests), timeout=left, metadata=self._metadata), timeout=ANNOTATE_S)
         return codec.annotated_from_wire(answer)
 
     def query(
@@ -347,6 +348,14 @@ class ReplayClient:
     def wait_ready(self, timeout: float) -> None:
         """Raises Unavailable unless the server answers within `timeout` s."""
         await_ready(self._channel, self.address, timeout)
+
+    def move(self, address: str) -> None:
+        """The same server is found there now. What is spooled goes there; open streams end with Unavailable."""
+        self.address = address
+        self._channel = open_channel(address, self._credentials)  # calls under way keep the old one to their end
+        self._sender.redirect(self._channel)
+        for stream in list(self._streams):
+            stream.close()
 
     def close(self) -> None:
         """Stop the threads. What was not acknowledged stays in the spool, for the next client of that directory."""

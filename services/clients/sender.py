@@ -67,9 +67,7 @@ class Sender:
     """Started at construction; `close` stops it, leaving in the spool what was not acknowledged."""
 
     def __init__(self, channel: grpc.Channel, metadata: Metadata, spool: Spool, keep_refused: int = 256) -> None:
-        self._append = channel.stream_stream(
-            "/ramp.v1.Replay/Append", request_serializer=None, response_deserializer=wire.Appended.FromString
-        )
+        self._append = _append(channel)
         self._metadata, self._spool, self._keep_refused = metadata, spool, keep_refused
         self._changed = threading.Condition()
         self._ledger = Ledger()
@@ -114,6 +112,13 @@ class Sender:
     @property
     def trouble(self) -> RampError | None:
         return self._ledger.trouble
+
+    def redirect(self, channel: grpc.Channel) -> None:
+        """Go on over this channel: the server is found elsewhere now."""
+        with self._changed:
+            self._append = _append(channel)
+            if self._call is not None:
+                self._call.cancel()
 
     def close(self) -> None:
         with self._changed:
@@ -255,3 +260,9 @@ class Sender:
         apology = self._spool.open(episode_id, kept=False)
         apology.add(opening)
         apology.add(codec.abort_request(episode_id).SerializeToString(), last=True)
+
+
+def _append(channel: grpc.Channel) -> grpc.StreamStreamMultiCallable:
+    return channel.stream_stream(
+        "/ramp.v1.Replay/Append", request_serializer=None, response_deserializer=wire.Appended.FromString
+    )

@@ -123,6 +123,7 @@ def episode_info_to_wire(info: EpisodeInfo) -> wire.EpisodeInfo:
         policy_version=info.policy_version,
         tables=info.tables,
         seed=info.seed,
+        ended_at=info.ended_at,
     )
 
 
@@ -137,6 +138,7 @@ def episode_info_from_wire(message: wire.EpisodeInfo) -> EpisodeInfo:
         policy_version=message.policy_version,
         tables=tuple(message.tables),
         seed=message.seed,
+        ended_at=message.ended_at,
     )
 
 

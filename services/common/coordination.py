@@ -6,12 +6,14 @@ asked for is written anew by a heartbeat thread.
 
     ramp:<run>:presence:<role>:<name>   hash with a time to live
     ramp:<run>:stream:<name>            stream, bounded
+    ramp:<run>:shard:<name>             hash address, data with a time to live: the lease of a replay shard's name
     ramp:<run>:stop                     why the run shall stop
     ramp:<run>:aliases                  hash "<kind>/<alias>" -> version; changes go to the stream "aliases"
 """
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -24,10 +26,15 @@ from urllib.parse import urlsplit, urlunsplit
 
 import redis
 from redis.backoff import NoBackoff
+from redis.client import Pipeline
 from redis.retry import Retry
 
+from ramp.errors import Conflict
 from ramp.types import Kind
-from services.common.metrics import COORDINATION_FAILURES, COORDINATION_SECONDS, timed
+from services.common.directory import Shard
+from services.common.metrics import COORDINATION_FAILURES, COORDINATION_SECONDS, REPLAY_NAME_TAKEN, timed
+
+logger = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 Value = str | int | float
@@ -72,6 +79,7 @@ class Coordination:
         self.url, self.run = url, run
         self._redis = _connect(url) if url else None
         self._announced: dict[tuple[str, str], dict[str, str]] = {}
+        self._shards: dict[str, Shard] = {}
         self._stop_reason = ""
         self._quiet_until = 0.0
         self._lock = threading.Lock()
@@ -105,6 +113,71 @@ class Coordination:
             return [_presence(fields) for _, fields in found if fields]
 
         return self._call("presence", read, None)
+
+    # ----------------------------------------------------------------------------- the shard directory
+
+    def announce_shard(self, shard: Shard) -> bool:
+        """This process serves the shard. The lease is renewed until `close`, and taken anew after a flush; False where
+        Redis does not answer now.
+
+        Raises Conflict where a server with other data holds the name. Later, when the lease is to be renewed, that is
+        an error in the log and in a metric: whoever knows the shard keeps to its data.
+        """
+        written = self._write_shard(shard)
+        with self._lock:
+            self._shards[shard.name] = shard
+        self._ensure_heartbeat()
+        return written
+
+    def shards(self) -> dict[str, Shard] | None:
+        """Every shard that has been heard of lately, by name; None where Redis does not answer. One that is missing is
+        away, not gone: keep the address that was known."""
+
+        def read(board: redis.Redis) -> dict[str, Shard]:
+            keys = sorted(board.scan_iter(match=self._key("shard", "*"), count=500))
+            answers = board.pipeline(transaction=False)
+            for key in keys:
+                answers.hgetall(key)
+            found = zip(keys, answers.execute() if keys else [], strict=True)
+            named = ((key.rpartition(":")[2], fields) for key, fields in found if fields)
+            return {name: Shard(name, fields["address"], fields["data"]) for name, fields in named}
+
+        return self._call("shards", read, None)
+
+    def _write_shard(self, shard: Shard) -> bool:
+        key = self._key("shard", shard.name)
+
+        def claim(pipeline: Pipeline) -> None:
+            held: Any = pipeline.hgetall(key)
+            if held and held["data"] != shard.data:
+                remedy = "give every shard a name of its own"
+                raise Conflict("shard", f"{shard.name} is served at {held['address']} from other data", remedy)
+            pipeline.multi()
+            pipeline.hset(key, mapping={"address": shard.address, "data": shard.data})
+            pipeline.expire(key, PRESENCE_TTL_S)
+
+        return self._call("announce_shard", lambda r: bool(r.transaction(claim, key)), False)
+
+    def _renew_shards(self) -> None:
+        for shard in list(self._shards.values()):
+            try:
+                self._write_shard(shard)
+                REPLAY_NAME_TAKEN.set(0)
+            except Conflict as error:
+                REPLAY_NAME_TAKEN.set(1)
+                logger.error("this shard is not in the directory: %s", error)
+
+    def _withdraw_shard(self, shard: Shard) -> bool:
+        """Leave the name to others, unless it is theirs already."""
+        key = self._key("shard", shard.name)
+
+        def leave(pipeline: Pipeline) -> None:
+            ours = pipeline.hget(key, "data") == shard.data
+            pipeline.multi()
+            if ours:
+                pipeline.delete(key)
+
+        return self._call("withdraw_shard", lambda r: r.transaction(leave, key) is not None, False)
 
     # -------------------------------------------------------------------------------------- streams
 
@@ -194,6 +267,8 @@ class Coordination:
             self._heartbeat.join(timeout=2.0)
         for role, name in list(self._announced):
             self.withdraw(role, name)
+        for shard in self._shards.values():
+            self._withdraw_shard(shard)
         if self._redis:
             self._redis.close()
 
@@ -211,6 +286,7 @@ class Coordination:
         """Write anew all that this process stands for; the heartbeat does it every HEARTBEAT_S seconds."""
         for role, name in list(self._announced):
             self._write_presence(role, name)
+        self._renew_shards()
         if self._stop_reason:
             self._write_stop()
 

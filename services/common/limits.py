@@ -17,6 +17,7 @@ from ramp.recipes.recipe import PRETRAINED, SEED_BLOCK
 from ramp.replay.info import Limits
 from ramp.replay.run_tables import TABLES
 from ramp.types import Outcome
+from services.common.directory import parse
 from services.common.quotas import parse_quotas
 from services.common.sizes import FULL_RANGES, INFINITE, check_sizes
 from services.common.tls import check_exposure
@@ -87,6 +88,7 @@ RANGES: Mapping[str, tuple[float, float]] = {
     "actors.threads": (1, 1024),
     "actors.episode_s": (1, INFINITE),
     "actors.batch_steps": (1, Limits().max_steps_per_batch),
+    "replay.shards": (1, 64),
     "replay.port": (0, 65535),
     "replay.flight_port": (0, 65535),
     "replay.segment_mib": (1, 65536),
@@ -123,6 +125,7 @@ def check_rules(settings: Settings) -> None:
     _check_limiter(settings)
     _check_retention(settings)
     _check_safety(settings)
+    _check_shards(settings)
 
 
 def _check_tasks(settings: Settings) -> None:
@@ -231,3 +234,12 @@ def _check_safety(settings: Settings) -> None:
         raise Invalid("replay.tls.client_ca", tls.client_ca, remedy)
     if not replay.address:
         check_exposure(replay.host, tls=bool(tls.certificate), tokens=True, exposed=replay.exposed)
+
+
+def _check_shards(settings: Settings) -> None:
+    """Of servers that run elsewhere, the address says how many there are."""
+    replay = settings.replay
+    if replay.address:
+        parse(replay.address)
+    elif replay.port and replay.port + replay.shards - 1 > 65535:
+        raise Invalid("replay.port", replay.port, f"leave room for replay.shards={replay.shards} ports from it on")

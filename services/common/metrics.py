@@ -150,6 +150,8 @@ REPLAY_DISK = gauge("ramp_replay_disk_bytes", "Bytes of all segments")
 REPLAY_DELETED = counter("ramp_replay_deleted_episodes", "Episodes deleted because of what: asked, retention", ["what"])
 REPLAY_FREED = counter("ramp_replay_freed_bytes", "Bytes given back by writing segments again")
 REPLAY_SCRUBBED = counter("ramp_replay_scrubbed_bytes", "Bytes of closed segments compared with their checksums")
+REPLAY_NAME_TAKEN = gauge("ramp_replay_name_taken_count", "1 while a server with other data holds the shard's name")
+REPLAY_AWAY = gauge("ramp_replay_away_count", "Shards that this client does not reach")
 REPLAY_DAMAGED = gauge("ramp_replay_quarantined_count", "Places on disk whose bytes were not what had been written")
 
 # ---------------------------------------------------------------------------------------------- conductor

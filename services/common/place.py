@@ -72,19 +72,20 @@ class QuotasPlace:
 
 @dataclass(frozen=True, kw_only=True)
 class ReplayPlace:
-    """The replay server."""
+    """The replay servers."""
 
-    address: str = ""  # host:port of a running one; empty: start a child
-    host: str = "127.0.0.1"  # where the child listens
-    port: int = 0  # of the child; 0 takes a free one
+    address: str = ""  # host:port of a running one, or NAME=host:port,... of several shards; empty: start children
+    shards: int = 1  # children started, each with its part of the episodes; a resumed run may have more, never fewer
+    host: str = "127.0.0.1"  # where the children listen
+    port: int = 0  # of the first child, the others' follow; 0 takes free ones
+    flight_port: int = 0  # of the first child's Flight door for bulk data, the others' follow; 0 takes free ones
     tokens: str = ""  # file that says who may come in (`ramp token`); empty: tokens.yaml in the run's directory
     secrets: str = ""  # folder with the run's own tokens, a file per role; empty: secrets/ in the run's directory
-    exposed: bool = False  # let the child serve other machines without TLS: whoever reaches it may read everything
+    exposed: bool = False  # let the children serve other machines without TLS: whoever reaches them may read everything
     calls: int = 128  # at once, streams among them, beside those of the run's own actors and learners
     connections: int = 2048  # at once; more are closed when they come
     tls: TLSPlace = field(default_factory=TLSPlace)
     quotas: QuotasPlace = field(default_factory=QuotasPlace)
-    flight_port: int = 0  # of the child's Flight door for bulk data; 0 takes a free one
     segment_mib: int = 64  # size at which a segment on disk is closed
     scrub_mib_per_s: int = 32  # of closed segments, compared with their checksums beside everything else; 0: never
     max_message_mib: int = 32  # bound on one gRPC message

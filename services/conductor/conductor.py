@@ -20,6 +20,7 @@ from types import FrameType
 from ramp.errors import RampError, Unavailable
 from services.clients.replay import CALL_TIMEOUT_S
 from services.common import metrics
+from services.common.directory import parse
 from services.common.settings import Settings, plain
 from services.conductor import adoption, journal, machine, schedule
 from services.conductor.crew import QUEUE, Done, Lost
@@ -58,7 +59,7 @@ class Conductor:
         self._journal = Journal(rundir.journal)
         self._fleet = Fleet(settings, rundir)
         self._marks = Landmarks()
-        self._room = Room(settings.sampling)
+        self._room = Room(settings.sampling, len(parse(self._fleet.replay_address)))
         self._messages: deque[str] = deque(maxlen=MESSAGES)
         self._signals, self._ending = 0, False
         self._began = time.monotonic()
@@ -221,7 +222,7 @@ class Conductor:
 
     def _adopt_if_possible(self) -> bool:
         """Whether the books agree with replay now. Where it is known not to answer, it is not asked."""
-        return self._fleet.watch.replay.answers and self._adopt(QUERY_S)
+        return self._fleet.watch.replay.answers and self._fleet.shards.complete and self._adopt(QUERY_S)
 
     def _adopt(self, timeout_s: float) -> bool:
         """Let the books agree with what replay holds; tried again later where replay does not answer."""
@@ -281,6 +282,7 @@ class Conductor:
                 children=fleet.children,
                 replay=fleet.watch.replay.latest,
                 replay_up=fleet.watch.replay.answers,
+                shards=fleet.shards.shards,
                 redis_up=fleet.watch.redis.answers,
                 memory=fleet.watch.memory.latest or {},
                 episodes_per_s=len(self._episode_seconds) * len(fleet.crew.members) / spent if spent > 0 else 0.0,
@@ -317,7 +319,7 @@ def _count(event: Event) -> None:
     """The metrics that follow from an event."""
     match event:
         case Process(name=name, what="restarted"):
-            metrics.CONDUCTOR_RESTARTS.labels(name.split("-")[0]).inc()
+            metrics.CONDUCTOR_RESTARTS.labels("replay" if name.startswith("shard-") else name.split("-")[0]).inc()
         case journal.Usage(memory_bytes=memory):
             for role, num_bytes in memory.items():
                 metrics.CONDUCTOR_MEMORY.labels(role).set(num_bytes)

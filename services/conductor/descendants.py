@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,6 +23,7 @@ _MARKS: Sequence[tuple[str, str]] = (  # what a command line has to contain -> r
     ("raylet", "ray"),
     ("gcs_server", "ray"),
 )
+_SHARD = re.compile(r"services\.replay\.main .*--shard (\S+)")
 
 
 def by_role(pid: int) -> dict[str, int]:
@@ -54,6 +56,9 @@ def kill_one(ancestor: int, pid: int) -> None:
 
 
 def role_of(command_line: str) -> str:
+    """One of several replay shards goes by its own name."""
+    if (shard := _SHARD.search(command_line)) is not None:
+        return shard[1]
     return next((role for mark, role in _MARKS if mark in command_line), OWN)
 
 

@@ -9,16 +9,20 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack
 from functools import cached_property
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from ramp.errors import Unavailable
+from ramp.replay.places import lay_out, planned, shard_name
+from services.clients.connect import AnyClient, connect
 from services.clients.credentials import own_credentials
 from services.clients.registry import DirectoryRegistry
-from services.clients.replay import ReplayClient
 from services.common import metrics
 from services.common.audit import Audit, audit_log, person
 from services.common.coordination import HEARTBEAT_S, Coordination, run_key, without_password
+from services.common.directory import Shard, in_words, parse
 from services.common.keyring import provide, tokens_file
 from services.common.settings import Settings, child_environment
 from services.common.tokens import Role
@@ -27,6 +31,7 @@ from services.conductor.crew import Crew, Done, Lost, launcher
 from services.conductor.journal import Process
 from services.conductor.processes import Child, Command
 from services.conductor.rundir import RunDir
+from services.conductor.shard_look import ShardLook
 from services.conductor.training import LearnerGroup
 from services.conductor.watch import STALL_S, Probe, Watch
 from services.learner.group import run_learner
@@ -49,30 +54,30 @@ class Fleet:
     def __init__(self, settings: Settings, rundir: RunDir) -> None:
         self.settings, self.rundir = settings, rundir
         self.redis_url = settings.redis.url or f"redis://127.0.0.1:{free_port('127.0.0.1')}/0"
-        self.replay_address = settings.replay.address or _own_replay_address(settings)
-        self.replay_metrics_port = 0 if settings.replay.address else free_port(settings.metrics.host)
+        self.replay_address = settings.replay.address or in_words(_own_shards(settings))
+        self.replay_metrics = _own_metrics(settings)
+        self.shards = ShardLook(lambda: self.replay, PROBE_S)
         self.children = self._children()
         self.registry = DirectoryRegistry(rundir.registry)
         self.board = Coordination(self.redis_url, run_key(rundir.path))
         where = (str(rundir.settings), self.replay_address, self.redis_url)
         self.crew = Crew(launcher(settings, *where), settings.actors.episode_s)
         self.learner = LearnerGroup(lambda: run_learner(*where))
-        replay = Probe("replay", lambda: self.replay.info(PROBE_S), LOOK_EVERY_S)
+        replay = Probe("replay", self.shards, LOOK_EVERY_S)
         self.watch = Watch(
             self.registry, self.board, replay, Probe("memory", lambda: descendants.by_role(os.getpid()), LOOK_EVERY_S)
         )
 
     @cached_property
-    def replay(self) -> ReplayClient:
+    def replay(self) -> AnyClient:
         """Made at its first use: Ray forks this process to start its own, which must happen before gRPC has threads."""
-        return ReplayClient(
-            self.replay_address, name="conductor", credentials=own_credentials(self.settings, Role.OPERATOR)
-        )
+        return self._connect("conductor", Role.OPERATOR)
 
     def start(self, *, with_learner: bool = True) -> Iterator[Process]:
         """Bring everything up; yields what happened. Raises Unavailable with the remedy where a part does not start."""
         yield from processes.stop_stale(self.rundir.pids)
         if not self.settings.replay.address:
+            lay_out(self.rundir.replay, self.settings.replay.shards)
             self._provide_tokens()
         for child in self.children:
             child.start()
@@ -113,8 +118,7 @@ class Fleet:
         """Let Prometheus find the children and every process that has announced itself. Raises OSError."""
         host = self.settings.metrics.host
         found = targets.groups(self.watch.redis.latest or (), host)
-        if self.replay_metrics_port:
-            found.append(targets.group(host, self.replay_metrics_port, "replay", "replay"))
+        found += [targets.group(host, port, "replay", name) for name, port in self.replay_metrics.items()]
         targets.write(self.rundir.targets, found)
 
     def stop_work(self, hurry: Callable[[], bool]) -> Iterator[Done | Lost | Process]:
@@ -144,11 +148,14 @@ class Fleet:
         """What actors of an earlier life left, of whom there are fewer now; the others deliver their own."""
         alive = {f"actor-{i}" for i in range(self.settings.actors.count)}
         for folder in sorted(self.rundir.spool.glob("*")):
-            if folder.name not in alive and any(folder.glob("*.spool")):
-                ours = own_credentials(self.settings, Role.ACTOR)
-                with ReplayClient(self.replay_address, name=folder.name, credentials=ours, spool=folder) as client:
+            if folder.name not in alive and any(folder.glob("*/*.spool")):
+                with self._connect(folder.name, Role.ACTOR, spool=folder) as client:
                     late = "" if client.flush(DELIVERY_S) else "; not all of it yet"
                 yield Process(name=folder.name, what="stopped", detail=f"its spool was delivered{late}")
+
+    def _connect(self, name: str, role: Role, spool: Path | None = None) -> AnyClient:
+        shown = own_credentials(self.settings, role)
+        return connect(self.replay_address, name=name, board=self.board, spool=spool, credentials=shown)
 
     def _dismiss_learner(self, hurry: Callable[[], bool]) -> Generator[Process, None, bool]:
         """Ask it to stop and wait for its checkpoint; whether it was in time. Its workers withdraw their presence when
@@ -186,21 +193,32 @@ class Fleet:
         """The child processes that no setting replaces by one that runs elsewhere."""
         elsewhere = {"redis": self.settings.redis.url, "replay": self.settings.replay.address}
         makers = {"redis": self._redis, "replay": self._replay}
-        return [Child(makers[role.name]()) for role in topology.children() if not elsewhere[role.name]]
+        roles = [role.name for role in topology.children() if not elsewhere[role.name]]
+        return [Child(command) for name in roles for command in makers[name]()]
 
-    def _redis(self) -> Command:
+    def _redis(self) -> Iterator[Command]:
         port = urlsplit(self.redis_url).port or 6379
         argv = redis_server.argv(port, self.rundir.redis)
-        return self._command("redis", argv, lambda: redis_server.answers(port), lambda: not self.watch.redis.fails)
+        yield self._command("redis", argv, lambda: redis_server.answers(port), lambda: not self.watch.redis.fails)
 
-    def _replay(self) -> Command:
-        program = topology.role("replay").program
-        port = self.replay_address.rsplit(":", 1)[1]
-        options = ["--dir", str(self.rundir.replay), "--port", port, "--settings", str(self.rundir.settings)]
-        options += ["--metrics-port", str(self.replay_metrics_port)]
-        host = self.settings.replay.host
-        argv = [sys.executable, "-m", program, *options]
-        return self._command("replay", argv, lambda: _listens(host, int(port)), lambda: not self.watch.replay.fails)
+    def _replay(self) -> Iterator[Command]:
+        places = planned(self.rundir.replay, self.settings.replay.shards)
+        for shard, name in zip(parse(self.replay_address).values(), self.replay_metrics, strict=True):
+            yield self._shard(shard, name, places[shard.name])
+
+    def _shard(self, shard: Shard, name: str, place: Path) -> Command:
+        """One replay server; `name` is the process's."""
+        host, _, port = shard.address.rpartition(":")
+        options = ["--dir", str(place), "--port", port, "--settings", str(self.rundir.settings)]
+        options += ["--metrics-port", str(self.replay_metrics[name])]
+        options += [] if self.settings.redis.url else ["--redis", self.redis_url]  # a password is no argument
+        options += ["--shard", shard.name] if len(self.replay_metrics) > 1 else []
+
+        def answers() -> bool:
+            return not self.watch.replay.fails and self.shards.answers(shard.name)
+
+        argv = [sys.executable, "-m", topology.role("replay").program, *options]
+        return self._command(name, argv, lambda: _listens(host, int(port)), answers)
 
     def _command(
         self, name: str, argv: list[str], is_ready: Callable[[], bool], answers: Callable[[], bool]
@@ -219,19 +237,39 @@ class Fleet:
 
 
 def free_port(host: str) -> int:
-    """A port that nobody listens on now, and that Linux gives to no outgoing connection while its server starts again.
+    """One of `free_ports`."""
+    return free_ports(host, 1)[0]
 
-    Raises Unavailable where there is none."""
-    for port in random.SystemRandom().sample(OWN_PORTS, 100):
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind((host, port))
-            return port
+
+def free_ports(host: str, count: int) -> list[int]:
+    """Different ports that nobody listens on now, and that Linux gives to no outgoing connection while their servers
+    start again. Raises Unavailable where there are none."""
+    found: list[int] = []
+    with ExitStack() as held:
+        for port in random.SystemRandom().sample(OWN_PORTS, 100 * count):
+            probe = held.enter_context(socket.socket())
+            with contextlib.suppress(OSError):
+                probe.bind((host, port))
+                found.append(port)
+            if len(found) == count:
+                return found
     raise Unavailable(f"no free port on {host} among {OWN_PORTS.start} to {OWN_PORTS.stop - 1}")
 
 
-def _own_replay_address(settings: Settings) -> str:
-    host = settings.replay.host
-    return f"{host}:{settings.replay.port or free_port(host)}"
+def _own_shards(settings: Settings) -> list[Shard]:
+    """Where this run's own shards will listen."""
+    replay, first = settings.replay, settings.replay.port
+    ports = list(range(first, first + replay.shards)) if first else free_ports(replay.host, replay.shards)
+    return [Shard(shard_name(number), f"{replay.host}:{port}") for number, port in enumerate(ports)]
+
+
+def _own_metrics(settings: Settings) -> dict[str, int]:
+    """Metrics port of every replay child, by the child's name."""
+    if settings.replay.address:
+        return {}
+    count = settings.replay.shards
+    names = ["replay"] if count == 1 else [shard_name(number) for number in range(count)]
+    return dict(zip(names, free_ports(settings.metrics.host, count), strict=True))
 
 
 def _listens(host: str, port: int) -> bool:

@@ -16,7 +16,7 @@ from services.conductor.journal import Learner
 from services.conductor.ledger import Ledger, by_task
 from services.conductor.processes import Child
 from services.conductor.schedule import Landmarks
-from services.conductor.view import ActorView, LearnerView, ProcessView, RunView, Score, TableView, TaskView
+from services.conductor.view import ActorView, LearnerView, ProcessView, RunView, Score, ShardView, TableView, TaskView
 
 SLOW_SHARE = 0.1  # of its time, waiting; above it the view says so
 
@@ -38,6 +38,7 @@ class Scene:
     children: Sequence[Child]
     replay: Any  # ReplayInfo or None
     replay_up: bool
+    shards: Mapping[str, Any]  # ReplayInfo or None by name; empty where there is one server
     redis_up: bool
     memory: Mapping[str, int]
     episodes_per_s: float  # of all actors together, where nothing holds them up
@@ -70,6 +71,7 @@ def draw(scene: Scene) -> RunView:
         peak_bytes=max(ledger.peak_bytes, sum(scene.memory.values())),
         redis_up=scene.redis_up,
         replay_up=scene.replay_up,
+        shards=tuple(_shard(name, info) for name, info in scene.shards.items()),
         messages=scene.messages,
     )
 
@@ -123,6 +125,19 @@ def _table(table: Any) -> TableView:
     )
 
 
+def _shard(name: str, info: Any) -> ShardView:
+    if info is None:
+        return ShardView(name=name, up=False, episodes=0, items=0, disk_bytes=0, annotation_version=0)
+    return ShardView(
+        name=name,
+        up=True,
+        episodes=sum(table.episodes for table in info.tables),
+        items=sum(table.items for table in info.tables),
+        disk_bytes=info.disk_bytes,
+        annotation_version=info.annotation_version,
+    )
+
+
 def _actor(member: Member) -> ActorView:
     return ActorView(
         name=member.name,
@@ -167,6 +182,8 @@ def _waits(scene: Scene) -> Iterable[str]:
     """What waits for what, in words."""
     if not scene.replay_up:
         yield "actors and learner wait for the replay service"
+    elif away := [name for name, info in scene.shards.items() if info is None]:
+        yield f"the episodes of {', '.join(away)} wait in their producers' spools"
     if scene.ledger.unconfirmed:
         yield f"{len(scene.ledger.unconfirmed)} episodes wait in their actors' spools for the replay service"
     if scene.ledger.stage == "demos":

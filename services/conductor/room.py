@@ -20,8 +20,9 @@ TABLE = "online"
 class Room:
     """Follows the limiter between two looks at replay by counting what was handed in since."""
 
-    def __init__(self, sampling: ReplayConfig) -> None:
-        self._sampling = sampling
+    def __init__(self, sampling: ReplayConfig, shards: int = 1) -> None:
+        """Each shard has a limiter of its own; what they are told together is what all of them take."""
+        self._sampling, self._slack = sampling, sampling.slack * shards
         self._info: ReplayInfo | None = None
         self._handed_in = 0  # rollouts, when that information came
 
@@ -35,7 +36,7 @@ class Room:
         table = self._info.table(TABLE) if self._info else None
         if table is None or not table.episodes:
             return math.inf
-        items = (self._sampling.slack - table.lead) / self._sampling.samples_per_insert
+        items = (self._slack - table.lead) / self._sampling.samples_per_insert
         under_way = sum(1 for each in inflight if each.assignment.purpose == "rollout")
         since = ledger.rollouts.total() - self._handed_in
         return items * table.episodes / max(table.items, 1) - since - under_way

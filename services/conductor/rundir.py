@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ramp.errors import Conflict, NotFound
+from ramp.replay.places import shard_places
+from services.common.directory import Shard, in_words
 
 LOOK_S = 0.1  # longer than `is_held` takes
 
@@ -34,6 +36,13 @@ class RunDir:
     @property
     def replay(self) -> Path:
         return self.path / "replay"
+
+    def replay_address(self) -> str:
+        """Where this run's own replay servers were last, in the directory's words; "" where one has never served."""
+        files = {name: place / "address" for name, place in shard_places(self.replay).items()}
+        if not all(file.exists() for file in files.values()):
+            return ""
+        return in_words(Shard(name, file.read_text(encoding="utf-8").strip()) for name, file in files.items())
 
     @property
     def registry(self) -> Path:

@@ -24,7 +24,7 @@ from services.conductor.fitted import Fitted, Part
 from services.conductor.journal import STAGES
 from services.conductor.quantities import clock, percent, size
 from services.conductor.screen import Screen
-from services.conductor.view import ActorView, LearnerView, ProcessView, RunView, Score, TableView, TaskView
+from services.conductor.view import ActorView, LearnerView, ProcessView, RunView, Score, ShardView, TableView, TaskView
 
 GAUGE_WIDTH = 16
 MESSAGES = 12  # at most, beneath the picture
@@ -248,7 +248,7 @@ def _machinery(view: RunView, *, wide: bool) -> list[Part]:
     """Learner and replay, side by side where there is room."""
     learner = _section("learner", _learner(view))
     losses = [_losses(view.learner)] if view.learner and view.learner.losses else []
-    replay = _section("replay", _tables(view.tables, up=view.replay_up))
+    replay = _section("replay", Group(_tables(view.tables, up=view.replay_up), *map(_shard, view.shards)))
     if wide:
         return [Part(4, _spaced(Columns([replay, Group(learner, *losses)], padding=(0, 4))))]
     return [Part(4, _spaced(learner)), *(Part(7, row) for row in losses), Part(6, _spaced(replay))]
@@ -269,6 +269,14 @@ def _tables(tables: Sequence[TableView], *, up: bool) -> RenderableType:
     if not up:
         return Group(table, Text("the replay server does not answer; producers spool to disk", "bold red"))
     return table
+
+
+def _shard(shard: ShardView) -> Text:
+    if not shard.up:
+        return Text(f"{shard.name} does not answer; its producers spool to disk", "bold red")
+    labels = f"labels of world model v{shard.annotation_version}" if shard.annotation_version else "no labels"
+    held = f"{shard.episodes} episodes  {shard.items:,} items  {size(shard.disk_bytes)}  {labels}"
+    return Text.assemble((shard.name, "bold"), f"  {held}")
 
 
 def _learner(view: RunView) -> RenderableType:

@@ -50,6 +50,7 @@ ROLES: tuple[Role, ...] = (
         home=Home.CHILD,
         program="services.replay.main",
         ports=(Port(name="grpc", number=7001), Port(name=METRICS, number=9101)),
+        replicas="replay.shards",
         keeps=("replay",),
     ),
     Role(

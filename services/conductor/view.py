@@ -50,6 +50,18 @@ class TableView:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ShardView:
+    """One of several replay shards; the counts are 0 while it does not answer."""
+
+    name: str
+    up: bool
+    episodes: int  # in all its tables
+    items: int
+    disk_bytes: int
+    annotation_version: int  # world model of its labels
+
+
+@dataclass(frozen=True, kw_only=True)
 class ActorView:
     """One rollout actor."""
 
@@ -108,6 +120,7 @@ class RunView:
     peak_bytes: int
     redis_up: bool
     replay_up: bool
+    shards: tuple[ShardView, ...] = ()  # empty where there is one server
     messages: tuple[str, ...] = field(default=())  # last things worth saying, oldest first
 
 

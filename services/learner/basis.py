@@ -12,14 +12,14 @@ from ramp.data.thoughts import ThoughtVocabulary
 from ramp.errors import Invalid, NotFound
 from ramp.models.vla.config import PolicyConfig
 from ramp.types import Encoding, StepBatch
-from services.clients.replay import ReplayClient
+from services.clients.connect import AnyClient
 from services.learner.progress import Basis
 
 EPISODES = 256  # looked at, at most; spread over the table
 CHUNKS = 2048  # that merges are learnt from, at most; spread over those episodes
 
 
-def find_basis(replay: ReplayClient, policy: PolicyConfig) -> Basis:
+def find_basis(replay: AnyClient, policy: PolicyConfig) -> Basis:
     """Raises NotFound where there are no demonstrations, Invalid where a policy is to think and they are unlabelled."""
     infos = replay.query(table="demos")
     if not infos:

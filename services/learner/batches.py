@@ -21,6 +21,7 @@ from ramp.interfaces import Replay
 from ramp.recipes.recipe import MixtureConfig
 from ramp.types import Batch, Order, SampleSpec
 from services.clients.sampling import SampleStream
+from services.clients.sharded_stream import ShardedStream
 from services.common.settings import Settings
 from services.learner.chosen import Chosen
 from services.learner.progress import Basis
@@ -153,7 +154,7 @@ class Mixture:
 
 def _close(batches: Iterator[Batch]) -> None:
     """A stream of the client holds a call open; an iterator of a table in this process has nothing to close."""
-    if isinstance(batches, SampleStream):
+    if isinstance(batches, SampleStream | ShardedStream):
         batches.close()
 
 

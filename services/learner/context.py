@@ -8,9 +8,10 @@ from pathlib import Path
 from ramp.data.transforms import Prompts
 from ramp.errors import NotFound
 from ramp.models.build import instructions
+from services.clients import connect as replay_service
+from services.clients.connect import AnyClient
 from services.clients.credentials import own_credentials
 from services.clients.registry import DirectoryRegistry
-from services.clients.replay import ReplayClient
 from services.common import metrics
 from services.common.coordination import Coordination, run_key
 from services.common.settings import Settings, load_settings
@@ -28,7 +29,7 @@ class Context:
     """Made once per life of a worker."""
 
     settings: Settings
-    replay: ReplayClient
+    replay: AnyClient
     registry: DirectoryRegistry
     board: Coordination
     publisher: Publisher
@@ -59,9 +60,10 @@ def connect(settings_path: str, run_dir: str, replay_address: str, redis_url: st
     """Everything that a worker needs, in its process. Raises NotFound, Invalid, Unavailable."""
     settings, where = load_settings(settings_path), Path(run_dir)
     board = Coordination(redis_url, run_key(where))
-    replay = ReplayClient(
+    replay = replay_service.connect(
         replay_address,
         name=f"learner-{rank()}",
+        board=board,
         credentials=own_credentials(settings, Role.LEARNER),
         decode_threads=settings.learner.decode_threads,
     )

@@ -25,9 +25,9 @@ from ramp.models.build import instructions
 from ramp.models.manifest import check_architecture, load_weights, policy_manifest
 from ramp.models.vla.instructions import TOKENIZER
 from ramp.types import Kind
+from services.clients.connect import AnyClient, connect
 from services.clients.credentials import own_credentials
 from services.clients.registry import DirectoryRegistry
-from services.clients.replay import ReplayClient
 from services.common.settings import Settings
 from services.common.tokens import Role
 from services.learner.batches import Mixture, policy_batches, shares
@@ -53,7 +53,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m services.learner.offline", description=__doc__)
     parser.add_argument("--settings", type=Path, required=True, help="the run's settings.yaml")
-    parser.add_argument("--replay", required=True, help="host:port of the replay service")
+    parser.add_argument("--replay", required=True, help="host:port of the replay service, or of each of its shards")
     parser.add_argument("--start", default="stage2", help="alias or number of the policy to start from")
     parser.add_argument("overrides", nargs="*", help="settings laid over the run's, a.b=c")
     return parser.parse_args(arguments)
@@ -70,7 +70,7 @@ def train(settings: Settings, run_dir: Path, replay_address: str, start: str) ->
     tokenizer = registry.file(Kind.POLICY, first, TOKENIZER)
     prompts = instructions(settings.policy, tokenizer)
     credentials = own_credentials(settings, Role.LEARNER)
-    with closing(ReplayClient(replay_address, name="offline", credentials=credentials)) as replay:
+    with closing(connect(replay_address, name="offline", credentials=credentials)) as replay:
         world = PublishedWorld.from_registry(registry, _version(registry, Kind.WORLD, "final"), torch.device("cpu"))
         _check_tasks(settings, replay)
         _label(replay, basis, world)
@@ -106,7 +106,7 @@ def _updates(trainer: Trainer, batches: Mixture, world: PublishedWorld, count: i
             yield {"update": done, "of": count, "loss": report["flow"]}
 
 
-def _label(replay: ReplayClient, basis: Basis, world: PublishedWorld) -> None:
+def _label(replay: AnyClient, basis: Basis, world: PublishedWorld) -> None:
     """Every episode by this world model, unless that is done already."""
     relabeller = Relabeller(replay, basis.normalizer)
     relabeller.use(world)
@@ -117,7 +117,7 @@ def _label(replay: ReplayClient, basis: Basis, world: PublishedWorld) -> None:
                 raise Unavailable(f"the episodes were not labelled within {LABEL_S:g} s: see the messages above")
 
 
-def _check_tasks(settings: Settings, replay: ReplayClient) -> None:
+def _check_tasks(settings: Settings, replay: AnyClient) -> None:
     """Raises NotFound where replay has nothing of a task."""
     known = {info.task for info in replay.query()}
     for task in settings.tasks:

@@ -14,8 +14,8 @@ from torch import Tensor
 from ramp.errors import Corrupt, RampError
 from ramp.models.vla.instructions import TOKENIZER
 from ramp.types import Kind
+from services.clients.connect import AnyClient
 from services.clients.registry import DirectoryRegistry
-from services.clients.replay import ReplayClient
 from services.common.coordination import Coordination
 from services.common.metrics import LEARNER_VERSION
 from services.learner.precision import published
@@ -31,7 +31,7 @@ class Publisher:
         self,
         registry: DirectoryRegistry,
         board: Coordination,
-        replay: ReplayClient,
+        replay: AnyClient,
         recipe: str,
         *,
         precision: str,

@@ -23,7 +23,7 @@ from ramp.data.normalize import Normalizer
 from ramp.errors import Corrupt, NotFound, RampError
 from ramp.replay.info import EpisodeInfo
 from ramp.types import Episode
-from services.clients.replay import ReplayClient
+from services.clients.connect import AnyClient
 from services.common.metrics import LEARNER_RELABEL_FAILURES, LEARNER_RELABELLED
 from services.learner.published import PublishedWorld
 
@@ -39,7 +39,7 @@ Labels = tuple[str, np.ndarray, np.ndarray]  # episode, steps int32 [F], remaini
 class Relabeller:
     """Worker 0's. `slice()` costs a small prediction at most; `work()` labels and waits for a given time."""
 
-    def __init__(self, replay: ReplayClient, normalizer: Normalizer) -> None:
+    def __init__(self, replay: AnyClient, normalizer: Normalizer) -> None:
         self._replay, self._normalizer = replay, normalizer
         self._world: PublishedWorld | None = None
         self._pool = ThreadPoolExecutor(2, thread_name_prefix="relabel")

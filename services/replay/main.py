@@ -4,7 +4,8 @@
 
 Serves until SIGTERM or SIGINT. Its address is written to DIR/address and printed once it answers; that of its Flight
 door is written to DIR/flight_address, and Info tells it too. With port 0 a restart takes the port it had before, if
-that is still free, so that clients find it again.
+that is still free, so that clients find it again. With a Redis (--redis, or the settings') it announces itself as the
+shard --shard of the run: a name that belongs to the data in DIR, whatever the address.
 """
 
 from __future__ import annotations
@@ -23,16 +24,19 @@ from typing import TypeVar
 
 from ramp.errors import RampError, Unavailable
 from ramp.replay.info import Limits
+from ramp.replay.places import shard_name
 from ramp.replay.run_tables import shard_tables
 from ramp.replay.shard import Shard, ShardConfig
 from services.common import metrics
 from services.common.access import Access
 from services.common.audit import Audit
+from services.common.coordination import Coordination, run_key
 from services.common.gate import Gate
 from services.common.keyring import tokens_file
 from services.common.quotas import Quotas, parse_quotas
 from services.common.settings import Settings, load_settings
 from services.common.tls import check_exposure
+from services.replay.announcing import announce
 from services.replay.core import ReplayCore
 from services.replay.flight import FlightDoor
 from services.replay.server import ReplayServer
@@ -62,6 +66,8 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--port", type=int, default=None, help="0 takes a free one; default: the settings' port")
     parser.add_argument("--host", default=None, help="default: the settings' host")
     parser.add_argument("--settings", type=Path, required=True, help="the run's settings.yaml")
+    parser.add_argument("--shard", default=shard_name(0), help="the shard's name in the directory")
+    parser.add_argument("--redis", default="", help="redis://host:port/db of the directory; default: none")
     parser.add_argument("--metrics-port", type=int, default=None, help="0 takes a free one; default: no metrics")
     return parser.parse_args(arguments)
 
@@ -71,7 +77,7 @@ def shard_config(settings: Settings) -> ShardConfig:
     sampling = settings.sampling
     return ShardConfig(
         tables=shard_tables(
-            min_items=sampling.min_items,
+            min_items=-(-sampling.min_items // settings.replay.shards),
             samples_per_insert=sampling.samples_per_insert,
             slack=sampling.slack,
             human_priority=sampling.human_priority,
@@ -115,12 +121,22 @@ def _serve(options: argparse.Namespace) -> int:
     core, calls = ReplayCore(shard), served_calls(settings)
     upkeep = _upkeep(shard, settings.replay.scrub_mib_per_s, stop.set)
     door, place = FlightDoor(core, gate, options.dir / "segments", calls), options.dir / "flight_address"
-    bulk = _started(partial(door.start, tls=tls), host, settings.replay.flight_port, place)
+    bulk = _started(partial(door.start, tls=tls), host, _flight_port(settings, options.shard), place)
     _tell(place, host, bulk.flight_port)
     server = ReplayServer(core, gate, calls=calls, connections=settings.replay.connections, bulk=bulk)
     asked = settings.replay.port if options.port is None else options.port
     port = _started(partial(server.start, tls=tls), host, asked, options.dir / "address")
     _tell(options.dir / "address", host, port)
+    redis = options.redis or settings.redis.url
+    board = Coordination(redis, run_key(Path(settings.dir)))
+    try:
+        if redis:
+            announce(board, options.dir, options.shard, host, port)
+    except RampError:  # the name is another's
+        door.stop(0.0)
+        server.stop(0.0)
+        shard.close()
+        raise
     if options.metrics_port is not None:
         served = metrics.serve(options.metrics_port, settings.metrics.host)
         logger.info("metrics at http://%s:%d/metrics", settings.metrics.host, served)
@@ -131,6 +147,7 @@ def _serve(options: argparse.Namespace) -> int:
         pass
     failed = shard.failed
     logger.info("stopping%s", ": the disk has failed" if failed else "")
+    board.close()
     empty = door.stop()
     server.stop()
     for each in upkeep:
@@ -139,6 +156,12 @@ def _serve(options: argparse.Namespace) -> int:
     if not empty:
         _leave(int(failed))
     return int(failed)
+
+
+def _flight_port(settings: Settings, shard: str) -> int:
+    """The first shard's is the setting's, the others' follow."""
+    first, names = settings.replay.flight_port, [shard_name(number) for number in range(settings.replay.shards)]
+    return first + names.index(shard) if first and shard in names else first
 
 
 def _upkeep(shard: Shard, scrub_mib_per_s: int, on_failure: Callable[[], None]) -> list[Periodic]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
@@ -17,7 +18,7 @@ from ramp.replay.shard import Shard, ShardConfig
 from ramp.types import Episode, Outcome, SampleSpec
 from services.clients.credentials import Credentials
 from services.clients.flight import Lanes, answers, open_flight
-from services.clients.uploading import Uploader
+from services.clients.uploading import Uploader, _requests
 from services.common import bulk_codec, codec, quotas
 from services.common.quotas import Quota
 from services.common.tls import CertificateFiles
@@ -51,11 +52,13 @@ class House:
     def door(self, shown: Credentials) -> flight.FlightClient:
         return self._stack.enter_context(open_flight("127.0.0.1:1", self.bulk, shown))
 
-    def send(self, shown: Credentials, name: str = "e0", timeout: float = 20.0, robot: str = "") -> None:
+    def send(self, shown: Credentials, name: str = "e0", robot: str = "") -> None:
+        """Once: what is refused is not tried again."""
         header = make_header(name)
         header = replace(header, robot=robot or header.robot)
         episode = Episode(header=header, steps=make_steps(0, 16), outcome=Outcome.SUCCESS)
-        Uploader(self.door(shown), shown.metadata()).send(episode, STEPS, timeout)
+        uploader = Uploader(self.door(shown), shown.metadata())
+        uploader._say(_requests(episode, STEPS), time.monotonic() + 60)
 
     def draw(self, shown: Credentials) -> list[str]:
         return list(Lanes(self.door(shown), shown.metadata(), SPEC, self.bulk)._ask(False).column("episode_id"))
@@ -114,7 +117,7 @@ def test_quotas_hold_at_both_doors(tmp_path: Path, stack: ExitStack, monkeypatch
     monkeypatch.setattr(quotas, "BURST_S", 1e-9)
     arm, learner = house.token(Role.ROBOT, "arm-7"), house.token(Role.LEARNER, "learner-0")
     with pytest.raises(OverQuota, match="MiB/s"):
-        house.send(arm, robot="arm-7", timeout=0.5)
+        house.send(arm, robot="arm-7")
     house.send(SHOWN, "e1")
     house.draw(learner)
     with pytest.raises(Timeout, match="quota"):
@@ -130,7 +133,7 @@ def test_a_client_s_calls_are_bounded(tmp_path: Path, stack: ExitStack) -> None:
     writer.write_metadata(bulk_codec.append_to_buffer(codec.open_request(make_header("e1"))))
     assert answered.read() is not None  # the first call stands
     with pytest.raises(Full, match="at once"):
-        house.send(shown, timeout=0.5)
+        house.send(shown)
     writer.close()
 
 

@@ -9,15 +9,18 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TypeVar
 
 import psutil
 
+from ramp.replay.shard import ShardConfig
+from ramp.replay.shards import Shards
 from services.common.settings import child_environment, load_settings
 from services.conductor import journal
 from services.conductor.descendants import role_of
-from tests.loop.fleet import assert_whole, replay_process
+from tests.loop.fleet import assert_whole
 from tests.unit.sources import ROOT
 
 PATIENCE_S = 280.0  # for anything; machines in tests are busy
@@ -164,11 +167,11 @@ def assert_books_agree(folder: Path) -> None:
     ids = [event.summary.episode_id for event in events if isinstance(event, journal.Episode)]
     assert len(ids) == len(set(ids)), "an episode was reported twice"
     settings = load_settings(folder / "settings.yaml")
-    with replay_process(folder) as (_, client):
-        stored = client.query()
+    with closing(Shards(folder / "replay", ShardConfig())) as shards:
+        stored = shards.query()
         assert {info.episode_id: info.steps for info in stored} == {**adopted, **reported}
         assert len(stored) == len({info.episode_id for info in stored})
         assert len(stored) == len({(info.task, info.seed, info.tables) for info in stored}), "a start was used twice"
         for info in stored:
-            assert_whole(client.fetch(info.episode_id), settings.env.frame_stride)
-    assert list(folder.glob("spool/*/*.spool")) == []
+            assert_whole(shards.fetch(info.episode_id), settings.env.frame_stride)
+    assert list(folder.glob("spool/*/*/*.spool")) == []

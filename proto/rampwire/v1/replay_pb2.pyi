@@ -775,6 +775,7 @@ class EpisodeInfo(_message.Message):
     POLICY_VERSION_FIELD_NUMBER: _builtins.int
     TABLES_FIELD_NUMBER: _builtins.int
     SEED_FIELD_NUMBER: _builtins.int
+    ENDED_AT_FIELD_NUMBER: _builtins.int
     episode_id: _builtins.str
     task: _builtins.str
     outcome: Global___Outcome.ValueType
@@ -784,6 +785,8 @@ class EpisodeInfo(_message.Message):
     policy_version: _builtins.int
     """of the last step"""
     seed: _builtins.int
+    ended_at: _builtins.float
+    """seconds since 1970, by the clock of its shard"""
     @_builtins.property
     def tables(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     def __init__(
@@ -798,10 +801,11 @@ class EpisodeInfo(_message.Message):
         policy_version: _builtins.int = ...,
         tables: _abc.Iterable[_builtins.str] | None = ...,
         seed: _builtins.int = ...,
+        ended_at: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["episode_id", b"episode_id", "frames", b"frames", "human_steps", b"human_steps", "outcome", b"outcome", "policy_version", b"policy_version", "seed", b"seed", "steps", b"steps", "tables", b"tables", "task", b"task"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ended_at", b"ended_at", "episode_id", b"episode_id", "frames", b"frames", "human_steps", b"human_steps", "outcome", b"outcome", "policy_version", b"policy_version", "seed", b"seed", "steps", b"steps", "tables", b"tables", "task", b"task"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

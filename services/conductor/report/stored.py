@@ -6,8 +6,8 @@ from functools import cache
 from pathlib import Path
 
 from ramp.errors import NotFound
-from ramp.replay.shelf import Shelf
-from ramp.replay.summary import summarise
+from ramp.replay.shelf import Shelves
+from ramp.replay.summary import summarise_all
 from ramp.types import Episode
 from services.conductor.report.frames import Fetch
 
@@ -15,17 +15,17 @@ from services.conductor.report.frames import Fetch
 def stored(directory: Path) -> Fetch | None:
     """A way to fetch episodes from a replay directory; None where it holds none. Indexed at the first fetch."""
     try:
-        shelf = Shelf(directory)
+        shelves = Shelves(directory)
     except NotFound:
         return None
 
     @cache
     def known() -> frozenset[str]:
-        return frozenset(summarise(shelf)["episode_id"].to_pylist())
+        return frozenset(summarise_all(shelves)["episode_id"].to_pylist())
 
     def fetch(episode_id: str) -> Episode:
         if episode_id not in known():
             raise NotFound(f"episode {episode_id!r} is not in {directory}")
-        return shelf.fetch(episode_id)
+        return shelves.fetch(episode_id)
 
     return fetch

@@ -11,6 +11,7 @@ import pytest
 
 from ramp.errors import Invalid, NotFound
 from ramp.replay.local import LocalReplay
+from ramp.replay.places import lay_out
 from ramp.replay.shard import Shard, ShardConfig
 from services.cli.main import main
 from services.common.settings import compose, save
@@ -29,9 +30,11 @@ def run(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.fixture(params=["stopped", "running"])
+@pytest.fixture(params=["stopped", "running", "two shards"])
 def any_run(request: pytest.FixtureRequest, run: Path) -> object:
     with ExitStack() as stack:
+        if request.param == "two shards":
+            lay_out(run / "replay", 2)
         if request.param == "running":
             shard = Shard(run / "replay", ShardConfig())
             stack.callback(shard.close)

@@ -153,6 +153,15 @@ def test_a_resumed_run_keeps_its_science(finished: Path, capsys: pytest.CaptureF
     assert "may change" in capsys.readouterr().err
 
 
+def test_a_resumed_run_does_not_leave_shards_behind(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    save(compose("counting", None, [f"dir={tmp_path}", "replay.shards=2"]), tmp_path / "settings.yaml")
+    for name in ("shard-0", "shard-1"):
+        (tmp_path / "replay" / name).mkdir(parents=True)
+    assert ramp("run", "--resume", "--dir", str(tmp_path), "replay.shards=1") == 2
+    assert "replay.shards: 1; give 2 or more" in capsys.readouterr().err
+    assert compose("", tmp_path / "settings.yaml", []).replay.shards == 2
+
+
 def test_an_unknown_version_is_refused_with_what_there_is(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert ramp("eval", "--dir", str(finished), "--version", "7") == 2
     assert "versions: none" in capsys.readouterr().err

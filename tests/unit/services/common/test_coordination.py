@@ -6,13 +6,16 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from ramp.errors import Conflict
 from ramp.types import Kind
 from services.common import coordination
 from services.common.coordination import Coordination, Presence, run_key, without_password
+from services.common.directory import Shard
 from services.common.metrics import REGISTRY
 from tests.unit.services.common.redis_process import RedisProcess
 from tests.waiting import eventually
@@ -172,3 +175,53 @@ def test_a_password_and_tls_reach_redis_and_no_log(caplog: pytest.LogCaptureFixt
     assert "s3cret" not in caplog.text
     assert without_password(url) == "rediss://***@127.0.0.1:1/2"
     assert without_password("redis://127.0.0.1:6379/0") == "redis://127.0.0.1:6379/0"
+
+
+ONE = Shard("shard-0", "127.0.0.1:7001", "its data")
+
+
+def test_a_shard_is_found_again_after_a_flush_and_at_another_address(server: RedisProcess, board: Coordination) -> None:
+    other = Coordination(server.url, "run")
+    assert board.announce_shard(ONE)
+    assert other.shards() == {"shard-0": ONE}
+    server.flush()
+    eventually(lambda: other.shards() == {"shard-0": ONE})
+    moved = replace(ONE, address="127.0.0.1:7002")
+    assert other.announce_shard(moved)  # the same data: a restart
+    assert Coordination(server.url, "run").shards() == {"shard-0": moved}
+    other.close()
+
+
+def test_a_name_is_one_shards_alone(server: RedisProcess, board: Coordination) -> None:
+    stranger = Coordination(server.url, "run")
+    assert board.announce_shard(ONE)
+    with pytest.raises(Conflict, match=r"127\.0\.0\.1:7001"):
+        stranger.announce_shard(replace(ONE, data="others"))
+    stranger.close()
+    assert board.shards() == {"shard-0": ONE}
+    board.close()
+    late = Coordination(server.url, "run")
+    assert late.shards() == {}
+    assert late.announce_shard(replace(ONE, data="others"))
+    late.close()
+
+
+def test_a_server_that_lost_its_name_says_so_and_takes_nothing(
+    server: RedisProcess, board: Coordination, caplog: pytest.LogCaptureFixture
+) -> None:
+    stranger, taken = Coordination(server.url, "run"), replace(ONE, data="others")
+    assert stranger.announce_shard(taken)
+    board._shards["shard-0"] = ONE  # as one that began while Redis was away
+    board.reannounce()
+    assert "this shard is not in the directory" in caplog.text
+    assert board.shards() == {"shard-0": taken}
+    stranger.close()
+    eventually(lambda: (board.reannounce(), board.shards())[1] == {"shard-0": ONE})
+
+
+def test_without_redis_nobody_knows_where_a_shard_is(server: RedisProcess, board: Coordination) -> None:
+    server.kill()
+    assert not board.announce_shard(ONE)
+    assert board.shards() is None
+    server.start()
+    eventually(lambda: board.shards() == {"shard-0": ONE})

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
 from dataclasses import asdict, replace
 
+from rich.console import Console
+
+from ramp.replay.info import Limits, ReplayInfo
 from services.conductor.forecast import left_s, progress
 from services.conductor.journal import Learner, plain
 from services.conductor.ledger import Ledger
 from services.conductor.portrait import Scene, draw
+from services.conductor.quantities import size
 from services.conductor.schedule import Landmarks
+from services.conductor.terminal import picture
 from services.conductor.view import RunView, view_from
 from tests.unit.services.conductor.test_schedule import AFTER, BEFORE, RECIPE, play, versions
 
@@ -41,6 +47,7 @@ def scene(ledger: Ledger, marks: Landmarks, learner: Learner | None = None) -> S
         children=[],
         replay=None,
         replay_up=False,
+        shards={},
         redis_up=True,
         memory={"actor": 5},
         episodes_per_s=2.0,
@@ -60,6 +67,30 @@ def test_the_view_survives_json() -> None:
     assert written(view) == view
     assert view.tasks[0].stage2 is not None
     assert (view.tasks[0].stage2.successes, view.tasks[0].stage2.trials) == (2, 2)
+
+
+def test_each_of_several_shards_is_seen_with_what_it_holds_or_that_it_is_away() -> None:
+    info = ReplayInfo(
+        tables=(),
+        limits=Limits(),
+        annotation_version=3,
+        disk_bytes=2**20,
+        open_episodes=0,
+        quarantined_segments=0,
+    )
+    shards = {"shard-0": info, "shard-1": None}
+    view = draw(replace(scene(Ledger(stage="joint"), AFTER), replay=info, replay_up=True, shards=shards))
+    assert written(view) == view
+    assert [(shard.name, shard.up, shard.annotation_version) for shard in view.shards] == [
+        ("shard-0", True, 3),
+        ("shard-1", False, 0),
+    ]
+    assert any("shard-1" in wait for wait in view.waits)
+    console = Console(width=120, record=True, file=io.StringIO())
+    console.print(picture(view, width=120))
+    text = console.export_text()
+    assert f"shard-0  0 episodes  0 items  {size(2**20)}" in text
+    assert "shard-1 does not answer" in text
 
 
 def test_a_loss_that_is_not_a_number_survives_json_too() -> None:

@@ -166,6 +166,7 @@ def test_prometheus_finds_every_process_that_serves_metrics(tmp_path: Path) -> N
 def test_processes_are_told_apart_by_their_command_lines() -> None:
     assert role_of("/x/redis-server 127.0.0.1:6379") == "redis"
     assert role_of("python -m services.replay.main --dir x") == "replay"
+    assert role_of("python -m services.replay.main --dir x --shard shard-1") == "shard-1"
     assert role_of("ray::RolloutActor.run") == "actor"
     assert role_of("ray::RayTrainWorker") == "learner"
     assert role_of("ray::IDLE") == "ray"

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import re
 import urllib.request
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from ramp.errors import OverQuota
+from services.common.coordination import Coordination, run_key
+from services.common.directory import Shard
 from services.common.keyring import provide, tokens_file
 from services.common.settings import compose, save
 from services.common.tokens import Role
 from services.replay.main import gate_of, main, served_calls, shard_config
 from tests.replay_process import ReplayProcess
 from tests.tokens import know
+from tests.unit.services.common.redis_process import RedisProcess
 
 
 def test_the_settings_tasks_are_those_that_the_shard_knows() -> None:
@@ -61,3 +65,16 @@ def test_metrics_are_served_where_the_settings_say(tmp_path: Path) -> None:
         assert server.stop() == 0
     finally:
         server.close()
+
+
+def test_a_server_whose_name_is_another_shards_does_not_serve(tmp_path: Path) -> None:
+    redis = RedisProcess(tmp_path)
+    board = Coordination(redis.url, run_key(tmp_path))
+    try:
+        assert board.announce_shard(Shard("shard-0", "127.0.0.1:1", "other data"))
+        server = ReplayProcess(tmp_path, options=["--redis", redis.url])
+        with closing(server), pytest.raises(AssertionError, match=r"served at 127\.0\.0\.1:1 from other data"):
+            server.start()
+    finally:
+        board.close()
+        redis.kill()
