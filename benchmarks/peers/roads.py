@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import queue
+from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
+from rampwire.v1 import replay_pb2 as wire
+
 from ramp.errors import Timeout
 from ramp.types import Batch, EpisodeHeader, Outcome, SampleSpec, StepBatch
+from services.clients.channel import open_channel
 from services.clients.replay import ReplayClient
+from services.common import codec
 
 PATIENCE_S = 120.0
 PRODUCERS = 4
+AHEAD = 2  # batches
 
 Append = Callable[[ReplayClient, Sequence[EpisodeHeader], StepBatch], None]
 """Appends the steps as an episode of every header; returns when the server has all of them on its disk."""
-Sample = Callable[[ReplayClient, SampleSpec], Iterator[Batch]]
+Sample = Callable[[ReplayClient, SampleSpec], Generator[Batch, None, None]]
 
 
 def one_after_another(client: ReplayClient, headers: Sequence[EpisodeHeader], steps: StepBatch) -> None:
@@ -36,8 +42,15 @@ def _write(client: ReplayClient, steps: StepBatch, header: EpisodeHeader) -> Non
     writer.end(Outcome.SUCCESS)
 
 
-def over_grpc(client: ReplayClient, spec: SampleSpec) -> Iterator[Batch]:
-    return client.sample(spec, timeout=PATIENCE_S)
+def over_grpc(client: ReplayClient, spec: SampleSpec) -> Generator[Batch, None, None]:
+    """As the client reads ahead where there is no faster road: two batches are on their way."""
+    wanted: queue.SimpleQueue[wire.SampleRequest | None] = queue.SimpleQueue()
+    wanted.put(wire.SampleRequest(spec=codec.spec_to_wire(spec), credit=AHEAD))
+    with open_channel(client.address) as channel:
+        sample = channel.stream_stream("/ramp.v1.Replay/Sample", wire.SampleRequest.SerializeToString, None)
+        for data in sample(iter(wanted.get, None)):
+            wanted.put(wire.SampleRequest(credit=1))
+            yield codec.sampled_from_bytes(data)[0]
 
 
 SPOOLED = "grpc, spooled"
