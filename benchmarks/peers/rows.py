@@ -16,6 +16,7 @@ Found = Mapping[str, Sequence[Answer]]
 
 UNITS = {"steps": ("steps/s", 1.0), "updates": ("updates/s", 1.0), "bytes": ("GB/s", 1e9)}
 LIMITS = {"append": ("limit: Flight put", "limit: disk"), "sample": ("limit: Flight get",)}
+MAPPED = "sample, ours, mapped"  # a learner on the server's host that maps its segments
 SIDES = ("server", "client")
 NEAR = 0.9  # share of a limit from which on the limit is what limits
 BUSY = 0.8  # processors from which on a Python process is what limits
@@ -82,9 +83,9 @@ def _against_limits(found: Found) -> Iterator[Row]:
         slower = [min(each) for each in zip(*(rates(found[limit], "bytes") for limit in limits), strict=True)]
         row = _ratio(f"{ours} / {' or '.join(limits)}", found[ours], slower, "bytes", Target(0.7))
         yield row | _limited_by(found, ours)
-    both = [f"sample, ours, {road}" for road in ("mapped", "grpc")]
-    if both[0] in found:
-        yield _ratio(" / ".join(both), found[both[0]], rates(found[both[1]], "bytes"), "bytes", Target(2))
+    if MAPPED in found:
+        loopback = best(found, "sample, ours")
+        yield _ratio(f"{MAPPED} / {loopback}", found[MAPPED], rates(found[loopback], "bytes"), "bytes", Target(2))
     all_turns = [PRIORITIES] * len(found["priorities, ours"])
     yield _ratio("priorities, ours / wanted", found["priorities, ours"], all_turns, "updates", Target(1))
 
@@ -136,8 +137,8 @@ def rates(answers: Sequence[Answer], what: str) -> list[float]:
 
 
 def best(found: Found, prefix: str) -> str:
-    """The fastest of those whose name begins so."""
-    names = [name for name in found if name.startswith(prefix)]
+    """The fastest of those whose name begins so and that cross the loopback, as all that they are held against do."""
+    names = [name for name in found if name.startswith(prefix) and name != MAPPED]
     return max(names, key=lambda name: median(rates(found[name], "steps")))
 
 

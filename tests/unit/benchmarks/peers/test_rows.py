@@ -94,6 +94,7 @@ def test_a_mapped_road_is_held_against_loopback_where_there_is_one() -> None:
     mapped = {"sample, ours, mapped": speeds(9000, 9000, 9000)}
 
     assert row("sample, ours, mapped / sample, ours, grpc", OURS | mapped)["ratio"] == 3
+    assert row("sample, ours, grpc / limit: Flight get", OURS | mapped)["value"] == 3  # GB/s, over the loopback
     assert not [each for each in rows(OURS, "") if "mapped" in each["name"]]
 
 
