@@ -48,8 +48,8 @@ class Probe:
     def __init__(self, call: Callable[[], object]) -> None:
         """Returns after the first call, which may build a connection."""
         call()
-        self._call, self._seconds, self._stopped = call, [], threading.Event()
-        self._failure = ""
+        self._call, self._stopped, self._failure = call, threading.Event(), ""
+        self._seconds: list[float] = []
         self._thread = threading.Thread(target=self._run, name="probe", daemon=True)
         self._thread.start()
 

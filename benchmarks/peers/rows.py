@@ -67,8 +67,8 @@ def _against_reverb(found: Found) -> Iterator[Row]:
         ours, theirs = best(found, f"{done}, ours"), best(found, f"{done}, Reverb")
         row = _ratio(f"{ours} / {theirs}", found[ours], rates(found[theirs], "steps"), "steps", target)
         yield row | _limited_by(found, ours)
-    theirs = rates(found["priorities, Reverb"], "updates")
-    yield _ratio("priorities, ours / Reverb", found["priorities, ours"], theirs, "updates", None)
+    updates = rates(found["priorities, Reverb"], "updates")
+    yield _ratio("priorities, ours / Reverb", found["priorities, ours"], updates, "updates", None)
     for what in ("sample", "append"):
         mine, other = (_latencies(found, f"checkpoint, {what}, {name}") for name in ("ours", "Reverb"))
         row = {"name": f"longest {what} beside a checkpoint, ours / Reverb", "value": max(mine), "baseline": max(other)}
