@@ -44,7 +44,7 @@ class Sizes:
     priorities: int  # in a call
 
 
-FULL = Sizes(turns=5, episodes=8, held=40, batches=25, calls=300, snapshots=20, updates=20, priorities=2000)
+FULL = Sizes(turns=5, episodes=6, held=40, batches=25, calls=300, snapshots=20, updates=20, priorities=2000)
 QUICK = Sizes(turns=1, episodes=1, held=2, batches=2, calls=10, snapshots=2, updates=2, priorities=50)
 
 
