@@ -6,10 +6,10 @@ ARGS ?=
 export MUJOCO_GL ?= osmesa
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint format bench bench-gpu proto doctor clean
+.PHONY: help setup run test lint format bench bench-gpu bench-replay proto doctor clean
 
 help: ## Show this list
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: .venv/.ready ## Create .venv from requirements.lock (every other command does it by itself)
 
@@ -37,6 +37,9 @@ bench: .venv/.ready ## Measure; writes benchmarks/results/ and BENCHMARKS.md; op
 bench-gpu: .venv/.ready ## Measure the full-size models on one CUDA GPU; options: ARGS="policy", "world", "latency", "--small"
 	$(BIN)/python -m benchmarks.gpu $(ARGS)
 
+bench-replay: .venv/.ready ## Measure replay beside Reverb (installed into .bench/) and the machine's limits, and up to a million steps; options: ARGS="--quick"
+	$(BIN)/python -m benchmarks replay_peers growth $(ARGS)
+
 proto: .venv/.ready ## Regenerate the Python code of proto/
 	$(BIN)/python proto/generate.py
 
@@ -44,5 +47,5 @@ doctor: .venv/.ready ## Say what this machine lacks and which command installs i
 	$(BIN)/ramp doctor $(ARGS)
 
 clean: ## Remove .venv and caches; runs/ stays
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf .venv .bench .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,7 +1,8 @@
 """`make bench`: measures, prints the ratios, writes benchmarks/results/*.json and BENCHMARKS.md.
 
-python -m benchmarks                               all of them, and the newest run's report
+python -m benchmarks                               all but those two, and the newest run's report
 python -m benchmarks rollout engine                some
+python -m benchmarks replay_peers growth           `make bench-replay`: replay beside Reverb, and as it grows
 python -m benchmarks --quick                       short ones that only show that it works; nothing is written
 python -m benchmarks --runs runs/*/report.json     success and the learner's waiting, from real runs; one per seed
 python -m benchmarks --page                        write BENCHMARKS.md again
@@ -31,7 +32,9 @@ from services.conductor.machine import commit, describe
 from services.conductor.record import Result, load, save, without_host
 
 RESULTS = Path(__file__).with_name("results")
-NAMES = ("engine", "growth", "policy", "replay", "rollout")
+NAMES = ("engine", "policy", "replay", "rollout")
+APART = ("replay_peers", "growth")  # only where named: one installs Reverb, the other stores a million steps
+KNOWN = ", ".join((*NAMES, *APART))
 LIMIT_S = 1800.0  # for one benchmark, on a slow machine too; whatever hangs inside it ends then
 
 
@@ -107,7 +110,9 @@ def from_latest() -> list[Result]:
 
 def parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure, and write BENCHMARKS.md.")
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"which: {', '.join(NAMES)} (default: all)")
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help=f"which: {KNOWN} (default: all but {' and '.join(APART)})"
+    )
     parser.add_argument("--quick", action="store_true", help="only show that they work; nothing is written")
     parser.add_argument(
         "--runs",
@@ -118,8 +123,8 @@ def parsed() -> argparse.Namespace:
     )
     parser.add_argument("--page", action="store_true", help="only write BENCHMARKS.md from the results that are there")
     arguments = parser.parse_args()
-    if unknown := set(arguments.names) - set(NAMES):
-        parser.error(f"unknown: {', '.join(sorted(unknown))}; there are {', '.join(NAMES)}")
+    if unknown := set(arguments.names) - {*NAMES, *APART}:
+        parser.error(f"unknown: {', '.join(sorted(unknown))}; there are {KNOWN}")
     try:  # before anything is measured for minutes
         arguments.results = from_runs(arguments.runs) if arguments.runs else []
     except MeasurementError as error:

@@ -15,8 +15,9 @@ HEAD = """# Benchmarks
 
 Written by `make bench` from the files in `benchmarks/results/`; do not edit. A ratio compares two figures of the same
 run on the same machine, so it can be compared with others; the figures themselves depend on the machine and on what
-else runs there. Repeat with `make bench`, or one of them with `make bench ARGS="rollout"`; what whole runs reached,
-with their reports, `make bench ARGS="--runs runs/one/report.json runs/other/report.json"`.
+else runs there. Repeat with `make bench`, or one of them with `make bench ARGS="rollout"`; replay beside its peers with
+`make bench-replay`; what whole runs reached, with their reports,
+`make bench ARGS="--runs runs/one/report.json runs/other/report.json"`.
 """
 
 GPU_PIECES = ("policy", "world", "latency")

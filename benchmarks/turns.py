@@ -1,11 +1,14 @@
-"""Two sides that take turns within one process, so that a busy machine is busy for both."""
+"""Sides that take turns, so that a busy machine is busy for all of them."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import TypeVar
 
 import torch
+
+T = TypeVar("T")
 
 WARM_UP = 3  # pairs that do not count
 
@@ -23,6 +26,17 @@ def alternate(first: Callable[[], object], second: Callable[[], object], pairs: 
             if pair >= WARM_UP:
                 seconds.append(time.perf_counter() - began)
     return ours, theirs
+
+
+def rotate(calls: Mapping[str, Callable[[], T]], turns: int) -> dict[str, list[T]]:
+    """What each call returned, turn by turn; another one begins every turn."""
+    found: dict[str, list[T]] = {name: [] for name in calls}
+    names = list(calls)
+    for turn in range(turns):
+        first = turn % len(names)
+        for name in names[first:] + names[:first]:
+            found[name].append(calls[name]())
+    return found
 
 
 def _wait_for_gpu() -> None:

@@ -64,23 +64,27 @@ class Keeper:
         """Bytes that the disk got back. Raises OSError where there is no room for a new edition; nothing is lost."""
         with self._lock:
             self._log.sweep()
-            before, dead = self._log.disk_bytes(), self._store.dead_bytes()
+            dead, freed = self._store.dead_bytes(), 0
             for segment, size in self._log.sealed().items():
                 if dead.get(segment, 0) > DEAD_SHARE * size.records:
-                    self._rewrite(segment)
-            return before - self._log.disk_bytes()
+                    freed += self._rewrite(segment)
+            return freed
 
-    def _rewrite(self, segment: str) -> None:
+    def _rewrite(self, segment: str) -> int:
+        """Bytes that the disk got back, whatever is appended meanwhile."""
         try:
             moved = self._log.rewrite(segment, self._store.wanted)
         except Corrupt as error:
             logger.error("%s", error)
-            return
+            return 0
         places = {entry.header.episode_id: self._store.read(entry)[1] for entry in self._store.move(segment, moved)}
         for table in self._all_tables():
             table.repoint(places)
+        sizes, editions = self._log.sealed(), {place.segment for place in moved.values()}
         self._log.drop(segment)
         logger.info("%s: written again without what was deleted", segment)
+        freed = sizes[segment].file - sum(sizes[edition].file for edition in editions)
+        return max(freed, 0)  # less than nothing where the old one had no footer and the new one has
 
     def _all_tables(self) -> Iterator[Table]:
         yield from self._tables.values()

@@ -58,7 +58,7 @@ class Housekeeping(Periodic):
             logger.warning("nothing was tidied up this time: %s", error)
             return True
         metrics.REPLAY_DELETED.labels("retention").inc(gone)
-        metrics.REPLAY_FREED.inc(max(freed, 0))
+        metrics.REPLAY_FREED.inc(freed)
         if gone or freed:
             logger.info("%d episodes deleted by the retention rule, %d bytes given back", gone, freed)
         return True

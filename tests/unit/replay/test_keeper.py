@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import threading
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -211,6 +212,27 @@ def test_sampling_goes_on_while_segments_are_written_again(tmp_path: Path) -> No
         sampler.join(60)
     assert failures == []
     assert set(draw(shard).episode_id) == {"e39"}
+    shard.close()
+
+
+def test_bytes_given_back_are_told_apart_from_those_appended_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shard = filled(tmp_path)
+    rewrite = shard._log.rewrite
+
+    def slow(*arguments: Any) -> Any:
+        store_episode(LocalReplay(shard), f"e{len(shard.query()) + 20}", length=22)
+        return rewrite(*arguments)
+
+    shard.delete([f"e{seed}" for seed in range(12) if seed not in (2, 7, 11)], "a test")
+    old = {path.name: path.stat().st_size for path in tmp_path.rglob("[!.]*.arrows")}
+    monkeypatch.setattr(shard._log, "rewrite", slow)
+    freed = shard.keep()[1]
+    new = {path.name: path.stat().st_size for path in tmp_path.rglob("[!.]*.arrows")}
+    dropped = sum(size for name, size in old.items() if name not in new)
+    editions = sum(size for name, size in new.items() if "-" in name)
+    assert freed == dropped - editions > 0
     shard.close()
 
 
