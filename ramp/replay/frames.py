@@ -9,7 +9,7 @@ B, K as in ramp.types.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -39,6 +39,11 @@ class Outline:
     cameras: Mapping[str, tuple[int, ...]]  # height, width, channels; of an encoded camera (): its pictures say it
     images: Mapping[str, Places]  # camera -> [B]
     future_images: Mapping[str, Places]  # camera -> [B, K]
+    sources: Mapping[str, Any] = field(default_factory=dict)  # who drew it holds its segments, so that none can go
+
+    def pixels(self, segment: str) -> Any:
+        """The bytes of one of its segments, for who drew it."""
+        return self.sources[segment]
 
 
 def filled(outline: Outline, pixels: Pixels) -> Batch:

@@ -9,13 +9,13 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from ramp.errors import Invalid, NotFound, Timeout
 from ramp.replay.entry import FramePlaces
-from ramp.replay.frames import Outline, Pixels, filled
+from ramp.replay.frames import Outline, Pixels, filled, segments
 from ramp.replay.gather import check_size, check_spec, gather
 from ramp.replay.info import TableInfo
 from ramp.replay.labels import Labels
@@ -194,23 +194,31 @@ class Table:
     ) -> tuple[Batch, float]:
         """A batch, and the seconds it had to wait. Raises Invalid, Timeout, Unavailable (closing), Corrupt."""
         outline, waited = self.outline(spec, generator, timeout)
-        return filled(outline, self.pixels), waited
+        return filled(outline, outline.pixels), waited
 
     def outline(
         self, spec: SampleSpec, generator: np.random.Generator, timeout: float | None = None
     ) -> tuple[Outline, float]:
-        """As `sample`, but for the frames: they lie where it says, and `pixels` has them."""
+        """As `sample`, but for the frames: they lie where it says, and its `pixels` has them."""
         self.check(spec)
         began, waited = time.monotonic(), 0.0
         while True:
             left = None if timeout is None else max(0.0, timeout - (time.monotonic() - began))
             waited += self.limiter.await_sample(spec.batch_size, left, spec.batch_size if spec.order in WHOLE else 1)
             drawn = self._draw(spec, generator)
-            if drawn is not None:
-                return gather(spec, *drawn), waited
+            outline = self._held(gather(spec, *drawn)) if drawn is not None else None
+            if outline is not None:
+                return outline, waited
             self.limiter.give_back(spec.batch_size)  # somebody was faster
             if left == 0.0:
                 raise Timeout(f"no {spec.batch_size} items of table {self.name} were left to draw")
+
+    def _held(self, outline: Outline) -> Outline | None:
+        """With its segments at hand; None where one was written again since, so that its frames lie elsewhere."""
+        try:
+            return replace(outline, sources={name: self.pixels(name) for name in segments(outline)})
+        except FileNotFoundError:
+            return None
 
     def _draw(self, spec: SampleSpec, generator: np.random.Generator) -> tuple[Drawn, View] | None:
         """What is to be gathered; None where there are too few items by now. Raises Invalid."""

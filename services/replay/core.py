@@ -15,7 +15,6 @@ from ramp.errors import Invalid, Timeout
 from ramp.replay.batches import bytes_to_arrow, places_to_arrow
 from ramp.replay.columns import step_columns
 from ramp.replay.entry import Written
-from ramp.replay.frames import Outline
 from ramp.replay.shard import Shard
 from ramp.types import EpisodeHeader, Outcome, SampleSpec
 from services.common import codec, metrics
@@ -117,7 +116,7 @@ class ReplayCore:
                 waited = time.monotonic() - began
                 if not alive():
                     return None
-        data = codec.sampled_to_bytes(self._with_bytes(spec, outline), waited)
+        data = codec.sampled_to_bytes(bytes_to_arrow(outline, outline.pixels), waited)
         self._count(spec, len(data), time.monotonic() - began - waited)
         return data
 
@@ -126,12 +125,9 @@ class ReplayCore:
         their places. Raises as Shard.sample; Timeout where there is none within POLL_S."""
         began, table = time.monotonic(), self.shard.table(spec.table)
         outline, waited = table.outline(spec, generator, POLL_S)
-        record = places_to_arrow(outline) if places and table.files else self._with_bytes(spec, outline)
+        record = places_to_arrow(outline) if places and table.files else bytes_to_arrow(outline, outline.pixels)
         self._count(spec, record.nbytes, time.monotonic() - began - waited)
         return record
-
-    def _with_bytes(self, spec: SampleSpec, outline: Outline) -> pa.RecordBatch:
-        return bytes_to_arrow(outline, self.shard.table(spec.table).pixels)
 
     def _count(self, spec: SampleSpec, size: int, seconds: float) -> None:
         metrics.REPLAY_SAMPLED_ITEMS.labels(spec.table).inc(spec.batch_size)
