@@ -9,6 +9,7 @@ B, H, K, P, A as in ramp.types.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -40,53 +41,82 @@ SHAPE = b"ramp.shape"
 def batch_to_arrow(batch: Batch) -> pa.RecordBatch:
     """Numbers and pixels are not copied, but for bit-packed booleans."""
     _, chunk, width = batch.action.shape
-    horizons = batch.future_valid.shape[1]
-    columns: dict[str, pa.Array] = {name: pa.array(list(getattr(batch, name)), pa.string()) for name in TEXTS}
-    columns |= {name: pa.array(getattr(batch, name), kind) for name, kind in SCALARS.items()}
-    columns["proprio"] = _rows(batch.proprio, pa.float32(), batch.proprio.shape[1])
-    columns["action"] = _rows(batch.action, pa.float32(), chunk * width)
-    columns["chunk_valid"] = _rows(batch.chunk_valid, pa.bool_(), chunk)
-    if horizons:
-        columns["future_proprio"] = _rows(batch.future_proprio, pa.float32(), horizons * batch.proprio.shape[1])
-        columns["future_valid"] = _rows(batch.future_valid, pa.bool_(), horizons)
-    if batch.subgoal is not None and batch.track is not None and batch.track_valid is not None:
-        columns["subgoal"] = pa.array(list(batch.subgoal), pa.string())
-        columns["track"] = _rows(batch.track, pa.float32(), 2 * POINTS)
-        columns["track_valid"] = _rows(batch.track_valid, pa.bool_(), POINTS)
-    for camera in sorted(batch.images):
-        columns[f"images.{camera}"] = _pixels(batch.images[camera])
-        if horizons:
-            columns[f"future_images.{camera}"] = _pixels(batch.future_images[camera])
     shape = {
         "chunk": chunk,
-        "horizons": horizons,
+        "horizons": batch.future_valid.shape[1],
         "action": width,
         "proprio": batch.proprio.shape[1],
         "thoughts": batch.subgoal is not None,
         "cameras": {camera: frames.shape[1:] for camera, frames in sorted(batch.images.items())},
     }
-    fields = [pa.field(name, column.type, nullable=False) for name, column in columns.items()]
-    return pa.RecordBatch.from_arrays(list(columns.values()), schema=pa.schema(fields, {SHAPE: json.dumps(shape)}))
+    columns = _columns(shape)
+    arrays = [_array(_values(batch, name), kind) for name, kind in zip(columns.names, columns.types, strict=True)]
+    return pa.RecordBatch.from_arrays(arrays, schema=columns.with_metadata({SHAPE: json.dumps(shape)}))
 
 
-def _rows(array: np.ndarray, kind: pa.DataType, width: int) -> pa.FixedSizeListArray:
-    values = pa.array(np.ascontiguousarray(array).reshape(-1), kind)
-    return pa.FixedSizeListArray.from_arrays(values, type=pa.list_(pa.field("item", kind, nullable=False), width))
+def _columns(shape: Mapping[str, Any]) -> pa.Schema:
+    """Which columns a batch of this shape has. Raises KeyError, TypeError and ValueError for a shape that is none."""
+    chunk, horizons, action, proprio = (_size(shape[name]) for name in ("chunk", "horizons", "action", "proprio"))
+    kinds: dict[str, pa.DataType] = {name: pa.string() for name in TEXTS} | dict(SCALARS)
+    kinds |= {"proprio": _list(pa.float32(), proprio), "action": _list(pa.float32(), chunk * action)}
+    kinds["chunk_valid"] = _list(pa.bool_(), chunk)
+    if horizons:
+        kinds["future_proprio"] = _list(pa.float32(), horizons * proprio)
+        kinds["future_valid"] = _list(pa.bool_(), horizons)
+    if shape["thoughts"]:
+        kinds |= {"subgoal": pa.string(), "track": _list(pa.float32(), 2 * POINTS)}
+        kinds["track_valid"] = _list(pa.bool_(), POINTS)
+    for camera, sides in shape["cameras"].items():
+        size = math.prod(map(_size, sides))
+        kinds[f"images.{camera}"] = pa.binary(_size(size))
+        if horizons:
+            kinds[f"future_images.{camera}"] = pa.binary(_size(horizons * size))
+    return pa.schema([pa.field(name, kind, nullable=False) for name, kind in kinds.items()])
 
 
-def _pixels(frames: np.ndarray) -> pa.FixedSizeBinaryArray:
-    size = int(np.prod(frames.shape[1:]))
-    data = pa.py_buffer(np.ascontiguousarray(frames).reshape(-1))
-    return pa.FixedSizeBinaryArray.from_buffers(pa.binary(size), len(frames), [None, data])
+def _size(number: object) -> int:
+    """Raises ValueError for what is no width of a column; Arrow takes -1 for a width that varies."""
+    if not isinstance(number, int) or not 0 <= number < 2**31:
+        raise ValueError(f"a size of {str(number)[:40]}")
+    return number
+
+
+def _list(kind: pa.DataType, width: int) -> pa.DataType:
+    return pa.list_(pa.field("item", kind, nullable=False), _size(width))
+
+
+def _values(batch: Batch, name: str) -> Any:
+    group, _, camera = name.partition(".")
+    return getattr(batch, group)[camera] if camera else getattr(batch, name)
+
+
+def _array(values: Any, kind: pa.DataType) -> pa.Array:
+    if pa.types.is_fixed_size_binary(kind):
+        data = pa.py_buffer(np.ascontiguousarray(values).reshape(-1))
+        return pa.FixedSizeBinaryArray.from_buffers(kind, len(values), [None, data])
+    if pa.types.is_fixed_size_list(kind):
+        flat = pa.array(np.ascontiguousarray(values).reshape(-1), kind.value_type)
+        return pa.FixedSizeListArray.from_arrays(flat, type=kind)
+    return pa.array(list(values) if kind == pa.string() else values, kind)
 
 
 def batch_from_arrow(record: pa.RecordBatch) -> Batch:
-    """The inverse; arrays are read-only views of the record's memory. Raises Invalid for anything else."""
+    """The inverse; arrays are read-only views of the record's memory. `record` must have passed
+    `record.validate(full=True)` if a stranger sent it. Raises Invalid for anything else."""
     try:
         shape = json.loads((record.schema.metadata or {})[SHAPE])
+        _check(record, shape)
         return _decode(record, shape)
-    except (KeyError, ValueError, TypeError, pa.ArrowException) as error:
+    except (KeyError, ValueError, TypeError, AttributeError, RecursionError, pa.ArrowException) as error:
         raise Invalid("arrow", str(error)[:200], "send what batch_to_arrow makes") from error
+
+
+def _check(record: pa.RecordBatch, shape: Mapping[str, Any]) -> None:
+    """Raises as `_columns`."""
+    if not record.schema.equals(_columns(shape), check_metadata=False):
+        raise ValueError(f"columns {str(record.schema.remove_metadata())[:160]!r}")
+    if any(column.null_count for column in record.columns):
+        raise ValueError("a null")
 
 
 def _decode(record: pa.RecordBatch, shape: Mapping[str, Any]) -> Batch:
@@ -99,10 +129,10 @@ def _decode(record: pa.RecordBatch, shape: Mapping[str, Any]) -> Batch:
         **{name: record.column(name).to_pylist() for name in TEXTS},
         **numbers,
         proprio=vector_rows(record.column("proprio"), proprio),
-        action=_list(record, "action", (count, chunk, action), np.float32),
-        chunk_valid=_list(record, "chunk_valid", (count, chunk), np.bool_),
-        future_proprio=_list(record, "future_proprio", (count, horizons, proprio), np.float32),
-        future_valid=_list(record, "future_valid", (count, horizons), np.bool_),
+        action=_vectors(record, "action", (count, chunk, action), np.float32),
+        chunk_valid=_vectors(record, "chunk_valid", (count, chunk), np.bool_),
+        future_proprio=_vectors(record, "future_proprio", (count, horizons, proprio), np.float32),
+        future_valid=_vectors(record, "future_valid", (count, horizons), np.bool_),
         images={camera: _frames(record, f"images.{camera}", (count, *sides)) for camera, sides in cameras.items()},
         future_images={camera: _frames(record, f"future_images.{camera}", sides) for camera, sides in future.items()},
         **(_thoughts(record) if shape["thoughts"] else {}),
@@ -112,8 +142,8 @@ def _decode(record: pa.RecordBatch, shape: Mapping[str, Any]) -> Batch:
 def _thoughts(record: pa.RecordBatch) -> dict[str, Any]:
     return {
         "subgoal": record.column("subgoal").to_pylist(),
-        "track": _list(record, "track", (record.num_rows, POINTS, 2), np.float32),
-        "track_valid": _list(record, "track_valid", (record.num_rows, POINTS), np.bool_),
+        "track": _vectors(record, "track", (record.num_rows, POINTS, 2), np.float32),
+        "track_valid": _vectors(record, "track_valid", (record.num_rows, POINTS), np.bool_),
     }
 
 
@@ -121,7 +151,7 @@ def _numbers(column: pa.Array) -> np.ndarray:
     return column.to_numpy(zero_copy_only=not pa.types.is_boolean(column.type))
 
 
-def _list(record: pa.RecordBatch, name: str, shape: tuple[int, ...], dtype: type) -> np.ndarray:
+def _vectors(record: pa.RecordBatch, name: str, shape: tuple[int, ...], dtype: type) -> np.ndarray:
     if 0 in shape:
         return np.zeros(shape, dtype=dtype)
     return _numbers(record.column(name).flatten()).reshape(shape)
