@@ -48,6 +48,11 @@ class Selection:
         return {task: count for task, count in self._unseen.items() if count > 0}
 
     @property
+    def present(self) -> np.ndarray:
+        """bool [M]: which items can be drawn. A view."""
+        return self._present.view
+
+    @property
     def changed(self) -> Mapping[int, float]:
         """Priorities that were set from outside."""
         return self._priorities

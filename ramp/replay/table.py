@@ -49,6 +49,7 @@ class Table:
         self._by_task: Counter[str] = Counter()  # episodes
         self._steps = 0
         self._gone: set[str] = set()  # episodes removed since the columns were made
+        self.forgotten = 0  # items of removed episodes, since the table was made
 
     # ------------------------------------------------------------------------------------------- insert
 
@@ -114,10 +115,13 @@ class Table:
             return len(items)
 
     def _item(self, episode_id: str, step: int) -> int:
-        item = self._memory.item(episode_id, step) if self._memory and episode_id not in self._gone else None
+        item = self._known(episode_id, step)
         if item is None:
             raise NotFound(f"table {self.name} holds no item at step {step} of episode {episode_id[:160]!r}")
         return item
+
+    def _known(self, episode_id: str, step: int) -> int | None:
+        return self._memory.item(episode_id, step) if self._memory and episode_id not in self._gone else None
 
     def changed_priorities(self) -> list[tuple[str, int, float]]:
         """(episode, step, priority) of every item whose priority was set from outside."""
@@ -125,6 +129,18 @@ class Table:
             if self._memory is None:
                 return []
             return [(*self._memory.place(item), value) for item, value in self._selection.changed.items()]
+
+    def restore(self, forgotten: int, samples: int | None, rows: Sequence[tuple[str, int, float]]) -> None:
+        """What a checkpoint knew; priorities as far as their items are still here. Items begin anew to be counted as
+        drawn, so those that were drawn as often as they may be are here again."""
+        with self._lock:
+            known = [(self._known(episode_id, step), priority) for episode_id, step, priority in rows]
+            found = [(item, priority) for item, priority in known if item is not None]
+            if found:
+                items, priorities = zip(*found, strict=True)
+                self._selection.set_priorities(np.array(items, np.int64), np.array(priorities))
+            self.forgotten = forgotten
+        self.limiter.restore(len(self._selection), forgotten, samples)
 
     def repoint(self, moved: Mapping[str, FramePlaces]) -> None:
         """Frames of these episodes, as far as they are here, lie elsewhere from now on."""
@@ -139,7 +155,9 @@ class Table:
             here = [each for each in episode_ids if memory and each in memory.index and each not in self._gone]
             if not memory or not here:
                 return
-            removed = self._selection.remove(np.concatenate([self._forget(memory, each) for each in here]))
+            items = np.concatenate([self._forget(memory, each) for each in here])
+            removed = self._selection.remove(items)
+            self.forgotten += len(items)
             self._compress(memory)
         self.limiter.removed(removed)
 
@@ -182,7 +200,11 @@ class Table:
         while True:
             left = None if timeout is None else max(0.0, timeout - (time.monotonic() - began))
             waited += self.limiter.await_sample(spec.batch_size, left, spec.batch_size if spec.order in WHOLE else 1)
-            drawn = self._draw(spec, generator)
+            try:
+                drawn = self._draw(spec, generator)
+            except Invalid:
+                self.limiter.give_back(spec.batch_size)
+                raise
             if drawn is not None:
                 return gather(spec, *drawn, self._pixels), waited
             self.limiter.give_back(spec.batch_size)  # somebody was faster
@@ -206,7 +228,8 @@ class Table:
 
     def info(self) -> TableInfo:
         with self._lock:
-            known = self._memory.items["indicator"].view if self._memory else np.zeros(0, np.int8)
+            marks = self._memory.items["indicator"].view if self._memory else np.zeros(0, np.int8)
+            known = marks[self._selection.present]
             labelled = float((known >= 0).mean()) if len(known) else 0.0
             by_task = {task: count for task, count in self._by_task.items() if count}
             items, steps = len(self._selection), self._steps

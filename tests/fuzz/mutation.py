@@ -43,7 +43,7 @@ def _change(data: bytearray, others: Sequence[bytes], draw: random.Random) -> No
 
 def _retell(data: bytearray, draw: random.Random) -> None:
     """Another number or word in place of one in the text."""
-    words = list(re.finditer(rb"[0-9.]+|[a-z_]{2,}", data))
+    words = list(re.finditer(rb'"[^"]*"|[0-9.]+|[a-z_]{2,}', data))
     if words:
         word = draw.choice(words)
         data[word.start() : word.end()] = draw.choice(TEXTS)

@@ -48,11 +48,11 @@ class Target(ABC):
         """After the last input: is what was stored still whole? Raises where it is not."""
 
 
-def make(name: str, scratch: Path) -> Target:
+def load(name: str) -> type[Target]:
     """A target by its name. Modules are imported when they are wanted: some cost seconds."""
     module, _, attribute = TARGETS[name][0].partition(":")
     found: type[Target] = getattr(import_module(f"tests.fuzz.targets.{module}"), attribute)
-    return found(scratch)
+    return found
 
 
 def shares(names: list[str], inputs: int) -> dict[str, int]:
