@@ -1,7 +1,7 @@
 """What the segments cannot tell after a restart: how much was sampled and removed, and priorities set from outside.
 
-One small file, replaced by rename: its CRC-32 as a line of text, then an Arrow file. Losing it is harmless: the limiter then starts with no lead on either side, and
-priorities start from their initial values.
+One small file, replaced by rename: its CRC-32 as a line of text, then an Arrow file. Losing it is harmless: the limiter
+then starts with no lead on either side, and priorities start from their initial values.
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ class TableConfig:
     limiter: Limiter.Config = field(default_factory=Limiter.Config)
     human_priority: float = 1.0  # initial priority of items whose first step a person acted on; 1 for all others
     human_only: bool = False  # of an episode only the items at which a person acted; none of one without a person
-    max_times_sampled: int = 0  # an item drawn so often is drawn no more; 0: no bound
+    max_times_sampled: int = 0  # an item drawn so often since the start is drawn no more; 0: no bound
 
 
 class Table:
@@ -157,7 +157,7 @@ class Table:
                 return
             items = np.concatenate([self._forget(memory, each) for each in here])
             removed = self._selection.remove(items)
-            self.forgotten += len(items)
+            self.forgotten += self._count_inserted(memory, items)
             self._compress(memory)
         self.limiter.removed(removed)
 
@@ -173,6 +173,12 @@ class Table:
         self._by_task[memory.texts.tasks[number]] -= 1
         self._steps -= int(memory.episodes["length"].view[number])
         return np.array(memory.items_of(number), dtype=np.int64)
+
+    def _count_inserted(self, memory: Memory, items: np.ndarray) -> int:
+        """How many of these counted as inserts."""
+        if not self._config.human_only:
+            return len(items)
+        return int((memory.steps["source"].view[memory.items["row"].view[items]] == Source.HUMAN).sum())
 
     def _compress(self, memory: Memory) -> None:
         """Give memory back where most of it is of removed episodes."""

@@ -7,21 +7,21 @@ from importlib import import_module
 from pathlib import Path
 
 TARGETS = {
-    "steps": ("wire:Steps", 30),
-    "sampled": ("wire:Sampled", 20),
+    "steps": ("wire:Steps", 40),
+    "sampled": ("wire:Sampled", 25),
     "answers": ("wire:Answers", 15),
-    "service": ("service:Service", 10),
-    "annotations": ("files:Annotations", 5),
-    "checkpoint": ("files:Checkpoint", 5),
-    "tombstones": ("files:Tombstones", 5),
-    "snapshots": ("files:Snapshots", 2),
-    "spool": ("files:SpoolFile", 5),
-    "segment": ("segments:Segment", 2),
-    "shelf": ("segments:Glanced", 1),
-    "dataset": ("folders:Dataset", 1),
-    "weights": ("folders:Weights", 1),
-    "settings": ("texts:SettingsFile", 1),
-    "query": ("texts:Query", 0.2),
+    "service": ("service:Service", 5),
+    "annotations": ("files:Annotations", 3),
+    "checkpoint": ("files:Checkpoint", 3),
+    "tombstones": ("files:Tombstones", 3),
+    "snapshots": ("files:Snapshots", 1),
+    "spool": ("files:SpoolFile", 3),
+    "segment": ("segments:Segment", 0.2),
+    "shelf": ("segments:Glanced", 0.6),
+    "dataset": ("folders:Dataset", 0.8),
+    "weights": ("folders:Weights", 0.6),
+    "settings": ("texts:SettingsFile", 0.6),
+    "query": ("texts:Query", 0.08),
 }
 """Name -> its class in tests/fuzz/targets, and its share of all inputs; dear ones get few."""
 

@@ -17,7 +17,7 @@ from ramp.replay.tombstones import Tombstone
 from ramp.replay.tombstones import Tombstones as Stones
 from ramp.types import Outcome
 from services.clients.spool import Spool
-from services.common import codec
+from services.common import codec, keeping_codec
 from tests.experience import SCHEMA, frame_steps, make_header, make_steps
 from tests.fuzz.target import Target
 
@@ -46,7 +46,7 @@ class Annotations(Target):
 
 
 class Checkpoint(Target):
-    """Counters and priorities."""
+    """Counters and priorities, behind their checksum."""
 
     def seeds(self) -> list[bytes]:
         full = checkpoint.Checkpoint({"demos": 7}, {"demos": 1}, {"demos": [("e0", 4, 0.5), ("e1", 8, 2.0)]})
@@ -111,7 +111,7 @@ class Snapshots(Target):
         found = moments.all()
         assert "good" in [each.name for each in found], "one bad snapshot hides the others"
         for each in found:
-            codec.snapshot_to_wire(each)
+            keeping_codec.snapshot_to_wire(each)
         moments.drop("bad")
         shutil.rmtree(home)
 

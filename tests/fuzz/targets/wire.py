@@ -17,7 +17,7 @@ from ramp.replay.segment import digest
 from ramp.replay.shard import Shard, ShardConfig
 from ramp.replay.validate import check_follows, check_steps
 from ramp.types import Batch, Outcome, SampleSpec
-from services.common import codec
+from services.common import codec, keeping_codec
 from services.common.errors import from_wire, to_wire
 from tests.experience import SCHEMA, make_header, make_steps, store_episode
 from tests.fuzz.target import Target
@@ -87,7 +87,7 @@ ANSWERS: list[tuple[type, Callable[..., object]]] = [
     (wire.InfoResponse, codec.info_from_wire),
     (wire.QueryResponse, lambda message: [codec.episode_info_from_wire(each) for each in message.episodes]),
     (wire.AnnotateResponse, codec.annotated_from_wire),
-    (wire.SnapshotInfo, codec.snapshot_from_wire),
+    (wire.SnapshotInfo, keeping_codec.snapshot_from_wire),
     (wire.EpisodeHeader, codec.header_from_wire),
     (wire.SampleSpec, codec.spec_from_wire),
     (wire.Error, from_wire),
@@ -117,7 +117,7 @@ class Answers(Target):
             codec.info_to_wire(shard.info()),
             wire.QueryResponse(episodes=map(codec.episode_info_to_wire, shard.query())),
             wire.AnnotateResponse(episodes=1, items=2, positive=0.5),
-            codec.snapshot_to_wire(shard.snapshot("one")),
+            keeping_codec.snapshot_to_wire(shard.snapshot("one")),
             header,
             codec.spec_to_wire(spec),
             to_wire(Invalid("field", 1, "remedy")),
