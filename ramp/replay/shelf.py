@@ -6,19 +6,24 @@ only grows, so that everything before its end stays as it is.
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
+import pyarrow as pa
+
 from ramp.data.images import decode_steps
 from ramp.errors import Corrupt, NotFound
 from ramp.replay.checksum import digest
-from ramp.replay.columns import join_steps, steps_from_arrow
-from ramp.replay.notes import header_from_note
+from ramp.replay.columns import join_steps, step_columns, steps_from_arrow
+from ramp.replay.notes import columns_from_note, end_from_note, header_from_note
 from ramp.replay.record import Seen
 from ramp.replay.segment import glance, newest
 from ramp.replay.tombstones import Tombstones
-from ramp.types import Episode, Outcome, StepBatch, StepSchema
+from ramp.types import Episode, StepBatch, StepSchema
+
+logger = logging.getLogger(__name__)
 
 
 class Shelf:
@@ -39,7 +44,7 @@ class Shelf:
             bad = damaged.get(path.stem, [])
             yield [
                 seen
-                for seen in glance(path)
+                for seen in _records(path)
                 if seen.mark.episode_id not in deleted
                 and not any(begin <= seen.position.offset < end for begin, end in bad)
             ]
@@ -60,13 +65,30 @@ class Shelf:
             remedy = "`ramp data query true` lists those that have"
             raise NotFound(f"episode {episode_id[:160]!r} has not ended here; {remedy}")
         header = header_from_note(marks["open"].note)
-        outcome, steps, *_ = marks["end"].note.split()
+        outcome, steps, _ = end_from_note(marks["end"].note)
         batches = [seen for seen in records if seen.mark.kind == "batch"]
-        if sum(seen.rows.num_rows for seen in batches) != int(steps):
+        if sum(seen.rows.num_rows for seen in batches) != steps:
             raise Corrupt(f"episode {episode_id}: not all of its {steps} steps are left")
         parts = [_steps(seen, number, header.schema) for number, seen in enumerate(batches)]
         pixels = decode_steps(join_steps(parts), header.schema, episode_id)
-        return Episode(header=header, steps=pixels, outcome=Outcome(outcome))
+        return Episode(header=header, steps=pixels, outcome=outcome)
+
+
+def _records(path: Path) -> list[Seen]:
+    """Of one segment; none where its schema is not as it was written."""
+    found = list(glance(path))
+    if found and not _holds_steps(found[0].rows.schema):
+        logger.error("%s: its columns are not those of steps; it is left out", path)
+        return []
+    return found
+
+
+def _holds_steps(columns: pa.Schema) -> bool:
+    try:
+        schema, thoughts = columns_from_note((columns.metadata or {})[b"ramp.schema"].decode())
+        return bool(columns.equals(step_columns(schema, thoughts=thoughts), check_metadata=False))
+    except (ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError):
+        return False
 
 
 def _steps(seen: Seen, number: int, schema: StepSchema) -> StepBatch:
