@@ -149,10 +149,15 @@ def _to_batch(values: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> pa.RecordB
 
 
 def _from_batch(batch: pa.RecordBatch) -> Values:
+    """Raises ValueError, or an Arrow error, for what is not as it was written."""
     batch.validate(full=True)
+    if not batch.schema.equals(COLUMNS) or any(column.null_count for column in batch.columns):
+        raise ValueError("other columns, or nulls")
     names = batch.column("episode_id").to_pylist()
     steps, remaining = batch.column("step").flatten().to_numpy(), batch.column("remaining").flatten().to_numpy()
     lengths = batch.column("step").value_lengths().to_numpy()
+    if not np.array_equal(lengths, batch.column("remaining").value_lengths().to_numpy()):
+        raise ValueError("steps and values of different lengths")
     if int((batch.schema.metadata or {}).get(b"crc32", -1)) != _checksum(names, lengths, steps, remaining):
         raise ValueError("checksum disagrees")
     splits = np.cumsum(lengths)[:-1]

@@ -1,7 +1,7 @@
 """What the segments cannot tell after a restart: how much was sampled and removed, and priorities set from outside.
 
-One small file, replaced by rename. Losing it is harmless: the limiter then starts with no lead on either side, and
-priorities start from their initial values.
+One small file, replaced by rename: its CRC-32 as a line of text, then an Arrow file. Losing it is harmless: the limiter
+then starts with no lead on either side, and priorities start from their initial values.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +17,6 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from ramp.errors import Invalid, NotFound
 from ramp.replay.priorities import Priorities
 from ramp.replay.table import Table
 
@@ -32,17 +32,25 @@ COLUMNS = pa.schema(
 )
 
 
+HEAD = 9  # bytes
+
+
+def _head(content: bytes | pa.Buffer) -> bytes:
+    """CRC-32 of all that follows: a flipped bit in a counter would hold learners or producers for good."""
+    return b"%08x\n" % zlib.crc32(content)
+
+
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
     samples: Mapping[str, int] = field(default_factory=dict)  # by table
-    removals: Mapping[str, int] = field(default_factory=dict)  # items, by table
+    removals: Mapping[str, int] = field(default_factory=dict)  # items of deleted episodes, by table
     priorities: Mapping[str, Priorities] = field(default_factory=dict)  # by table
 
 
 def of(tables: Mapping[str, Table]) -> Checkpoint:
     return Checkpoint(
         samples={name: table.limiter.samples for name, table in tables.items()},
-        removals={name: table.limiter.removals for name, table in tables.items()},
+        removals={name: table.forgotten for name, table in tables.items()},
         priorities={name: table.changed_priorities() for name, table in tables.items()},
     )
 
@@ -50,11 +58,14 @@ def of(tables: Mapping[str, Table]) -> Checkpoint:
 def save(path: Path, checkpoint: Checkpoint) -> None:
     """Raises OSError; the file before stays as it was."""
     counters = {"samples": dict(checkpoint.samples), "removals": dict(checkpoint.removals)}
-    schema = COLUMNS.with_metadata({name: json.dumps(count) for name, count in counters.items()})
-    partial = path.with_name("." + path.name)
+    schema = COLUMNS.with_metadata({"counters": json.dumps(counters)})
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_file(sink, schema) as writer:
+        writer.write_batch(_batch(checkpoint.priorities).replace_schema_metadata(schema.metadata))
+    content, partial = sink.getvalue(), path.with_name("." + path.name)
     with partial.open("wb") as file:
-        with pa.ipc.new_file(file, schema) as writer:
-            writer.write_batch(_batch(checkpoint.priorities).replace_schema_metadata(schema.metadata))
+        file.write(_head(content))
+        file.write(content)
         file.flush()
         os.fsync(file.fileno())
     partial.replace(path)
@@ -91,13 +102,15 @@ def load(path: Path) -> Checkpoint:
     if not path.exists():
         return Checkpoint()
     try:
-        with pa.OSFile(str(path), "r") as file:
-            batch = pa.ipc.open_file(file).get_batch(0)
-            batch.validate(full=True)
-            known = batch.schema.metadata or {}
-            samples, removals = (json.loads(known.get(name, b"{}")) for name in (b"samples", b"removals"))
-            return Checkpoint(samples, removals, _priorities(batch))
-    except (pa.ArrowException, OSError, ValueError, KeyError) as error:
+        with path.open("rb") as file:
+            head, content = file.read(HEAD), file.read()
+        if head != _head(content):
+            raise ValueError("the checksum disagrees")
+        batch = pa.ipc.open_file(content).get_batch(0)
+        batch.validate(full=True)
+        counters = json.loads(batch.schema.metadata[b"counters"])
+        return Checkpoint(counters["samples"], counters["removals"], _priorities(batch))
+    except (pa.ArrowException, OSError, ValueError, KeyError, TypeError) as error:
         logger.warning("%s cannot be read (%s); sampling counters start afresh", path, error)
         return Checkpoint()
 
@@ -115,19 +128,11 @@ def _priorities(batch: pa.RecordBatch) -> dict[str, Priorities]:
 
 def stamp(tables: Mapping[str, Table]) -> object:
     """Equal to an earlier one where a checkpoint would say the same."""
-    return {name: (table.limiter.samples, table.limiter.removals, table.changes) for name, table in tables.items()}
+    return {name: (table.limiter.samples, table.forgotten, table.changes) for name, table in tables.items()}
 
 
 def restore(known: Checkpoint, tables: Mapping[str, Table]) -> None:
     """Set counters and priorities as they were."""
     for name, table in tables.items():
-        table.limiter.restore(table.info().items, known.removals.get(name, 0), known.samples.get(name))
-        _restore_priorities(table, known.priorities.get(name, Priorities.none()))
-
-
-def _restore_priorities(table: Table, found: Priorities) -> None:
-    """All, or none where one names an item that is not here."""
-    try:
-        table.update_priorities([found.ids[each] for each in found.episode.tolist()], found.step, found.priority)
-    except (NotFound, Invalid) as error:
-        logger.warning("priorities of table %s are not restored: %s", table.name, error)
+        found = known.priorities.get(name, Priorities.none())
+        table.restore(known.removals.get(name, 0), known.samples.get(name), found)

@@ -28,12 +28,22 @@ CELLS = 2  # dimensions at most where each frame is an object: [B] or [B, K]
 # ------------------------------------------------------------------------------------------------ making
 
 
+def byte_kind(horizons: int) -> pa.DataType:
+    """Of a column of bytes, with `horizons` frames a row; 0: one, and no list."""
+    item = pa.binary_view()
+    return pa.list_(pa.field("item", item, nullable=False), horizons) if horizons else item
+
+
+def place_kind(horizons: int) -> pa.DataType:
+    """Of a column of places, likewise."""
+    return pa.list_(pa.field("item", pa.int64(), nullable=False), PLACE * max(horizons, 1))
+
+
 def byte_column(name: str, places: Places, sources: Mapping[str, Any]) -> tuple[pa.Field, pa.Array]:
     """The frames themselves. `sources` as for `frames.views`. Raises Corrupt."""
     array = _view_array(views(places, sources))
     if places.offset.ndim > 1:
-        kind = pa.list_(pa.field("item", pa.binary_view(), nullable=False), places.offset.shape[1])
-        array = pa.FixedSizeListArray.from_arrays(array, type=kind)
+        array = pa.FixedSizeListArray.from_arrays(array, type=byte_kind(places.offset.shape[1]))
     return pa.field(name, array.type, nullable=False), array
 
 
@@ -51,8 +61,7 @@ def _view_array(frames: Sequence[memoryview]) -> pa.Array:
 def place_column(name: str, places: Places) -> tuple[pa.Field, pa.Array]:
     """Where the frames lie."""
     numbers = np.stack([places.segment, places.offset, places.length], axis=-1).astype(np.int64)
-    width = PLACE * (places.offset.shape[1] if places.offset.ndim > 1 else 1)
-    kind = pa.list_(pa.field("item", pa.int64(), nullable=False), width)
+    kind = place_kind(places.offset.shape[1] if places.offset.ndim > 1 else 0)
     array = pa.FixedSizeListArray.from_arrays(pa.array(numbers.reshape(-1)), type=kind)
     return pa.field(name, kind, nullable=False, metadata={SEGMENTS: json.dumps(list(places.names))}), array
 
@@ -103,7 +112,10 @@ def _bytes(column: pa.Array, shape: tuple[int, ...]) -> np.ndarray:
         raise Invalid("images", f"{count} frames", f"send {int(np.prod(shape[:-3]))}")
     stride = _stride(flat, size)
     if stride is None:
-        return np.frombuffer(b"".join(flat.to_pylist()), np.uint8).reshape(shape)
+        frames = flat.to_pylist()
+        if any(len(frame) != size for frame in frames):
+            raise Invalid("images", "frames of other lengths", f"send {size} bytes a frame")
+        return np.frombuffer(b"".join(frames), np.uint8).reshape(shape)
     begin = flat.buffers()[2].address
     whole = np.frombuffer(pa.foreign_buffer(begin, stride * (count - 1) + size, base=flat), np.uint8)
     rows = np.lib.stride_tricks.as_strided(whole, (count, size), (stride, 1), writeable=False)

@@ -50,7 +50,6 @@ class Memory:
         self.schema = schema
         self.texts = Texts()
         self.index: dict[str, int] = {}  # of every episode, by id
-        self.labelled = 0  # items with an indicator
         self._numbers: dict[tuple[str, str], int] = {}  # of every subgoal and segment
         self.episodes = {
             "length": Growing(np.int32),
@@ -145,7 +144,6 @@ class Memory:
 
     def _append_labels(self, labels: Labels | None, source: np.ndarray, version: int) -> None:
         known = labels or unlabelled(source)
-        self.labelled += int((known.indicator >= 0).sum())
         for name in ("value", "advantage", "indicator"):
             self.items[name].append(getattr(known, name))
         self.items["annotation_version"].append(np.full(len(source), version if labels else 0, np.int32))
@@ -154,7 +152,7 @@ class Memory:
 
     def relabel(self, labels: Mapping[str, Labels], version: int) -> None:
         """All items anew; episodes that `labels` does not name lose theirs."""
-        rows, source, self.labelled = self.items["row"].view, self.steps["source"].view, 0
+        rows, source = self.items["row"].view, self.steps["source"].view
         for name in LABELS:
             self.items[name] = Growing(self.items[name].view.dtype)
         for number, episode_id in enumerate(self.texts.ids):
@@ -203,7 +201,6 @@ class Memory:
         other.steps = {name: Growing.of(column.view[steps]) for name, column in self.steps.items()}
         other.items = {name: Growing.of(column.view[items]) for name, column in self.items.items()}
         other.episodes = {name: Growing.of(column.view[kept]) for name, column in self.episodes.items()}
-        other.labelled = int((other.items["indicator"].view >= 0).sum())
         other.items["episode"] = Growing.of(to_episode[other.items["episode"].view])
         other.items["row"] = Growing.of(to_row[other.items["row"].view])
         other.steps["frame"] = Growing.of(to_item[other.steps["frame"].view])

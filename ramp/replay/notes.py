@@ -7,7 +7,8 @@ from dataclasses import asdict
 from functools import lru_cache
 from typing import Any
 
-from ramp.types import Encoding, EpisodeHeader, StepSchema
+from ramp.errors import Corrupt
+from ramp.types import Encoding, EpisodeHeader, Outcome, StepSchema
 
 
 def header_to_note(header: EpisodeHeader) -> str:
@@ -16,9 +17,31 @@ def header_to_note(header: EpisodeHeader) -> str:
 
 
 def header_from_note(note: str) -> EpisodeHeader:
-    fields = json.loads(note)
-    schema = _schema(fields.pop("schema"))
-    return EpisodeHeader(**{**fields, "tables": tuple(fields["tables"])}, schema=schema)
+    """Raises Corrupt for what no header makes."""
+    try:
+        fields = json.loads(note)
+        schema = _schema(fields.pop("schema"))
+        header = EpisodeHeader(**{**fields, "tables": tuple(fields["tables"])}, schema=schema)
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
+        raise Corrupt(f"an episode's header cannot be read: {str(error)[:160]}") from error
+    texts = (header.episode_id, header.task, header.instruction, header.robot, *header.tables, *schema.cameras)
+    numbers = (header.seed, header.max_steps, schema.proprio_width, *(side for each in _sides(schema) for side in each))
+    if not (all(type(each) is str for each in texts) and all(type(each) is int for each in numbers)):
+        raise Corrupt("an episode's header has numbers for texts, or texts for numbers")
+    return header
+
+
+def _sides(schema: StepSchema) -> list[tuple[int, int, int]]:
+    return list(schema.cameras.values())
+
+
+def end_from_note(note: str) -> tuple[Outcome, int, float | None]:
+    """Outcome, steps, and seconds since 1970 where the note says them. Raises Corrupt for what no END makes."""
+    try:
+        outcome, steps, *ended_at = note.split()
+        return Outcome(outcome), int(steps), float(ended_at[0]) if ended_at else None
+    except ValueError as error:
+        raise Corrupt(f"an episode's end cannot be read: {str(error)[:160]}") from error
 
 
 def schema_to_note(schema: StepSchema) -> str:

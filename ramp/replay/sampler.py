@@ -9,6 +9,8 @@ import numpy as np
 from ramp.errors import Invalid
 from ramp.replay.growing import Growing
 
+MAX_PRIORITY = 1e30  # sums of many must stay finite: no item has a probability where the total is infinite
+
 
 class SumTree:
     """Priorities of N items, drawn from in O(log N) array operations for a whole batch at a time.
@@ -76,10 +78,10 @@ class SumTree:
 
     @staticmethod
     def check(priorities: np.ndarray) -> None:
-        """Raises Invalid unless all of them are finite and not negative."""
-        wrong = ~(np.isfinite(priorities) & (priorities >= 0))
+        """Raises Invalid unless all of them lie within 0 and MAX_PRIORITY."""
+        wrong = ~((priorities >= 0) & (priorities <= MAX_PRIORITY))
         if wrong.any():
-            raise Invalid("priority", priorities[wrong][0], "send finite numbers, 0 or above")
+            raise Invalid("priority", priorities[wrong][0], f"send numbers from 0 to {MAX_PRIORITY:g}")
 
     def draw(self, uniform: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Items (int64 [M]) for numbers in [0, 1), and the probability of each (float64 [M]).

@@ -50,6 +50,8 @@ class Selection:
         self._tasks = Growing(np.int32)  # of every item, by number
         self._numbers: dict[str, int] = {}
         self._set = Growing(np.bool_)  # whether its priority was set from outside
+        self._marked = Growing(np.bool_)  # whether it has an indicator
+        self.labelled = 0  # items that can be drawn and have one
         self.dropped: Counter[str] = Counter()  # by task: items drawn as often as they may be
         self._unseen: Counter[str] = Counter()  # by task: items never drawn
 
@@ -67,19 +69,27 @@ class Selection:
         """Priorities that were set from outside. It may be read later: one that is set meanwhile is old or new."""
         return Changed(self._set.view, self._tree.leaves)
 
-    def append(self, task: str, priorities: np.ndarray) -> int:
-        """Items behind the present ones, all of one task; the number of the first."""
+    def append(self, task: str, priorities: np.ndarray, marked: np.ndarray) -> int:
+        """Items behind the present ones, all of one task, `marked` where they have an indicator (bool [M]); the number
+        of the first."""
         items = np.arange(len(self._tree), len(self._tree) + len(priorities))
         number = self._numbers.setdefault(task, len(self._numbers))
         self._tree.append(priorities)
         self._times.append(np.zeros(len(items), np.int32))
         self._present.append(np.ones(len(items), bool))
         self._set.append(np.zeros(len(items), bool))
+        self._marked.append(marked)
+        self.labelled += int(marked.sum())
         self._tasks.append(np.full(len(items), number, np.int32))
         self._alive.append(items)
         self._by_task.setdefault(task, Pool()).append(items)
         self._unseen[task] += len(items)
         return len(self._tree) - len(items)
+
+    def mark(self, marked: np.ndarray) -> None:
+        """Which of all items have an indicator now, bool [M]."""
+        self._marked = Growing.of(marked)
+        self.labelled = int((marked & self._present.view).sum())
 
     def set_priorities(self, items: np.ndarray, priorities: np.ndarray) -> None:
         """Of an item named twice, the last one counts. Raises Invalid. What cannot be drawn any more stays so."""
@@ -153,6 +163,7 @@ class Selection:
         self._tree.update(gone, np.zeros(len(gone)))
         self._see(gone[self._times.view[gone] == 0])
         self._present.view[gone] = False
+        self.labelled -= int(self._marked.view[gone].sum())
         self._alive.leave(len(gone), self._present.view)
         for task, count in self._per_task(gone).items():
             if count:
@@ -168,6 +179,7 @@ class Selection:
         self._tree = tree
         self._times, self._tasks = Growing.of(self._times.view[kept]), Growing.of(self._tasks.view[kept])
         self._present = Growing.of(self._present.view[kept])
+        self._marked = Growing.of(self._marked.view[kept])
         for pool in (self._alive, *self._by_task.values()):
             pool.renumber(numbers)
         self._set = Growing.of(self._set.view[kept])

@@ -15,12 +15,12 @@ from ramp.data.images import decode_steps
 from ramp.errors import Corrupt, NotFound
 from ramp.replay.checksum import digest
 from ramp.replay.columns import join_steps, steps_from_arrow
-from ramp.replay.notes import header_from_note
+from ramp.replay.notes import end_from_note, header_from_note
 from ramp.replay.places import shard_places
 from ramp.replay.record import Seen
 from ramp.replay.segment import glance, newest
 from ramp.replay.tombstones import Tombstones
-from ramp.types import Episode, Outcome, StepBatch, StepSchema
+from ramp.types import Episode, StepBatch, StepSchema
 
 
 class Shelf:
@@ -62,13 +62,13 @@ class Shelf:
             remedy = "`ramp data query true` lists those that have"
             raise NotFound(f"episode {episode_id[:160]!r} has not ended here; {remedy}")
         header = header_from_note(marks["open"].note)
-        outcome, steps, *_ = marks["end"].note.split()
+        outcome, steps, _ = end_from_note(marks["end"].note)
         batches = [seen for seen in records if seen.mark.kind == "batch"]
-        if sum(seen.rows.num_rows for seen in batches) != int(steps):
+        if sum(seen.rows.num_rows for seen in batches) != steps:
             raise Corrupt(f"episode {episode_id}: not all of its {steps} steps are left")
         parts = [_steps(seen, number, header.schema) for number, seen in enumerate(batches)]
         pixels = decode_steps(join_steps(parts), header.schema, episode_id)
-        return Episode(header=header, steps=pixels, outcome=Outcome(outcome))
+        return Episode(header=header, steps=pixels, outcome=outcome)
 
 
 class Shelves:

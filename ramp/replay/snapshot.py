@@ -11,6 +11,7 @@ It is made under a hidden name and renamed when it is complete. What is deleted 
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
 import shutil
@@ -21,6 +22,8 @@ from pathlib import Path
 
 from ramp.errors import Conflict, Full, Invalid, NotFound
 from ramp.replay import durable
+
+logger = logging.getLogger(__name__)
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 MANIFEST = "snapshot.json"
@@ -90,10 +93,9 @@ class Snapshots:
                 durable.sync(hidden / name)
 
     def all(self) -> list[Snapshot]:
-        """Oldest first."""
-        manifests = self._home.glob(f"[!.]*/{MANIFEST}")  # the shard may have been moved since
-        found = [Snapshot(**json.loads(path.read_text()) | {"path": str(path.parent)}) for path in manifests]
-        return sorted(found, key=lambda each: each.taken_at)
+        """Oldest first; one whose manifest cannot be read is left out, and can still be dropped."""
+        found = [_read(path) for path in self._home.glob(f"[!.]*/{MANIFEST}")]
+        return sorted((each for each in found if each is not None), key=lambda each: each.taken_at)
 
     def drop(self, name: str) -> None:
         """Forget one; its bytes go where the shard does not hold them any more. Raises NotFound."""
@@ -104,6 +106,29 @@ class Snapshots:
         hidden = self._home / f".{name}"
         (self._home / name).rename(hidden)
         shutil.rmtree(hidden)
+
+
+def _read(path: Path) -> Snapshot | None:
+    """What a manifest says; None where it is damaged."""
+    try:
+        told = json.loads(path.read_text(encoding="utf-8"))
+        return Snapshot(
+            name=path.parent.name,
+            taken_at=float(told["taken_at"]),
+            episodes=_count(told["episodes"]),
+            bytes=_count(told["bytes"]),
+            path=str(path.parent),
+        )
+    except (OSError, ValueError, TypeError, LookupError, OverflowError, RecursionError) as error:
+        logger.error("%s cannot be read (%s)", path, error)
+        return None
+
+
+def _count(number: object) -> int:
+    """Raises ValueError."""
+    if not isinstance(number, int) or not 0 <= number < 2**63:
+        raise ValueError(f"{number} is no count")
+    return number
 
 
 def _write(path: Path, text: str) -> None:

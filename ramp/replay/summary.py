@@ -6,18 +6,22 @@ numbers and a row per batch, however many steps there are. Frames are counted, n
 
 from __future__ import annotations
 
-import json
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
+from ramp.errors import Corrupt
 from ramp.replay.columns import camera_column
+from ramp.replay.notes import end_from_note, header_from_note
 from ramp.replay.record import Seen
 from ramp.replay.shelf import Shelf, Shelves
-from ramp.types import Outcome, Source
+from ramp.types import EpisodeHeader, Outcome, Source
+
+logger = logging.getLogger(__name__)
 
 Columns = dict[str, np.ndarray]
 
@@ -70,23 +74,39 @@ def summarise(shelf: Shelf) -> pa.Table:
     return _table(index, _episode_sums(batches_of))
 
 
+class End(NamedTuple):
+    """What an END says."""
+
+    order: int  # among all ENDs
+    outcome: Outcome
+    steps: int
+    ended_at: float | None  # seconds since 1970
+
+
+NO_END = End(-1, Outcome.FAILURE, -1, None)
+
+
 @dataclass(slots=True)
 class _Index:
     """Episodes by the order of their OPENs, and what OPEN and END say."""
 
     codes: dict[str, int] = field(default_factory=dict)
-    headers: list[dict[str, Any]] = field(default_factory=list)
-    ends: dict[int, tuple[int, str]] = field(default_factory=dict)  # code -> (order, note)
+    headers: list[EpisodeHeader] = field(default_factory=list)
+    ends: dict[int, End] = field(default_factory=dict)  # by code
 
     def take(self, seen: Seen) -> int | None:
         """The code of the episode if the record holds steps of it."""
         mark = seen.mark
-        if mark.kind == "open":
-            self.codes[mark.episode_id] = len(self.headers)
-            self.headers.append(json.loads(mark.note))
-        code = self.codes.get(mark.episode_id)
-        if mark.kind == "end" and code is not None:
-            self.ends[code] = (mark.number, mark.note)
+        try:
+            if mark.kind == "open":
+                self.headers.append(header_from_note(mark.note))
+                self.codes[mark.episode_id] = len(self.headers) - 1
+            code = self.codes.get(mark.episode_id)
+            if mark.kind == "end" and code is not None:
+                self.ends[code] = End(mark.number, *end_from_note(mark.note))
+        except Corrupt as error:
+            logger.error("episode %s: %s; it is left out", mark.episode_id, error)
+            return None
         return code if mark.kind == "batch" and seen.rows.num_rows else None
 
 
@@ -139,25 +159,19 @@ def _episode_sums(batches: Columns) -> Columns:
     }
 
 
-def _end(note: str) -> tuple[str, int, float | None]:
-    """Outcome, steps and time of an END."""
-    outcome, steps, *ended_at = note.split()
-    return outcome, int(steps), float(ended_at[0]) if ended_at else None
-
-
 def _table(index: _Index, sums: Columns) -> pa.Table:
     """The ended and whole episodes as rows of SUMMARY."""
-    ends = [index.ends.get(code, (-1, "- -1")) for code in sums["episode"].tolist()]
-    number = np.array([each for each, _ in ends])
-    outcomes, declared, ended_at = zip(*(_end(note) for _, note in ends), strict=True)
+    ends = [index.ends.get(code, NO_END) for code in sums["episode"].tolist()]
+    order, outcomes, declared, ended_at = zip(*ends, strict=True)
+    number = np.array(order)
     kept = np.flatnonzero(sums["whole"] & (sums["steps"] == np.array(declared, dtype=np.int64)))
     kept = kept[np.argsort(number[kept])]
     headers = [index.headers[code] for code in sums["episode"][kept].tolist()]
     outcome = [outcomes[row] for row in kept.tolist()]
     success = [int(each == Outcome.SUCCESS) for each in outcome]
     columns: dict[str, Any] = {name: column[kept] for name, column in sums.items()}
-    columns |= {name: [header[name] for header in headers] for name in ("episode_id", "task", "instruction", "robot")}
-    columns |= {name: [header[name] for header in headers] for name in ("seed", "max_steps", "tables")}
+    told = ("episode_id", "task", "instruction", "robot", "seed", "max_steps", "tables")
+    columns |= {name: [getattr(header, name) for header in headers] for name in told}
     columns |= {"number": number[kept], "outcome": outcome, "success": success}
     columns["ended_at"] = [ended_at[row] for row in kept.tolist()]
     columns["intervention_rate"] = columns["human_steps"] / columns["steps"]

@@ -36,7 +36,7 @@ class TableConfig:
     limiter: Limiter.Config = field(default_factory=Limiter.Config)
     human_priority: float = 1.0  # initial priority of items whose first step a person acted on; 1 for all others
     human_only: bool = False  # of an episode only the items at which a person acted; none of one without a person
-    max_times_sampled: int = 0  # an item drawn so often is drawn no more; 0: no bound
+    max_times_sampled: int = 0  # an item drawn so often since the start is drawn no more; 0: no bound
 
 
 class Table:
@@ -51,6 +51,7 @@ class Table:
         self._by_task: Counter[str] = Counter()  # episodes
         self._steps = self._changes = 0
         self._gone: set[str] = set()  # episodes removed since the columns were made
+        self.forgotten = 0  # items of removed episodes, since the table was made
 
     # ------------------------------------------------------------------------------------------- insert
 
@@ -92,8 +93,10 @@ class Table:
         if self._config.human_only and not driven.any():
             return
         with self._lock:
-            self._adopt(header.schema).insert(header, outcome, steps, places, *labels)
-            first = self._selection.append(header.task, np.where(driven, self._config.human_priority, 1.0))
+            memory = self._adopt(header.schema)
+            memory.insert(header, outcome, steps, places, *labels)
+            marked = memory.items["indicator"].view[len(memory.items["row"]) - len(driven) :] >= 0
+            first = self._selection.append(header.task, np.where(driven, self._config.human_priority, 1.0), marked)
             if self._config.human_only:
                 self._selection.remove(first + np.flatnonzero(~driven))
             self._by_task[header.task] += 1
@@ -107,6 +110,7 @@ class Table:
         with self._lock:
             if self._memory:
                 self._memory.relabel(labels, version)
+                self._selection.mark(self._memory.items["indicator"].view >= 0)
 
     def update_priorities(
         self, episode_ids: Sequence[str], steps: Sequence[int] | np.ndarray, priorities: np.ndarray
@@ -142,6 +146,16 @@ class Table:
         steps = view.items["row"][items] - view.episodes["begin"][episodes]
         return Priorities(view.texts.ids, episodes, steps, priorities)
 
+    def restore(self, forgotten: int, samples: int | None, known: Priorities) -> None:
+        """What a checkpoint knew; priorities as far as their items are still here. Items begin anew to be counted as
+        drawn, so those that were drawn as often as they may be are here again. Raises Invalid."""
+        with self._lock:
+            if self._memory:
+                items = self._memory.items_at([known.ids[each] for each in known.episode.tolist()], known.step)
+                self._selection.set_priorities(items[items >= 0], known.priority[items >= 0])
+            self.forgotten, there = forgotten, len(self._selection)
+        self.limiter.restore(there, forgotten, samples)
+
     def repoint(self, moved: Mapping[str, FramePlaces]) -> None:
         """Frames of these episodes, as far as they are here, lie elsewhere from now on."""
         with self._lock:
@@ -155,7 +169,9 @@ class Table:
             here = [each for each in episode_ids if memory and each in memory.index]
             if not memory or not here:
                 return
-            removed = self._selection.remove(np.concatenate([self._forget(memory, each) for each in here]))
+            items = np.concatenate([self._forget(memory, each) for each in here])
+            removed = self._selection.remove(items)
+            self.forgotten += self._count_inserted(memory, items)
             self._compress(memory)
         self.limiter.removed(removed)
 
@@ -171,6 +187,12 @@ class Table:
         self._by_task[memory.texts.tasks[number]] -= 1
         self._steps -= int(memory.episodes["length"].view[number])
         return np.array(memory.items_of(number), dtype=np.int64)
+
+    def _count_inserted(self, memory: Memory, items: np.ndarray) -> int:
+        """How many of these counted as inserts."""
+        if not self._config.human_only:
+            return len(items)
+        return int((memory.steps["source"].view[memory.items["row"].view[items]] == Source.HUMAN).sum())
 
     def _compress(self, memory: Memory) -> None:
         """Give memory back where most of it is of removed episodes."""
@@ -205,7 +227,11 @@ class Table:
         while True:
             left = None if timeout is None else max(0.0, timeout - (time.monotonic() - began))
             waited += self.limiter.await_sample(spec.batch_size, left, spec.batch_size if spec.order in WHOLE else 1)
-            drawn = self._draw(spec, generator)
+            try:
+                drawn = self._draw(spec, generator)
+            except Invalid:
+                self.limiter.give_back(spec.batch_size)
+                raise
             outline = self._held(gather(spec, *drawn)) if drawn is not None else None
             if outline is not None:
                 return outline, waited
@@ -237,10 +263,9 @@ class Table:
 
     def info(self) -> TableInfo:
         with self._lock:
-            known = len(self._memory.items["row"]) if self._memory else 0
-            labelled = self._memory.labelled / known if self._memory and known else 0.0
-            by_task = {task: count for task, count in self._by_task.items() if count}
             items, steps = len(self._selection), self._steps
+            labelled = self._selection.labelled / items if items else 0.0
+            by_task = {task: count for task, count in self._by_task.items() if count}
             unseen, dropped = dict(self._selection.unseen), dict(self._selection.dropped)
         return TableInfo(
             name=self.name,

@@ -44,7 +44,7 @@ class Tombstones:
         for number, line in enumerate(whole.split(b"\n") if whole else (), start=1):
             try:
                 stone = _read(line)
-            except (ValueError, TypeError) as error:
+            except (ValueError, TypeError, RecursionError) as error:
                 self.damaged += 1
                 logger.error("%s, line %d: %s; that deletion is lost", self._path, number, error)
             else:
@@ -91,4 +91,7 @@ def _read(line: bytes) -> Tombstone:
     given, _, text = line.partition(b" ")
     if int(given) != zlib.crc32(text):
         raise ValueError("the checksum disagrees")
-    return Tombstone(**json.loads(text))
+    stone = Tombstone(**json.loads(text))
+    if not (isinstance(stone.episode_id, str) and isinstance(stone.reason, str)):
+        raise ValueError("an id or a reason that is no text")
+    return stone

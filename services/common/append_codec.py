@@ -11,7 +11,7 @@ from rampwire.v1 import replay_pb2 as wire
 
 from ramp.replay.columns import steps_to_arrow
 from ramp.types import StepBatch, StepSchema
-from services.common.codec import record_parts
+from services.common.arrow_bytes import record_parts
 from services.common.varint import read_varint, varint
 
 EPISODE_TAG, BATCH_TAG = 0x0A, 0x1A  # fields 1 and 3 of AppendRequest, length-delimited

@@ -1,7 +1,6 @@
 """The only file that copies fields between messages of the wire and the nouns.
 
-Bulk data is Arrow IPC inside `bytes` fields. Bytes of a stranger go through `record_from_ipc`, which believes nothing:
-exactly one schema, equal to the expected one, exactly one record batch, not compressed, fully validated.
+Bulk data is Arrow IPC inside `bytes` fields. Bytes of a stranger go through `record_from_ipc`, which believes nothing.
 """
 
 from __future__ import annotations
@@ -18,9 +17,10 @@ from rampwire.v1 import replay_pb2 as wire
 from ramp.errors import Invalid
 from ramp.replay.batches import batch_from_arrow
 from ramp.replay.columns import step_columns, steps_from_arrow, steps_to_arrow
+from ramp.replay.gather import MAX_BATCH
 from ramp.replay.info import AnnotateResult, EpisodeInfo, Limits, Progress, ReplayInfo, TableInfo
-from ramp.replay.segment import PartSink
 from ramp.types import Batch, EpisodeHeader, Order, Outcome, SampleSpec, StepBatch, StepSchema
+from services.common.arrow_bytes import record_from_ipc, record_parts, record_to_ipc
 from services.common.schema_codec import schema_from_wire, schema_to_wire
 from services.common.varint import read_varint, varint
 
@@ -236,86 +236,6 @@ def steps_to_ipc(steps: StepBatch, schema: StepSchema) -> bytes:
     return bytes(record_to_ipc(steps_to_arrow(steps, schema)).to_pybytes())
 
 
-# ------------------------------------------------------------------------------------------ Arrow bytes
-
-
-def record_to_ipc(record: pa.RecordBatch) -> pa.Buffer:
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, record.schema) as writer:
-        writer.write_batch(record)
-    return sink.getvalue()
-
-
-def record_parts(record: pa.RecordBatch) -> list[Any]:
-    """An Arrow IPC stream of one batch as pieces that show their bytes; the columns are not copied."""
-    sink = PartSink()
-    with pa.ipc.new_stream(pa.PythonFile(sink, mode="w"), record.schema) as writer:
-        writer.write_batch(record)
-    return sink.take()
-
-
-def record_from_ipc(arrow: bytes | memoryview, columns: pa.Schema, max_rows: int) -> pa.RecordBatch:
-    """One record batch of exactly these columns from an untrusted Arrow IPC stream. Raises Invalid."""
-    source = pa.BufferReader(arrow)
-    try:
-        found = pa.ipc.read_schema(_message(source, "schema"))
-        if not found.equals(columns, check_metadata=False):
-            raise Invalid(
-                "arrow", f"columns {str(found.remove_metadata())[:400]!r}", f"send {columns.names} as documented"
-            )
-        message = _message(source, "record batch")
-        _check_header(message, max_rows)
-        record = pa.ipc.read_record_batch(message, columns)
-        record.validate(full=True)
-        _check_end(source)
-    except (pa.ArrowException, OSError, EOFError, struct.error) as error:
-        raise Invalid("arrow", str(error)[:200], "send one Arrow IPC stream with one record batch") from error
-    return record
-
-
-def _message(source: pa.BufferReader, kind: str) -> pa.ipc.Message:
-    """The next message. Arrow reads one kind as another if it is told to, and crashes; so the kind is checked first."""
-    message = pa.ipc.read_message(source)
-    if message.type != kind:
-        raise Invalid("arrow", f"a message of type {message.type}", "send a schema, then one record batch")
-    return message
-
-
-def _check_end(source: pa.BufferReader) -> None:
-    rest = source.read()
-    if rest not in (b"", b"\xff\xff\xff\xff\0\0\0\0"):
-        raise Invalid("arrow", f"{len(rest)} bytes behind the record batch", "send one record batch a message")
-
-
-def _check_header(message: pa.ipc.Message, max_rows: int) -> None:
-    """Rows and compression, read from the flatbuffer before Arrow allocates anything for them.
-
-    A compressed buffer of a few bytes may claim gigabytes, so none is accepted (Arrow's Message.fbs: field 2 of the
-    message is its header; of a RecordBatch, field 0 is the length and field 3 the compression).
-    """
-    data = message.metadata.to_pybytes()
-    root = struct.unpack_from("<I", data, 0)[0]
-    header_at = _table_field(data, root, 2)
-    if header_at is None:
-        raise Invalid("arrow", "a message without a header", "send one record batch")
-    header = header_at + struct.unpack_from("<I", data, header_at)[0]
-    rows_at = _table_field(data, header, 0)
-    rows = struct.unpack_from("<q", data, rows_at)[0] if rows_at is not None else 0
-    if not 0 <= rows <= max_rows:
-        raise Invalid("arrow", f"{rows} rows", f"send at most {max_rows} rows a batch")
-    if _table_field(data, header, 3) is not None:
-        raise Invalid("arrow", "compressed buffers", "send them uncompressed")
-
-
-def _table_field(data: bytes, table: int, number: int) -> int | None:
-    """Where a flatbuffer table keeps a field, or None where it has its default."""
-    vtable = table - struct.unpack_from("<i", data, table)[0]
-    size = struct.unpack_from("<H", data, vtable)[0]
-    slot = 4 + 2 * number
-    offset = struct.unpack_from("<H", data, vtable + slot)[0] if slot + 2 <= size else 0
-    return table + offset if offset else None
-
-
 # ---------------------------------------------------------------------------------------------- samples
 
 ARROW_TAG = b"\x0a"  # field 1 of SampledBatch, length-delimited
@@ -332,11 +252,7 @@ def sampled_to_bytes(record: pa.RecordBatch, waited_s: float) -> bytes:
 def sampled_from_bytes(data: bytes) -> tuple[Batch, float]:
     """The batch as views of `data`, and the seconds that it waited. Raises Invalid."""
     arrow, waited_s = _split_sampled(data)
-    try:
-        record = pa.ipc.open_stream(arrow).read_next_batch()
-    except (pa.ArrowException, OSError, StopIteration) as error:
-        raise Invalid("arrow", str(error)[:200], "expect one Arrow IPC stream with one record batch") from error
-    return batch_from_arrow(record), waited_s
+    return batch_from_arrow(record_from_ipc(arrow, None, MAX_BATCH)), waited_s
 
 
 def _split_sampled(data: bytes) -> tuple[pa.Buffer, float]:

@@ -18,6 +18,7 @@ from ramp.replay.entry import Written
 from ramp.replay.shard import Shard
 from ramp.types import EpisodeHeader, Outcome, SampleSpec
 from services.common import codec, metrics
+from services.common.arrow_bytes import record_from_ipc
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +45,7 @@ class ReplayCore:
             raise self._too_large(len(arrow))
         header = self.shard.header(episode_id)
         columns = step_columns(header.schema, thoughts=header.thoughts)
-        rows = codec.record_from_ipc(arrow, columns, self._limits.max_steps_per_batch)
+        rows = record_from_ipc(arrow, columns, self._limits.max_steps_per_batch)
         return self.append_rows(episode_id, number, rows)
 
     def append_rows(self, episode_id: str, number: int, rows: pa.RecordBatch) -> Written:

@@ -25,6 +25,7 @@ from ramp.replay.shard import Shard, ShardConfig
 from ramp.replay.validate import check_follows, check_steps
 from ramp.types import Encoding
 from services.common import codec
+from services.common.arrow_bytes import record_from_ipc
 from services.common.errors import from_call
 from services.replay.core import ReplayCore
 from services.replay.server import ReplayServer
@@ -395,7 +396,7 @@ def test_no_bytes_crash_the_decoder(data: st.DataObject) -> None:
 @example(b"\xff\xff\xff\xff\x00\x00\x00\x00")
 def test_noise_is_refused(noise: bytes) -> None:
     with pytest.raises(Invalid):
-        codec.record_from_ipc(noise, step_columns(SCHEMA), 64)
+        record_from_ipc(noise, step_columns(SCHEMA), 64)
 
 
 def decode(arrow: bytes) -> None:

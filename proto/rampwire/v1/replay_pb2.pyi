@@ -574,7 +574,7 @@ class UpdatePrioritiesRequest(_message.Message):
     def step(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]: ...
     @_builtins.property
     def priority(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
-        """finite, not negative; 0 means: never drawn"""
+        """0 to 1e30; 0 means: never drawn"""
 
     def __init__(
         self,

@@ -10,7 +10,7 @@ import pytest
 
 from ramp.errors import Corrupt, Invalid
 from ramp.replay.batches import batch_from_arrow, bytes_to_arrow, places_to_arrow
-from ramp.replay.frame_columns import SEGMENTS
+from ramp.replay.frame_columns import SEGMENTS, column_frames
 from ramp.replay.frames import Outline, Pixels, filled
 from ramp.replay.local import LocalReplay
 from ramp.replay.shard import Shard, ShardConfig
@@ -92,3 +92,10 @@ def test_places_of_nowhere_are_refused(drawn: tuple[Outline, Pixels], column: in
     wrong = pa.FixedSizeListArray.from_arrays(pa.array(numbers), type=kind)
     with pytest.raises(Invalid):
         batch_from_arrow(record.set_column(index, record.schema.field(index), wrong), pixels)
+
+
+def test_frames_of_other_lengths_that_make_up_the_right_sum_are_refused() -> None:
+    schema = pa.schema([pa.field("images.dot", pa.binary_view(), nullable=False)])
+    record = pa.RecordBatch.from_arrays([pa.array([b"12", b"3456"], pa.binary_view())], schema=schema)
+    with pytest.raises(Invalid, match="3 bytes a frame"):
+        column_frames(record, "images.dot", (2, 1, 1, 3), None)

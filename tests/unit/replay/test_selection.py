@@ -19,7 +19,7 @@ def selection(max_times: int = 0, **tasks: int) -> Selection:
     """So many items of each task, one task after the other."""
     made = Selection(max_times)
     for task, count in tasks.items():
-        made.append(task, np.ones(count))
+        made.append(task, np.ones(count), np.zeros(count, bool))
     return made
 
 
@@ -98,7 +98,7 @@ def test_renumbering_changes_nothing_but_the_numbers() -> None:
     assert (len(made), changed(made), made.unseen) == (5, {0: 7.0, 3: 9.0}, {"push": 2, "pull": 2})
     assert draws(made, Order.FIFO, 5)[0].tolist() == [0, 1, 2, 3, 4]
     assert len(made) == 4  # the one that had been drawn before is spent
-    made.append("push", np.ones(1))
+    made.append("push", np.ones(1), np.zeros(1, bool))
     assert draws(made, Order.LIFO, 2)[0].tolist() == [5, 4]
 
 
@@ -110,3 +110,17 @@ def test_priorities_that_are_none_are_refused() -> None:
     made.set_priorities(np.array([0, 1]), np.zeros(2))
     with pytest.raises(Invalid, match="every priority is 0"):
         made.draw(Order.PRIORITIZED, 1, np.random.default_rng(0))
+
+
+def test_what_is_labelled_is_counted_as_long_as_it_can_be_drawn() -> None:
+    made = selection(max_times=1, push=4)
+    made.append("push", np.ones(2), np.array([True, False]))
+    assert made.labelled == 1
+    made.mark(np.array([True, True, True, False, False, False]))
+    assert made.labelled == 3
+    made.remove(np.array([0, 3]))
+    draws(made, Order.FIFO, 1)
+    assert made.labelled == 1
+    made.renumber(np.array([-1, -1, 0, -1, 1, 2]))
+    made.remove(np.array([0]))
+    assert made.labelled == 0
