@@ -21,7 +21,7 @@ class State(StrEnum):
     OPEN = "open"
     ENDED = "ended"
     ABORTED = "aborted"
-    DAMAGED = "damaged"
+    CUT = "cut"  # ended, but of its last batches some are lost: whoever still has them may bring them again
 
 
 @dataclass(slots=True)

@@ -4,7 +4,8 @@
     sync(ticket)                          returns when that record is on the disk; one fsync serves all who wait
 
 A full disk refuses the append and leaves the files as they were. A failed fsync is final (the kernel may have dropped
-the pages): from then on the log refuses to write, and the process must start again from what the disk holds.
+the pages), and so is part of a record that cannot be taken back: from then on the log refuses to write, and the process
+must start again from what the disk holds. On a disk that is read-only by then it starts, reads and refuses appends.
 """
 
 from __future__ import annotations
@@ -66,18 +67,22 @@ class Log:
         What is found may have been written and not fsynced before a kill; from here on it counts as acknowledged, so
         it is fsynced now. Raises OSError.
         """
-        self._drop_superseded()
-        for path in self._paths():
+        with durable.where_writable():
+            self._drop_superseded()
+        for path in newest(self._directory):
             for found in scan(path):
                 if isinstance(found, Record):
                     yield found
                 elif found.torn:
-                    self._cut(path, found)
+                    with durable.where_writable():
+                        self._cut(path, found)
                 else:
                     self._quarantine(path, found)
             if path.exists():
-                durable.sync(path)
-        durable.sync(self._directory)
+                with durable.where_writable():
+                    durable.sync(path)
+        with durable.where_writable():
+            durable.sync(self._directory)
 
     def _drop_superseded(self) -> None:
         """What a crash left of a rewriting: a half-written edition, or the one that it was made of."""
@@ -125,10 +130,13 @@ class Log:
         with self._lock:
             if self._failure:
                 raise Unavailable(self._failure)
+            writer = None
             try:
                 writer = self._writer(columns_note)
                 position = writer.append(mark, batch)
             except OSError as error:
+                if writer is not None and writer.torn:
+                    self._fail(error)
                 raise _refusal(error) from error
             self._dirty.add(writer)
             self._written += 1
@@ -186,7 +194,7 @@ class Log:
             self.syncs += 1
 
     def _fail(self, error: OSError) -> None:
-        self._failure = f"fsync failed ({error}); the replay server must be restarted"
+        self._failure = f"the disk failed ({error}); the replay server must be restarted"
         logger.critical(self._failure)
 
     @property

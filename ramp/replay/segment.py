@@ -141,17 +141,21 @@ class SegmentWriter:
     """One segment that grows. Not thread-safe; `ramp.replay.log.Log` serialises its callers."""
 
     def __init__(self, path: Path, columns: pa.Schema) -> None:
-        """Creates the file. Raises OSError where it cannot, leaving none."""
-        self.path = path
+        """Creates the file, under a hidden name until its schema is safe: a segment that can be seen has one, whenever
+        the power goes. Raises OSError where it cannot, leaving none."""
+        self.path = path.with_name("." + path.name)
         self._sink = _Sink()
         self._empty = pa.RecordBatch.from_arrays([pa.array([], type=kind) for kind in columns.types], schema=columns)
         self._stream = pa.ipc.new_stream(pa.PythonFile(self._sink, mode="w"), columns)
         self._stream.write_batch(self._empty)  # Arrow holds the schema back until a first batch
         self._sink.take()
-        self._fd = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND, 0o640)
+        self._fd = os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND, 0o640)
         self.size = 0
+        self.torn = False  # a record lies there in part, and nothing may be written behind it
         try:
             self._put(columns.serialize().to_pybytes())
+            self.sync()
+            self.path = self.path.rename(path)
         except OSError:
             self.discard()
             raise
@@ -172,7 +176,9 @@ class SegmentWriter:
             while view:
                 view = view[os.write(self._fd, view) :]
         except OSError:
+            self.torn = True  # unless what was written of it can be taken back
             os.ftruncate(self._fd, self.size)
+            self.torn = False
             raise
         self.size += len(data)
 

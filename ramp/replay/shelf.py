@@ -6,14 +6,14 @@ only grows, so that everything before its end stays as it is.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
 from ramp.errors import Corrupt, NotFound
 from ramp.replay.columns import join_steps, steps_from_arrow
 from ramp.replay.notes import header_from_note
-from ramp.replay.segment import Seen, digest, glance, newest
+from ramp.replay.segment import Mark, Seen, digest, glance, newest
 from ramp.replay.tombstones import Tombstones
 from ramp.types import Episode, Outcome, StepBatch, StepSchema
 
@@ -29,8 +29,9 @@ class Shelf:
             raise NotFound(f"no episodes in {directory}: nothing was stored there yet")
 
     def segments(self) -> Iterator[list[Seen]]:
-        """Records of one segment after the other, without those of deleted episodes, and those that a server has found
-        damaged at its start."""
+        """Records of one segment after the other, without those of deleted episodes, those that a server has found
+        damaged at its start, and batches that do not follow the one before: `Store` leaves them out, too."""
+        counts: Counter[str] = Counter()
         damaged, deleted = self._damaged(), Tombstones(self.directory / "tombstones")
         for path in newest(self._segments):
             bad = damaged.get(path.stem, [])
@@ -39,6 +40,7 @@ class Shelf:
                 for seen in glance(path)
                 if seen.mark.episode_id not in deleted
                 and not any(begin <= seen.position.offset < end for begin, end in bad)
+                and _follows(seen.mark, counts)
             ]
 
     def _damaged(self) -> dict[str, list[tuple[int, int]]]:
@@ -63,6 +65,15 @@ class Shelf:
             raise Corrupt(f"episode {episode_id}: not all of its {steps} steps are left")
         parts = [_steps(seen, number, header.schema) for number, seen in enumerate(batches)]
         return Episode(header=header, steps=join_steps(parts), outcome=Outcome(outcome))
+
+
+def _follows(mark: Mark, counts: Counter[str]) -> bool:
+    """Counts the batches of every episode."""
+    if mark.kind != "batch":
+        return True
+    follows = mark.number == counts[mark.episode_id]
+    counts[mark.episode_id] += follows
+    return follows
 
 
 def _steps(seen: Seen, number: int, schema: StepSchema) -> StepBatch:

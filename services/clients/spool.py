@@ -56,7 +56,11 @@ class Parcel:
         while parcel.size + HEAD.size <= len(data):
             length, crc = HEAD.unpack_from(data, parcel.size)
             begin = parcel.size + HEAD.size
-            if length > MAX_FRAME or zlib.crc32(data[begin : begin + length]) != crc or begin + length > len(data):
+            if (
+                not 0 < length <= MAX_FRAME
+                or zlib.crc32(data[begin : begin + length]) != crc
+                or begin + length > len(data)
+            ):
                 break
             parcel._places.append((begin, length))
             parcel.size = begin + length
@@ -99,7 +103,8 @@ class Parcel:
             if last:
                 os.fsync(self._fd)  # an episode counts from its END on; before that, a power cut may have it
         except OSError as error:
-            os.ftruncate(self._fd, self.size)
+            with contextlib.suppress(OSError):  # the next frame is written to the same place all the same
+                os.ftruncate(self._fd, self.size)
             raise Full(f"the spool cannot be written: {error}") from error
         return self.size + HEAD.size
 

@@ -114,9 +114,11 @@ def _mount(shard: Shard, mounts: tuple[str, ...]) -> None:
 def _start(server: ReplayServer, host: str, port: int, place: Path) -> int:
     """Serve, and say where: first write, then rename, so that a reader sees a whole address."""
     bound = _start_at_old_port(server, host, place) if port == 0 else server.start(host, port)
-    partial = place.with_name(".address")
-    partial.write_text(f"{host}:{bound}\n", encoding="utf-8")
-    partial.replace(place)
+    text = f"{host}:{bound}\n"
+    if not place.exists() or place.read_text(encoding="utf-8") != text:  # else a full or read-only disk would refuse
+        partial = place.with_name(".address")
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(place)
     return bound
 
 

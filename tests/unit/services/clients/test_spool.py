@@ -131,3 +131,11 @@ def test_a_producer_that_comes_late_writes_into_nobodys_file(tmp_path: Path, dis
         other.seek(0)
         assert other.read() == b""
     assert len(parcel) == 1
+
+
+def test_what_a_power_cut_left_as_zeros_is_no_frame(tmp_path: Path) -> None:
+    path = spooled(tmp_path)
+    with path.open("ab") as file:
+        file.write(bytes(400))
+
+    assert frames(Spool(tmp_path, 10_000).parcels[0]) == FRAMES
