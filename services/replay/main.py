@@ -17,6 +17,7 @@ import threading
 from pathlib import Path
 
 from ramp.errors import RampError, Unavailable
+from ramp.replay import durable
 from ramp.replay.info import Limits
 from ramp.replay.run_tables import shard_tables
 from ramp.replay.shard import Shard, ShardConfig
@@ -118,7 +119,9 @@ def _start(server: ReplayServer, host: str, port: int, place: Path) -> int:
     if not place.exists() or place.read_text(encoding="utf-8") != text:  # else a full or read-only disk would refuse
         partial = place.with_name(".address")
         partial.write_text(text, encoding="utf-8")
+        durable.sync(partial)
         partial.replace(place)
+        durable.sync(place.parent)  # clients look here after a power cut, too
     return bound
 
 
