@@ -72,6 +72,7 @@ def _options(bounds: Bounds) -> list[tuple[str, int]]:
         ("grpc.so_reuseport", 0),  # a second server on the port is a mistake, not a balancer
         ("grpc.keepalive_time_ms", 30_000),
         ("grpc.keepalive_timeout_ms", 10_000),
+        ("grpc.http2.ping_timeout_ms", 10_000),  # else a minute
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.http2.min_recv_ping_interval_without_data_ms", 5_000),
         ("grpc.http2.max_ping_strikes", 0),

@@ -19,8 +19,8 @@ from services.replay import main as replay
 
 KEEPALIVE = {
     "grpc.keepalive_time_ms": 1_000,
-    "grpc.keepalive_timeout_ms": 1_000,
-    "grpc.http2.ping_timeout_ms": 1_000,
+    "grpc.keepalive_timeout_ms": 3_000,
+    "grpc.http2.ping_timeout_ms": 3_000,
 }
 POLL_S = 0.005
 
