@@ -5,8 +5,9 @@ from __future__ import annotations
 import random
 import resource
 import socket
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -29,9 +30,9 @@ from tests.waiting import eventually
 
 COUNT = 1_000
 SPEC = SampleSpec(table="demos", batch_size=4, chunk=2)
-LARGE = SampleSpec(table="demos", batch_size=2048, chunk=2)
+LARGE = SampleSpec(table="demos", batch_size=1024, chunk=2)
 HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])  # and empty SETTINGS
-UNREAD = 16  # learners that do not read
+UNREAD = 8  # learners that do not read
 
 
 def run(*, count: int, seed: int, folder: Path) -> list[Row]:
@@ -106,33 +107,40 @@ def unread(server: ReplayProcess, address: str) -> Row:
     with ReplayClient(address, name="learner") as learner:
         stream = learner.sample(LARGE, timeout=60)
         size = len(codec.sampled_to_bytes(next(stream), 0.0))
-        for _ in range(20):
+        for _ in range(5):
             next(stream)  # what serving costs at all is there by now
         process = psutil.Process(server.pid)
         before = process.memory_info().rss
+        gone = threading.Event()
         with ExitStack() as opened:
+            opened.callback(gone.set)
             for _ in range(UNREAD):
                 channel = opened.enter_context(open_channel(address))
-                call = sampling(channel, LARGE, MAX_CREDIT)
+                call = sampling(channel, LARGE, MAX_CREDIT, gone)
                 next(call)  # it is being served; and from here on it is not read from
                 opened.callback(call.cancel)
-            for _ in range(200):
+            for _ in range(100):
                 next(stream)  # long enough for the server to send the others what it would
             grown = process.memory_info().rss - before
         assert grown < UNREAD * MAX_CREDIT * size / 2, f"{grown} bytes for {UNREAD} learners that do not read"
-        for _ in range(20):
+        for _ in range(5):
             next(stream)
     return {"value": round(grown / UNREAD / size, 1), "unit": "batches held for each", "learners": UNREAD}
 
 
-def sampling(channel: grpc.Channel, spec: SampleSpec, credit: int) -> Any:
-    """A Sample call as no client of ours makes it."""
+def sampling(channel: grpc.Channel, spec: SampleSpec, credit: int, until: threading.Event) -> Any:
+    """A Sample call that never grants more than its first credit, and stays open until told."""
+
+    def requests() -> Iterator[wire.SampleRequest]:
+        yield wire.SampleRequest(spec=codec.spec_to_wire(spec), credit=credit)
+        until.wait()
+
     method = channel.stream_stream(
         "/ramp.v1.Replay/Sample",
         request_serializer=wire.SampleRequest.SerializeToString,
         response_deserializer=None,
     )
-    return method(iter([wire.SampleRequest(spec=codec.spec_to_wire(spec), credit=credit)]))
+    return method(requests())
 
 
 def idle(server: ReplayProcess, address: str, count: int) -> Row:
@@ -169,13 +177,15 @@ def idle(server: ReplayProcess, address: str, count: int) -> Row:
 
 def crowd(server: ReplayProcess, address: str) -> Row:
     """Streams up to the bound are served; one more is told why not, at once; when they go there is room again."""
-    refused, calls = 0, list[Any]()
+    refused, calls, gone = 0, list[Any](), threading.Event()
     with open_channel(address) as channel:
         while refused < 10:
-            calls.append(sampling(channel, SPEC, 1))
+            calls.append(sampling(channel, SPEC, 1, gone))
             refused += is_refused(calls[-1])
+            assert len(calls) < 10 * CALLS, "it has no bound"
         for call in calls:
             call.cancel()
+        gone.set()
     assert len(calls) - refused >= CALLS, "refused below its bound"
     eventually(lambda: answered(address))
     serves(address)
