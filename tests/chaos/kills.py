@@ -79,10 +79,14 @@ class Producer:
         self.process.kill()
         self.process.wait()
 
-    def finish(self) -> int:
-        """Its exit status, once its spool is empty."""
+    def stop(self) -> None:
+        """After this episode, and once its spool is empty."""
         assert self.process is not None
         self.process.terminate()
+
+    def wait(self) -> int:
+        """Its exit status."""
+        assert self.process is not None
         return self.process.wait(300)
 
 
@@ -160,7 +164,9 @@ class Life:
 
     def _end(self) -> None:
         """The disk against the diaries."""
-        codes = [producer.finish() for producer in self._producers]
+        for producer in self._producers:
+            producer.stop()
+        codes = [producer.wait() for producer in self._producers]
         assert not any(codes), (self._home / "writers.log").read_text()[-2000:]
         self._server.kill()
         shard = Shard(self._server.directory, ShardConfig())

@@ -25,6 +25,7 @@ from tests.experience import make_header, make_steps
 
 BATCH = 6  # steps
 BATCHES = 4  # in an episode
+SPOOL_BYTES = 200_000  # some episodes ahead of the server, not thousands
 PATIENCE_S = 300.0  # for an answer: the server is killed again and again, on a busy machine
 
 
@@ -62,7 +63,7 @@ def main(address: str, diary: str, mark: str, spool: str, pulse: str) -> None:
         if word != "open":
             os.write(int(pulse), b".")
 
-    with ReplayClient(address, name=f"p{mark}", spool=place) as client:
+    with ReplayClient(address, name=f"p{mark}", spool=place, spool_bytes=SPOOL_BYTES, patience_s=PATIENCE_S) as client:
         while not stop.is_set():
             produce(client, f"p{mark}-{number}", int(mark), write)
             number += 1
