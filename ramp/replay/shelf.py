@@ -6,7 +6,7 @@ only grows, so that everything before its end stays as it is.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from ramp.errors import Corrupt, NotFound
 from ramp.replay.checksum import digest
 from ramp.replay.columns import join_steps, steps_from_arrow
 from ramp.replay.notes import header_from_note
-from ramp.replay.record import Seen
+from ramp.replay.record import Mark, Seen
 from ramp.replay.segment import glance, newest
 from ramp.replay.tombstones import Tombstones
 from ramp.types import Episode, Outcome, StepBatch, StepSchema
@@ -32,8 +32,9 @@ class Shelf:
             raise NotFound(f"no episodes in {directory}: nothing was stored there yet")
 
     def segments(self) -> Iterator[list[Seen]]:
-        """Records of one segment after the other, without those of deleted episodes, and those that a server has found
-        damaged at its start."""
+        """Records of one segment after the other, without those of deleted episodes, those that a server has found
+        damaged at its start, and batches that do not follow the one before: `Store` leaves them out, too."""
+        counts: Counter[str] = Counter()
         damaged, deleted = self._damaged(), Tombstones(self.directory / "tombstones")
         for path in newest(self._segments):
             bad = damaged.get(path.stem, [])
@@ -42,6 +43,7 @@ class Shelf:
                 for seen in glance(path)
                 if seen.mark.episode_id not in deleted
                 and not any(begin <= seen.position.offset < end for begin, end in bad)
+                and _follows(seen.mark, counts)
             ]
 
     def _damaged(self) -> dict[str, list[tuple[int, int]]]:
@@ -67,6 +69,15 @@ class Shelf:
         parts = [_steps(seen, number, header.schema) for number, seen in enumerate(batches)]
         pixels = decode_steps(join_steps(parts), header.schema, episode_id)
         return Episode(header=header, steps=pixels, outcome=Outcome(outcome))
+
+
+def _follows(mark: Mark, counts: Counter[str]) -> bool:
+    """Counts the batches of every episode."""
+    if mark.kind != "batch":
+        return True
+    follows = mark.number == counts[mark.episode_id]
+    counts[mark.episode_id] += follows
+    return follows
 
 
 def _steps(seen: Seen, number: int, schema: StepSchema) -> StepBatch:

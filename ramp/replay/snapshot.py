@@ -18,6 +18,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from ramp.errors import Conflict, Full, Invalid, NotFound
 from ramp.replay import durable
@@ -43,8 +44,11 @@ class Snapshots:
     def __init__(self, shard: Path) -> None:
         """Removes what a crash left half-made."""
         self._shard, self._home = shard, shard / "snapshots"
-        for leftover in self._home.glob(".*"):
-            shutil.rmtree(leftover)
+        with durable.where_writable():
+            for leftover in self._home.glob(".*"):
+                shutil.rmtree(leftover)
+            if self._home.exists():
+                durable.sync(self._home)  # one that was renamed just before a kill is there from here on
 
     def check(self, name: str) -> None:
         """Raises Invalid for a name that is none, Conflict for one that is taken."""
@@ -67,7 +71,7 @@ class Snapshots:
         try:
             durable.make_directory(self._home)
             self._link(hidden, segments)
-            _write(hidden / MANIFEST, json.dumps(asdict(told), indent=1))
+            _write(hidden / MANIFEST, json.dumps(asdict(told) | {"number": self._next_number()}, indent=1))
             durable.sync(hidden)
             hidden.rename(place)
             durable.sync(self._home)
@@ -84,15 +88,25 @@ class Snapshots:
         durable.sync(hidden / "segments")
         for generation in sorted((self._shard / "annotations").glob("g*")):
             shutil.copytree(generation, hidden / "annotations" / generation.name, copy_function=os.link)
+            durable.sync(hidden / "annotations" / generation.name)
+        if (hidden / "annotations").exists():
+            durable.sync(hidden / "annotations")
         for name in ("tombstones", "checkpoint.arrow"):
             if (self._shard / name).exists():
                 shutil.copyfile(self._shard / name, hidden / name)
                 durable.sync(hidden / name)
 
     def all(self) -> list[Snapshot]:
-        """Oldest first."""
-        found = [Snapshot(**json.loads(path.read_text())) for path in self._home.glob(f"[!.]*/{MANIFEST}")]
-        return sorted(found, key=lambda each: each.taken_at)
+        """Oldest first, whatever the clock said."""
+        return [Snapshot(**manifest) for _, manifest in self._manifests()]
+
+    def _manifests(self) -> list[tuple[int, dict[str, Any]]]:
+        """By ascending number."""
+        found = [json.loads(path.read_text()) for path in self._home.glob(f"[!.]*/{MANIFEST}")]
+        return sorted(((manifest.pop("number"), manifest) for manifest in found), key=lambda pair: pair[0])
+
+    def _next_number(self) -> int:
+        return max((number for number, _ in self._manifests()), default=0) + 1
 
     def drop(self, name: str) -> None:
         """Forget one; its bytes go where the shard does not hold them any more. Raises NotFound."""
@@ -102,6 +116,7 @@ class Snapshots:
             )
         hidden = self._home / f".{name}"
         (self._home / name).rename(hidden)
+        durable.sync(self._home)  # before anything of it goes: half of one must not come back
         shutil.rmtree(hidden)
 
 
