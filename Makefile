@@ -6,7 +6,7 @@ ARGS ?=
 export MUJOCO_GL ?= osmesa
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint format bench bench-gpu bench-replay proto doctor clean
+.PHONY: help setup run test chaos lint format bench bench-gpu bench-replay proto doctor clean
 
 help: ## Show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,6 +21,9 @@ run: .venv/.ready ## Teach the simulated arm; options: make run ARGS="--dir runs
 
 test: lint ## Lint, types and all tests; ends with how many passed
 	scripts/test.sh
+
+chaos: .venv/.ready ## Prove at full size that nothing stored is lost; options: ARGS="power", ARGS="kills --count 40"
+	$(BIN)/python -m tests.chaos $(ARGS)
 
 lint: .venv/.ready ## Style, formatting and types
 	$(BIN)/ruff check .

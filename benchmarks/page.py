@@ -20,6 +20,12 @@ else runs there. Repeat with `make bench`, or one of them with `make bench ARGS=
 `make bench ARGS="--runs runs/one/report.json runs/other/report.json"`.
 """
 
+CHAOS = "chaos_"  # of results by `make chaos`
+PROOFS = """## Proof of reliability
+
+Written by `make chaos`; one of them again with `make chaos ARGS="kills"`. Each row is of a proof that held: one that
+does not ends the command with an error and writes nothing.
+"""
 GPU_PIECES = ("policy", "world", "latency")
 NOT_RUN = "not run: needs a CUDA GPU; `make bench-gpu`"
 
@@ -29,9 +35,13 @@ def page(results: Sequence[Result]) -> str:
     if ratios := [row for result in results for row in result.rows if "ratio" in row]:
         parts += ["## Ratios\n", table(("what", "ratio", "target"), map(ratio_cells, ratios))]
     on_gpu = {result.name: result for result in results if result.name.startswith("gpu_")}
+    proofs = [result for result in results if result.name.startswith(CHAOS)]
     for result in results:
-        if result.name not in on_gpu:
+        if result.name not in on_gpu and result not in proofs:
             parts += [f"## {result.name}\n", *measured(result)]
+    parts += [PROOFS] if proofs else []
+    for result in proofs:
+        parts += [f"### {result.name.removeprefix(CHAOS)}\n", *measured(result)]
     parts.append("## Full size on one GPU\n")
     for name in [f"gpu_{piece}" for piece in GPU_PIECES] if on_gpu else ():
         parts += [f"### {name}\n", *(measured(on_gpu[name]) if name in on_gpu else [f"{NOT_RUN}\n"])]

@@ -21,11 +21,24 @@ class ReplayProcess:
         if overrides or not (folder / "settings.yaml").exists():
             save(compose("counting", None, [f"dir={folder}", *overrides]), folder / "settings.yaml")
         self.directory, self._options = folder / name, options
+        self.module = "services.replay.main"
         self.address = ""
         self._process: subprocess.Popen[str] | None = None
 
     def start(self, *, metrics: bool = False) -> str:
-        command = [sys.executable, "-m", "services.replay.main", "--dir", str(self.directory), "--port", "0"]
+        """The address."""
+        self.launch(metrics=metrics)
+        assert self._process is not None
+        assert self._process.stdout is not None
+        address = self._process.stdout.readline().strip()
+        assert address, (self._folder / "log").read_text()
+        assert self.address in ("", address), "a restarted server must be found where it was"
+        self.address = address
+        return address
+
+    def launch(self, *, metrics: bool = False) -> None:
+        """Does not wait until it answers."""
+        command = [sys.executable, "-m", self.module, "--dir", str(self.directory), "--port", "0"]
         command += [*self._options, *(["--metrics-port", "0"] if metrics else [])]
         with (self._folder / "log").open("a") as log:
             self._process = subprocess.Popen(
@@ -36,12 +49,6 @@ class ReplayProcess:
                 stderr=log,
                 text=True,
             )
-        assert self._process.stdout is not None
-        address = self._process.stdout.readline().strip()
-        assert address, (self._folder / "log").read_text()
-        assert self.address in ("", address), "a restarted server must be found where it was"
-        self.address = address
-        return address
 
     def forget_address(self) -> None:
         """The next start takes another port."""
@@ -53,6 +60,11 @@ class ReplayProcess:
         assert self._process is not None
         self._process.kill()
         self._process.wait()
+
+    def wait(self) -> int:
+        """The exit status of a server that ends by itself."""
+        assert self._process is not None
+        return self._process.wait(60)
 
     def stop(self) -> int:
         """SIGTERM; the exit status."""

@@ -1,6 +1,4 @@
-"""From robot units to network units and back."""
+"""From robot units to network units and back.
 
-from ramp.data.normalize import Normalizer
-from ramp.data.transforms import fold_of, observation_tensors, remaining_time, to_tensors
-
-__all__ = ["Normalizer", "fold_of", "observation_tensors", "remaining_time", "to_tensors"]
+Nothing is imported here: a server needs `ramp.data.track` and no torch, which takes most of the time of its start.
+"""

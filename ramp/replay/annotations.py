@@ -44,9 +44,17 @@ class Annotations:
         self._directory = directory
         self._lock = threading.Lock()
         durable.make_directory(directory)
-        for leftover in [*directory.glob(".*"), *directory.glob("*/.*")]:
-            shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
+        with durable.where_writable():
+            self._tidy()
         self.version, self.values, self.damaged = read_current(directory)
+
+    def _tidy(self) -> None:
+        """What is left was perhaps not safe when the process before was killed; from here on it counts."""
+        for leftover in [*self._directory.glob(".*"), *self._directory.glob("*/.*")]:
+            shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
+        for generation in _generations(self._directory):
+            durable.sync(generation)
+        durable.sync(self._directory)
 
     def commit(self, version: int, values: Values, *, extends: bool) -> Values:
         """Make `values` durable and current; all values of the resulting generation.

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -16,8 +19,22 @@ def sync(path: Path) -> None:
 
 
 def make_directory(path: Path) -> None:
-    """Create it, and what is missing above it, so that a power cut leaves their names. Raises OSError."""
+    """Create it, and what is missing above it, so that a power cut leaves their names. Raises OSError.
+
+    Of one that is there already, too: who made it may have been killed before its name was safe.
+    """
     if not path.is_dir():
         make_directory(path.parent)
         path.mkdir(exist_ok=True)
+    with where_writable():
         sync(path.parent)
+
+
+@contextmanager
+def where_writable() -> Iterator[None]:
+    """For what is tidied up at a start: a read-only disk keeps it as it is, and can be read all the same."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.EROFS, errno.EACCES):
+            raise

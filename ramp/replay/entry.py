@@ -21,7 +21,8 @@ class State(StrEnum):
     OPEN = "open"
     ENDED = "ended"
     ABORTED = "aborted"
-    DAMAGED = "damaged"
+    DAMAGED = "damaged"  # found while it was served: nothing of it can be believed until the next start
+    CUT = "cut"  # ended, but of its last batches some are lost: whoever still has them may bring them again
 
 
 @dataclass(slots=True)

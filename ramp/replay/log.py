@@ -4,7 +4,8 @@
     sync(ticket)                          returns when that record is on the disk; one fsync serves all who wait
 
 A full disk refuses the append and leaves the files as they were. A failed fsync is final (the kernel may have dropped
-the pages): from then on the log refuses to write, and the process must start again from what the disk holds.
+the pages), and so is part of a record that cannot be taken back: from then on the log refuses to write, and the process
+must start again from what the disk holds. On a disk that is read-only by then it starts, reads and refuses appends.
 """
 
 from __future__ import annotations
@@ -91,10 +92,13 @@ class Log:
         with self._lock:
             if self._failure:
                 raise Unavailable(self._failure)
+            writer = None
             try:
                 writer = self._writer(columns_note)
                 position = writer.append(mark, batch)
             except OSError as error:
+                if writer is not None and writer.torn:
+                    self._fail(error)
                 raise _refusal(error) from error
             self._dirty.add(writer)
             self._written += 1
@@ -158,7 +162,7 @@ class Log:
             self._sealed[writer.path.name] = Size(writer.size, writer.record_bytes)
 
     def _fail(self, error: OSError) -> None:
-        self._failure = f"fsync failed ({error}); the replay server must be restarted"
+        self._failure = f"the disk failed ({error}); the replay server must be restarted"
         logger.critical(self._failure)
 
     @property

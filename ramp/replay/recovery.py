@@ -39,9 +39,11 @@ class Recovery:
         """Every readable record, oldest segment first. Cuts torn tails; sets damaged ranges aside and goes on.
 
         What is found may have been written and not fsynced before a kill; from here on it counts as acknowledged, so
-        it is fsynced now (a sealed segment was, before its footer was written). Raises OSError.
+        it is fsynced now (a sealed segment was, before its footer was written). A read-only disk is read as it is.
+        Raises OSError.
         """
-        self._drop_superseded()
+        with durable.where_writable():
+            self._drop_superseded()
         for path in newest(self._directory):
             footer = self._footer(path.name)
             if footer is None:
@@ -49,7 +51,8 @@ class Recovery:
             else:
                 self._sizes[path.name] = footer.size
                 yield from footer.records()
-        durable.sync(self._directory)
+        with durable.where_writable():
+            durable.sync(self._directory)
 
     def numbers(self, position: Position) -> tuple[StepBatch, np.ndarray] | None:
         """The steps of a batch without images, and where its frames lie (int64 [F, cameras, 2]: first byte, bytes);
@@ -65,7 +68,8 @@ class Recovery:
         return self._footers[segment]
 
     def _drop_superseded(self) -> None:
-        """What a crash left of a rewriting: a half-written edition, or the one that it was made of."""
+        """What a crash left: a segment without a schema, half an edition, one that another was made of or that was
+        dropped. A hidden one never has a record that was acknowledged and lies nowhere else."""
         kept = newest(self._directory)
         for path in self._directory.glob("*.arrows"):
             if path not in kept:
@@ -83,14 +87,16 @@ class Recovery:
                 end = found.position.offset + found.position.length
                 yield record
             elif found.torn:
-                self._quarantine.cut(path, found.offset, found.reason)
+                with durable.where_writable():
+                    self._quarantine.cut(path, found.offset, found.reason)
             else:
                 whole = False
                 self._quarantine.report(path, found.offset, found.end, found.reason)
         if path.exists():
-            durable.sync(path)
-            if writer is not None and whole:
-                self._seal(path, end, writer)
+            with durable.where_writable():
+                durable.sync(path)
+                if writer is not None and whole:
+                    self._seal(path, end, writer)
             self._sizes[path.name] = Size(path.stat().st_size, end)
 
     def _seal(self, path: Path, end: int, writer: FooterWriter) -> None:

@@ -88,18 +88,22 @@ class SegmentWriter:
     """One segment that grows. Not thread-safe; `ramp.replay.log.Log` serialises its callers."""
 
     def __init__(self, path: Path, columns: pa.Schema) -> None:
-        """Creates the file. Raises OSError where it cannot, leaving none."""
-        self.path, self._name = path, path.name
+        """Creates the file, under a hidden name until its schema is safe: a segment that can be seen has one, whenever
+        the power goes. Raises OSError where it cannot, leaving none."""
+        self.path, self._name = path.with_name(f".new-{path.name}"), path.name  # what is dropped has a dot alone
         self._sink = PartSink()
         self._footer = FooterWriter(columns)
         self._empty = pa.RecordBatch.from_arrays([pa.array([], type=kind) for kind in columns.types], schema=columns)
         self._stream = pa.ipc.new_stream(pa.PythonFile(self._sink, mode="w"), columns)
         self._stream.write_batch(self._empty)  # Arrow holds the schema back until a first batch
         self._sink.take()
-        self._fd = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND, 0o640)
+        self._fd = os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND, 0o640)
         self.size = self.record_bytes = 0
+        self.torn = False  # a record lies there in part, and nothing may be written behind it
         try:
             self._put([columns.serialize()])
+            self.sync()
+            self.path = self.path.rename(path)
         except OSError:
             self.discard()
             raise
@@ -123,7 +127,9 @@ class SegmentWriter:
         try:
             self.size += write_all(self._fd, parts)
         except OSError:
+            self.torn = True  # unless what was written of it can be taken back
             os.ftruncate(self._fd, self.size)
+            self.torn = False
             raise
 
     def sync(self) -> None:

@@ -7,7 +7,7 @@ only grows, so that everything before its end stays as it is.
 from __future__ import annotations
 
 import contextlib
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from ramp.replay.checksum import digest
 from ramp.replay.columns import join_steps, steps_from_arrow
 from ramp.replay.notes import end_from_note, header_from_note
 from ramp.replay.places import shard_places
-from ramp.replay.record import Seen
+from ramp.replay.record import Mark, Seen
 from ramp.replay.segment import glance, newest
 from ramp.replay.tombstones import Tombstones
 from ramp.types import Episode, StepBatch, StepSchema
@@ -34,8 +34,9 @@ class Shelf:
             raise NotFound(f"no episodes in {directory}: nothing was stored there yet")
 
     def segments(self) -> Iterator[list[Seen]]:
-        """Records of one segment after the other, without those of deleted episodes, and those that a server has found
-        damaged at its start."""
+        """Records of one segment after the other, without those of deleted episodes, those that a server has found
+        damaged at its start, and batches that do not follow the one before: `Store` leaves them out, too."""
+        counts: Counter[str] = Counter()
         damaged, deleted = self._damaged(), Tombstones(self.directory / "tombstones")
         for path in newest(self._segments):
             bad = damaged.get(path.stem, [])
@@ -44,6 +45,7 @@ class Shelf:
                 for seen in glance(path)
                 if seen.mark.episode_id not in deleted
                 and not any(begin <= seen.position.offset < end for begin, end in bad)
+                and _follows(seen.mark, counts)
             ]
 
     def _damaged(self) -> dict[str, list[tuple[int, int]]]:
@@ -92,6 +94,15 @@ class Shelves:
             with contextlib.suppress(NotFound):
                 return shelf.fetch(episode_id)
         return self.each[-1].fetch(episode_id)
+
+
+def _follows(mark: Mark, counts: Counter[str]) -> bool:
+    """Counts the batches of every episode."""
+    if mark.kind != "batch":
+        return True
+    follows = mark.number == counts[mark.episode_id]
+    counts[mark.episode_id] += follows
+    return follows
 
 
 def _steps(seen: Seen, number: int, schema: StepSchema) -> StepBatch:

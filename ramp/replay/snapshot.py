@@ -46,8 +46,11 @@ class Snapshots:
     def __init__(self, shard: Path) -> None:
         """Removes what a crash left half-made."""
         self._shard, self._home = shard, shard / "snapshots"
-        for leftover in self._home.glob(".*"):
-            shutil.rmtree(leftover)
+        with durable.where_writable():
+            for leftover in self._home.glob(".*"):
+                shutil.rmtree(leftover)
+            if self._home.exists():
+                durable.sync(self._home)  # one that was renamed just before a kill is there from here on
 
     def check(self, name: str) -> None:
         """Raises Invalid for a name that is none, Conflict for one that is taken."""
@@ -70,7 +73,7 @@ class Snapshots:
         try:
             durable.make_directory(self._home)
             self._link(hidden, segments)
-            _write(hidden / MANIFEST, json.dumps(asdict(told), indent=1))
+            _write(hidden / MANIFEST, json.dumps(asdict(told) | {"number": self._next_number()}, indent=1))
             durable.sync(hidden)
             hidden.rename(place)
             durable.sync(self._home)
@@ -87,15 +90,25 @@ class Snapshots:
         durable.sync(hidden / "segments")
         for generation in sorted((self._shard / "annotations").glob("g*")):
             shutil.copytree(generation, hidden / "annotations" / generation.name, copy_function=os.link)
+            durable.sync(hidden / "annotations" / generation.name)
+        if (hidden / "annotations").exists():
+            durable.sync(hidden / "annotations")
         for name in ("tombstones", "checkpoint.arrow"):
             if (self._shard / name).exists():
                 shutil.copyfile(self._shard / name, hidden / name)
                 durable.sync(hidden / name)
 
     def all(self) -> list[Snapshot]:
-        """Oldest first; one whose manifest cannot be read is left out, and can still be dropped."""
+        """Oldest first, whatever the clock said. One whose manifest cannot be read is left out; it can be dropped."""
+        return [snapshot for _, snapshot in self._numbered()]
+
+    def _numbered(self) -> list[tuple[int, Snapshot]]:
+        """By ascending number."""
         found = [_read(path) for path in self._home.glob(f"[!.]*/{MANIFEST}")]
-        return sorted((each for each in found if each is not None), key=lambda each: each.taken_at)
+        return sorted((each for each in found if each is not None), key=lambda pair: pair[0])
+
+    def _next_number(self) -> int:
+        return max((number for number, _ in self._numbered()), default=0) + 1
 
     def drop(self, name: str) -> None:
         """Forget one; its bytes go where the shard does not hold them any more. Raises NotFound."""
@@ -105,14 +118,15 @@ class Snapshots:
             )
         hidden = self._home / f".{name}"
         (self._home / name).rename(hidden)
+        durable.sync(self._home)  # before anything of it goes: half of one must not come back
         shutil.rmtree(hidden)
 
 
-def _read(path: Path) -> Snapshot | None:
-    """What a manifest says; None where it is damaged."""
+def _read(path: Path) -> tuple[int, Snapshot] | None:
+    """The number of a snapshot and what its manifest says; None where that is damaged."""
     try:
         told = json.loads(path.read_text(encoding="utf-8"))
-        return Snapshot(
+        return _count(told["number"]), Snapshot(
             name=path.parent.name,
             taken_at=float(told["taken_at"]),
             episodes=_count(told["episodes"]),

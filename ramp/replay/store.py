@@ -1,14 +1,17 @@
 """Episodes by id over the log: what may be appended next, what was appended before, and whole episodes read back.
 
-open ──batch*──> ended | aborted          damaged: bytes on disk were lost, nothing of it is served
+open ──batch*──> ended | aborted          cut: the disk has lost batches, nothing of it is served; OPEN makes it open
                   └──> deleted            nothing is left of it but its tombstone
+                                          damaged: found while it was served; a start then finds what is left of it
+
+A power cut may leave a later record and not an earlier one, both unacknowledged. What does not follow is left out, so
+that the episode goes on behind its last batch in order, which is not before the last that was acknowledged.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import NoReturn
@@ -18,6 +21,7 @@ import pyarrow as pa
 
 from ramp.errors import Conflict, Corrupt, Full, Invalid, NotFound
 from ramp.replay.checksum import digest
+from ramp.replay.clock import SteadyClock
 from ramp.replay.columns import frame_places, join_steps, steps_from_arrow, steps_to_arrow
 from ramp.replay.entry import Entry, FramePlaces, State, Written
 from ramp.replay.info import Limits
@@ -41,6 +45,7 @@ class Store:
         self._entries: dict[str, Entry] = {}
         self._dead: Counter[str] = Counter()  # bytes by segment that belong to nobody any more
         self._lock = threading.Lock()
+        self._clock = SteadyClock()
         self._open = 0
         self._next_order = 0
 
@@ -48,11 +53,13 @@ class Store:
 
     def recover(self, recovery: Recovery) -> list[Entry]:
         """Rebuild the index from the log; the ended episodes, oldest first."""
+        self._tombstones.secure()
         for record in recovery.records():
             self._replay(record)
         ended = [entry for entry in self._entries.values() if entry.state is State.ENDED]
         self._open = sum(entry.state is State.OPEN for entry in self._entries.values())
         self._next_order = max((entry.order + 1 for entry in ended), default=0)
+        self._clock = SteadyClock(max((entry.ended_at for entry in ended), default=0.0))
         return sorted(ended, key=lambda entry: entry.order)
 
     def _replay(self, record: Record) -> None:
@@ -70,14 +77,15 @@ class Store:
             self._replay_batch(entry, record)
         elif mark.kind == "abort":
             self._abandon(entry)
-        elif entry.state is State.OPEN:
+        elif entry.state in (State.OPEN, State.CUT):
             entry.state, entry.order = State.ENDED, mark.number
             entry.marks.append(record.position)
             outcome, steps, *ended_at = mark.note.split()
             entry.outcome = Outcome(outcome)
-            entry.ended_at = float(ended_at[0]) if ended_at else time.time()  # the first segments did not say
+            entry.ended_at = float(ended_at[0]) if ended_at else self._clock.now()  # the first segments did not say
             if int(steps) != entry.steps:
-                self._damage(entry)
+                logger.error("episode %s: batches are lost; it is not served", mark.episode_id)
+                entry.state = State.CUT
 
     def _abandon(self, entry: Entry) -> None:
         """The steps of an aborted episode belong to nobody."""
@@ -90,18 +98,15 @@ class Store:
 
     def _replay_batch(self, entry: Entry, record: Record) -> None:
         if record.mark.number != len(entry.positions):
-            self._damage(entry)
-        if entry.state is State.OPEN:
+            logger.error("episode %s: batch %d does not follow", entry.header.episode_id, record.mark.number)
+        elif entry.state in (State.OPEN, State.CUT):
+            entry.state = State.OPEN
             self._advance(entry, record.position, record.mark.digest, record.extent)
-
-    def _damage(self, entry: Entry) -> None:
-        logger.error("episode %s: batches are lost; it is not served", entry.header.episode_id)
-        entry.state = State.DAMAGED
 
     # ---------------------------------------------------------------------------------------- appending
 
     def begin(self, header: EpisodeHeader) -> Written:
-        """OPEN. Raises Invalid, Conflict, Full."""
+        """OPEN. Raises Invalid, Conflict, Full, Corrupt."""
         check_header(header, self._limits)
         with self._lock:
             self._refuse_deleted(header.episode_id)
@@ -117,8 +122,17 @@ class Store:
                 self._open += 1
         if entry.header != header:
             raise Conflict("episode_id", header.episode_id, "this id was used with another header; use a new one")
-        self._refuse_damaged(entry)
+        with entry.lock:
+            self._go_on(entry)
+            self._refuse_damaged(entry)
         return Written(entry.progress(), entry.ticket)
+
+    def _go_on(self, entry: Entry) -> None:
+        """Its producer is here again and has what was lost."""
+        if entry.state is State.CUT:
+            entry.state = State.OPEN
+            with self._lock:
+                self._open += 1
 
     def append(self, episode_id: str, number: int, steps: StepBatch) -> Written:
         """BATCH `number`. Raises Invalid, Conflict, NotFound, Full, Corrupt."""
@@ -174,7 +188,7 @@ class Store:
             if new:
                 with self._lock:
                     order, self._next_order = self._next_order, self._next_order + 1
-                now = round(time.time(), 3)
+                now = round(self._clock.now(), 3)
                 mark = Mark(kind="end", episode_id=episode_id, number=order, note=f"{outcome} {entry.steps} {now}")
                 position, entry.ticket = self._log.append(entry.columns_note, mark)
                 self._log.sync(entry.ticket)
@@ -220,6 +234,8 @@ class Store:
             self._open -= 1
 
     def _refuse_damaged(self, entry: Entry) -> None:
+        if entry.state is State.CUT:
+            raise Corrupt(f"episode {entry.header.episode_id}: batches were lost on disk; open it again and send them")
         if entry.state is State.DAMAGED:
             raise Corrupt(f"episode {entry.header.episode_id}: acknowledged batches were lost on disk; use a new id")
 
@@ -236,12 +252,11 @@ class Store:
         Raises NotFound for an id that never was, Conflict for an open episode, Full; then none is deleted.
         """
         with self._lock:
+            now = round(self._clock.now(), 3)
             entries = [self._deletable(each) for each in dict.fromkeys(episode_ids) if each not in self._tombstones]
             stones = {
-                entry.header.episode_id: Tombstone(
-                    episode_id=entry.header.episode_id, reason=reason, deleted_at=round(time.time(), 3)
-                )
-                for entry in entries
+                name: Tombstone(episode_id=name, reason=reason, deleted_at=now)
+                for name in (entry.header.episode_id for entry in entries)
             }
             try:
                 self._tombstones.add(stones)
@@ -349,7 +364,8 @@ class Store:
             with entry.lock:
                 if entry.state is State.OPEN:
                     self._closed_one()
-                self._damage(entry)
+                logger.error("episode %s: its bytes are damaged; it is not served", entry.header.episode_id)
+                entry.state = State.DAMAGED
         return ended
 
     def parts(self, episode_id: str) -> tuple[EpisodeHeader, Outcome, list[StepBatch]]:

@@ -50,6 +50,13 @@ class Tombstones:
             else:
                 self._known[stone.episode_id] = stone
 
+    def secure(self) -> None:
+        """What was read counts from here on, though the process that wrote it may have been killed before its fsync."""
+        if self._path.exists():
+            with durable.where_writable():
+                durable.sync(self._path)
+                durable.sync(self._path.parent)
+
     def __contains__(self, episode_id: object) -> bool:
         return episode_id in self._known
 

@@ -64,7 +64,11 @@ class Views:
     """The files of one shard. Not thread-safe; `ramp.replay.keeper.Keeper` serialises its callers."""
 
     def __init__(self, shard: Path) -> None:
+        """Makes durable what was renamed just before a kill."""
         self._home = shard / "views"
+        with durable.where_writable():
+            if self._home.exists():
+                durable.sync(self._home)
 
     def all(self) -> list[View]:
         """Oldest first; a file that cannot be read is told of and left out."""

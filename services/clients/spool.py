@@ -8,6 +8,7 @@ A file that a dead producer left without an END is sent as OPEN and ABORT: half 
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import os
 import struct
@@ -38,7 +39,7 @@ class Parcel:
         self._fd = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o640) if path else -1
         self._last = -1  # number of the last frame, once that is known
         self._lock = threading.Lock()  # between adding and disposing
-        self._gone = False
+        self._gone = self._failed = False
         self.size = 0
         self.offered = 0  # frames that some connection of this process has sent
 
@@ -56,7 +57,8 @@ class Parcel:
         while parcel.size + HEAD.size <= len(data):
             length, check = HEAD.unpack_from(data, parcel.size)
             begin = parcel.size + HEAD.size
-            if length > MAX_FRAME or begin + length > len(data) or checksum(data[begin : begin + length]) != check:
+            fits = 0 < length <= MAX_FRAME and begin + length <= len(data)
+            if not fits or checksum(data[begin : begin + length]) != check:
                 break
             parcel._places.append((begin, length))
             parcel.size = begin + length
@@ -97,11 +99,21 @@ class Parcel:
                 written = os.pwrite(self._fd, data, place)
                 data, place = data[written:], place + written
             if last:
-                os.fsync(self._fd)  # an episode counts from its END on; before that, a power cut may have it
+                self._sync()
         except OSError as error:
-            os.ftruncate(self._fd, self.size)
+            with contextlib.suppress(OSError):  # the next frame is written to the same place all the same
+                os.ftruncate(self._fd, self.size)
             raise Full(f"the spool cannot be written: {error}") from error
         return self.size + HEAD.size
+
+    def _sync(self) -> None:
+        """An episode counts from its END on; before that, a power cut may have it. An fsync that fails is final: the
+        kernel may have dropped what earlier frames wrote, and the next fsync would not tell."""
+        if self._failed:
+            raise OSError(errno.EIO, "an fsync of this episode has failed")
+        self._failed = True
+        os.fsync(self._fd)
+        self._failed = False
 
     def frame(self, number: int) -> bytes:
         if self._fd < 0:

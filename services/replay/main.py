@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from ramp.errors import RampError, Unavailable
+from ramp.replay import durable
 from ramp.replay.info import Limits
 from ramp.replay.places import shard_name
 from ramp.replay.run_tables import shard_tables
@@ -185,9 +186,14 @@ def _mount(shard: Shard, mounts: tuple[str, ...]) -> None:
 
 def _tell(place: Path, host: str, port: int) -> None:
     """Write an address down: first write, then rename, so that a reader sees a whole one."""
+    text = f"{host}:{port}\n"
+    if place.exists() and place.read_text(encoding="utf-8") == text:
+        return  # a full or read-only disk would refuse it
     fresh = place.with_name(f".{place.name}")
-    fresh.write_text(f"{host}:{port}\n", encoding="utf-8")
+    fresh.write_text(text, encoding="utf-8")
+    durable.sync(fresh)
     fresh.replace(place)
+    durable.sync(place.parent)  # clients look here after a power cut, too
 
 
 def _started(start: Callable[[str, int], T], host: str, port: int, place: Path) -> T:

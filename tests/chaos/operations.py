@@ -6,18 +6,18 @@ shorter way there and prints it as a program.
 
 from __future__ import annotations
 
-import argparse
 import contextlib
-import json
 import logging
 import math
+import os
 import shutil
-import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -39,6 +39,7 @@ from ramp.replay.table import TableConfig
 from ramp.types import Batch, EpisodeHeader, Order, Outcome, SampleSpec, Source, StepBatch
 from tests.chaos.far import Far
 from tests.chaos.model import CHUNK, HORIZONS, SCHEMA, Model, picture, window
+from tests.chaos.progress import Row
 from tests.experience import make_steps
 
 CONFIG = ShardConfig(
@@ -55,6 +56,7 @@ CONFIG = ShardConfig(
 )
 TABLES = tuple(CONFIG.tables)
 GOES_TO = (("plain",), ("ranked",), ("plain", "queue"), ("limited",), ("queue", "ranked"), TABLES)
+COUNT = 1_000_000
 STEPS = 250  # operations on one shard
 MEMORY_DISK = Path("/dev/shm")  # fsync costs nothing there
 
@@ -421,28 +423,24 @@ def attempt(machine: type[RuleBasedStateMachine], examples: int, steps: int, num
     run_state_machine_as_test(machine, settings=chosen)
 
 
-def run(count: int, seed: int, machine: type[Operations] = Operations) -> dict[str, Any]:
-    """At least `count` operations, on one shard after another. Raises where model and shard disagree."""
+def agree(count: int, seed: int, machine: type[Operations] = Operations) -> int:
+    """At least `count` operations, on one shard after another; how many. Raises where model and shard disagree."""
     logging.getLogger("ramp").setLevel(logging.CRITICAL)
-    Operations.done, began, rounds = 0, time.monotonic(), 0
+    Operations.done, rounds = 0, 0
     with patch.object(table, "MANY_STEPS", 60):  # so that columns are made anew on small shards too
         while Operations.done < count:
             left = count - Operations.done
             attempt(machine, max(1, min(20, left // STEPS)), min(STEPS, left), seed + rounds)
             rounds += 1
+    return Operations.done
+
+
+def run(*, count: int, seed: int, folder: Path) -> list[Row]:
+    """The proof, on every core. Raises AssertionError where model and shard disagree."""
+    began, workers = time.monotonic(), os.cpu_count() or 1
+    shares = [count // workers + (number < count % workers) for number in range(workers)]
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        seeds = [seed + number * 1_000_000 for number in range(workers)]
+        done = sum(pool.map(agree, shares, seeds))
     seconds = time.monotonic() - began
-    rate = round(Operations.done / seconds)
-    return {"operations": Operations.done, "disagreements": 0, "seconds": round(seconds, 1), "operations_per_s": rate}
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m tests.chaos.operations", description=__doc__)
-    parser.add_argument("--count", type=int, default=1_000_000)
-    parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args(arguments)
-    print(json.dumps(run(options.count, options.seed)))
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    return [{"name": "operations", "operations": done, "disagreements": 0, "operations_per_s": round(done / seconds)}]

@@ -1,14 +1,11 @@
-"""kill -9 of the replay server, and of a producer: nothing acknowledged is lost, doubled or out of order."""
+"""kill -9 of a producer, of the server under a learner, and a full disk. Kills under load: tests/chaos/kills.py."""
 
 from __future__ import annotations
 
-import random
 import signal
 import subprocess
 import sys
-import threading
 from collections import deque
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -18,109 +15,18 @@ from pyarrow.flight import FlightDescriptor
 
 from ramp.errors import Full
 from ramp.replay.shard import Shard, ShardConfig
-from ramp.types import Batch, Outcome, SampleSpec
+from ramp.types import Batch, SampleSpec
 from services.clients import flight
 from services.clients.channel import NOBODY
 from services.clients.replay import ReplayClient
 from services.clients.road import Road
 from services.common import bulk_codec, codec
 from services.common.settings import child_environment
-from tests.experience import CAMERAS, make_header, make_steps, store_episode
+from tests.experience import make_header, make_steps, store_episode
 from tests.replay_process import ReplayProcess
 from tests.unit.sources import ROOT
 
 pytestmark = pytest.mark.faults
-
-ROUNDS = 4
-BATCH = 6
-
-
-@dataclass
-class Diary:
-    """What one producer was told: episode -> batches acknowledged, and the episodes whose END was."""
-
-    mark: int
-    batches: dict[str, int] = field(default_factory=dict)
-    ended: list[str] = field(default_factory=list)
-    errors: list[Exception] = field(default_factory=list)
-
-
-def produce(address: str, diary: Diary, stop: threading.Event, beat: threading.Semaphore) -> None:
-    """What the producer could not outlive is written down too."""
-    try:
-        _produce(address, diary, stop, beat)
-    except Exception as error:
-        diary.errors.append(error)
-
-
-def _produce(address: str, diary: Diary, stop: threading.Event, beat: threading.Semaphore) -> None:
-    """Episode after episode, each answer written down as it comes; every call outlives the server's deaths."""
-    with ReplayClient(address, name=f"p{diary.mark}") as client:
-        while not stop.is_set():
-            name = f"p{diary.mark}-{len(diary.batches)}"
-            writer = client.open(make_header(name, seed=diary.mark))
-            diary.batches[name] = 0
-            for number in range(4):
-                writer.append(make_steps(BATCH * number, BATCH * (number + 1), mark=diary.mark))
-                diary.batches[name] += 1
-                beat.release()
-            writer.end(Outcome.SUCCESS)
-            diary.ended.append(name)
-
-
-def test_no_acknowledged_step_is_lost_doubled_or_out_of_order(tmp_path: Path) -> None:
-    server, stop, beat = ReplayProcess(tmp_path), threading.Event(), threading.Semaphore(0)
-    generator = random.Random(4)
-    diaries = [Diary(mark) for mark in range(1, 5)]
-    try:
-        address = server.start()
-        threads = [threading.Thread(target=produce, args=(address, diary, stop, beat)) for diary in diaries]
-        for thread in threads:
-            thread.start()
-        for _ in range(ROUNDS):
-            for _ in range(generator.randint(1, 40)):  # so many acknowledgements after the last start
-                assert beat.acquire(timeout=60)
-            server.kill()
-            server.start()
-        assert beat.acquire(timeout=60)
-        stop.set()
-        for thread in threads:
-            thread.join(60)
-            assert not thread.is_alive()
-        assert [error for diary in diaries for error in diary.errors] == []
-        server.kill()
-        check(server.directory, diaries)
-    finally:
-        stop.set()
-        server.close()
-
-
-def check(directory: Path, diaries: list[Diary]) -> None:
-    """The disk against the diaries."""
-    shard = Shard(directory, ShardConfig())
-    stored = [info.episode_id for info in shard.query()]
-    assert len(stored) == len(set(stored))
-    assert set(stored) >= {name for diary in diaries for name in diary.ended}
-    assert shard.info().quarantined_segments == 0
-    assert sum(diary.batches[name] for diary in diaries for name in diary.batches) > 4 * ROUNDS
-    for diary in diaries:
-        for name, batches in diary.batches.items():
-            assert shard.begin(make_header(name, seed=diary.mark)).next_batch >= batches, (
-                "an acknowledged batch is lost"
-            )
-        for name in diary.ended:
-            assert_true_steps(shard, name, diary.mark)
-    shard.close()
-
-
-def assert_true_steps(shard: Shard, name: str, mark: int) -> None:
-    found, sent = shard.fetch(name).steps, make_steps(0, 4 * BATCH, mark=mark)
-    np.testing.assert_array_equal(found.step, sent.step)
-    np.testing.assert_array_equal(found.proprio, sent.proprio)
-    np.testing.assert_array_equal(found.frame_row, sent.frame_row)
-    for camera in CAMERAS:
-        np.testing.assert_array_equal(found.images[camera], sent.images[camera])
-
 
 PRODUCER = """
 import sys

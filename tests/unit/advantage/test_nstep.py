@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ramp.advantage import n_step_advantage
-from ramp.data import remaining_time
+from ramp.data.transforms import remaining_time
 from ramp.errors import Invalid
 
 LIMIT = 100

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -314,4 +315,32 @@ def test_snapshots_are_listed_and_dropped(tmp_path: Path) -> None:
     with pytest.raises(NotFound, match="two"):
         shard.drop_snapshot("one")
     assert [each.name for each in shard.snapshots()] == ["two"]
+    shard.close()
+
+
+def test_snapshots_stay_in_order_when_the_clock_does_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shard = Shard(tmp_path, SMALL)
+    store_episode(LocalReplay(shard))
+    names = ("first", "second", "third")
+    for name, clock in zip(names, (2e9, 1e9, 3e9), strict=True):
+        monkeypatch.setattr(time, "time", lambda clock=clock: clock)
+        shard.snapshot(name)
+
+    assert [each.name for each in shard.snapshots()] == list(names)
+    shard.close()
+
+
+def test_a_start_removes_what_was_dropped_and_what_has_no_schema_yet(tmp_path: Path) -> None:
+    shard = Shard(tmp_path, SMALL)
+    store_episode(LocalReplay(shard))
+    shard.close()
+    segments = tmp_path / "segments"
+    there = sorted(path.name for path in segments.glob("*.arrows"))
+    for name in (".000001.arrows", ".new-000002.arrows", ".new-.000001-1.arrows"):
+        (segments / name).write_bytes(b"left by a kill")
+
+    shard = Shard(tmp_path, SMALL)
+    assert sorted(path.name for path in segments.glob("*.arrows")) == there
+    assert len(shard.fetch("e0").steps) == 24
+    store_episode(LocalReplay(shard), "e1")
     shard.close()

@@ -14,6 +14,7 @@ import pytest
 from ramp.errors import Conflict, Corrupt, Invalid, NotFound, Timeout, Unavailable
 from ramp.replay.checksum import digest
 from ramp.replay.columns import steps_to_arrow
+from ramp.replay.footer import mark_hurt
 from ramp.replay.limiter import Limiter
 from ramp.replay.local import LocalReplay
 from ramp.replay.log import Log
@@ -21,6 +22,7 @@ from ramp.replay.notes import header_to_note, schema_to_note
 from ramp.replay.record import Mark
 from ramp.replay.segment import glance
 from ramp.replay.shard import Shard, ShardConfig
+from ramp.replay.shelf import Shelf
 from ramp.replay.table import Table, TableConfig
 from ramp.types import Batch, Order, Outcome, SampleSpec, Source, StepSchema
 from tests.experience import CAMERAS, SCHEMA, frame_steps, make_header, make_steps, store_episode
@@ -228,9 +230,39 @@ def test_a_flipped_bit_costs_one_episode_and_is_reported(tmp_path: Path) -> None
     assert "e1" not in draw(shard).episode_id
     with pytest.raises(Corrupt):
         shard.fetch("e1")
-    with pytest.raises(Corrupt):
-        shard.begin(make_header("e1", seed=1))
+    with pytest.raises(Corrupt, match="open it again"):
+        shard.append("e1", 1, make_steps(12, 24, mark=1))
     store_episode(LocalReplay(shard), "e9")
+    shard.close()
+
+
+def test_whoever_still_has_what_the_disk_has_lost_may_bring_it_again(tmp_path: Path) -> None:
+    shard = Shard(tmp_path, ShardConfig())
+    for number in range(3):
+        shard.begin(make_header(seed=1))
+        shard.append("e0", number, make_steps(8 * number, 8 * number + 8, mark=1))
+    shard.end("e0", Outcome.SUCCESS, 3)
+    place = shard._store.entry("e0").positions[1]
+    shard.close()
+    path = tmp_path / "segments" / place.segment
+    data = bytearray(path.read_bytes())
+    data[place.offset : place.offset + place.length] = bytes(place.length)
+    path.write_bytes(data)
+    mark_hurt(path)  # else a start believes the footer, and scrubbing finds it later
+
+    shard = Shard(tmp_path, shard.config)
+    assert shard.query() == []
+    assert shard.begin(make_header(seed=1)).next_batch == 1
+    shard.append("e0", 1, make_steps(8, 16, mark=1))
+    shard = reopened(shard)
+    assert shard.begin(make_header(seed=1)).next_batch == 2, "what lies behind the hole is of another attempt"
+    shard.append("e0", 2, make_steps(16, 24, mark=1))
+    shard.end("e0", Outcome.SUCCESS, 3)
+    for _ in range(2):
+        assert shard.fetch("e0").steps.step.tolist() == list(range(24))
+        assert len(shard.query()) == 1
+        shard = reopened(shard)
+    assert Shelf(tmp_path).fetch("e0").steps.step.tolist() == list(range(24))
     shard.close()
 
 
@@ -359,17 +391,15 @@ def test_what_a_kill_left_unsynced_is_synced_before_it_counts(tmp_path: Path, mo
     monkeypatch.setattr(os, "fsync", lambda descriptor: synced.append(os.fstat(descriptor).st_ino))
     again = Log(tmp_path / "new" / "segments")
     assert len(list(again.recover().records())) == 1
-    segment, directory = (
-        path.stat().st_ino for path in (tmp_path / "new/segments/000001.arrows", tmp_path / "new/segments")
-    )
-    assert synced == [segment, segment, directory]  # the records, the footer that vouches for them, the name
+    there = ("new", "new/segments/000001.arrows", "new/segments/000001.arrows", "new/segments")
+    assert synced == [(tmp_path / path).stat().st_ino for path in there]  # the records, then the footer that vouches
 
 
 def test_a_new_directory_has_a_durable_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     synced: list[int] = []
     monkeypatch.setattr(os, "fsync", lambda descriptor: synced.append(os.fstat(descriptor).st_ino))
     Log(tmp_path / "new" / "segments")
-    assert synced == [tmp_path.stat().st_ino, (tmp_path / "new").stat().st_ino]
+    assert synced == [each.stat().st_ino for each in (tmp_path.parent, tmp_path, tmp_path / "new")]
 
 
 def test_a_segment_whose_name_may_be_lost_is_not_written_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

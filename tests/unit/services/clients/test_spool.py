@@ -131,3 +131,27 @@ def test_a_producer_that_comes_late_writes_into_nobodys_file(tmp_path: Path, dis
         other.seek(0)
         assert other.read() == b""
     assert len(parcel) == 1
+
+
+def test_what_a_power_cut_left_as_zeros_is_no_frame(tmp_path: Path) -> None:
+    path = spooled(tmp_path)
+    with path.open("ab") as file:
+        file.write(bytes(400))
+
+    assert frames(Spool(tmp_path, 10_000).parcels[0]) == FRAMES
+
+
+def test_an_end_whose_fsync_failed_is_never_said_to_be_safe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    parcel = Spool(tmp_path, 10_000).open("e0")
+    parcel.add(b"open")
+
+    def fail(descriptor: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(Full, match="Input/output"):
+        parcel.add(b"end", last=True)
+    monkeypatch.undo()
+    with pytest.raises(Full, match="has failed"):
+        parcel.add(b"end", last=True)
+    assert not parcel.closed

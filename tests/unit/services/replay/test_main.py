@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 import urllib.request
 from contextlib import closing
 from pathlib import Path
@@ -13,12 +15,13 @@ from ramp.errors import OverQuota
 from services.common.coordination import Coordination, run_key
 from services.common.directory import Shard
 from services.common.keyring import provide, tokens_file
-from services.common.settings import compose, save
+from services.common.settings import child_environment, compose, save
 from services.common.tokens import Role
 from services.replay.main import gate_of, main, served_calls, shard_config
 from tests.replay_process import ReplayProcess
 from tests.tokens import know
 from tests.unit.services.common.redis_process import RedisProcess
+from tests.unit.sources import ROOT
 
 
 def test_the_settings_tasks_are_those_that_the_shard_knows() -> None:
@@ -78,3 +81,11 @@ def test_a_server_whose_name_is_another_shards_does_not_serve(tmp_path: Path) ->
     finally:
         board.close()
         redis.kill()
+
+
+def test_a_server_and_its_clients_start_without_torch() -> None:
+    """It takes most of a second, which everybody waits for after a crash."""
+    code = "import sys, services.replay.main, services.clients.replay; sys.exit('torch' in sys.modules)"
+    environment = child_environment(PYTHONPATH=f"{ROOT}:{ROOT / 'proto'}")
+
+    assert subprocess.run([sys.executable, "-c", code], env=environment, timeout=120).returncode == 0

@@ -46,7 +46,7 @@ def test_a_failed_fsync_is_final_acknowledges_nothing_and_calls_for_a_restart(
 
     with monkeypatch.context() as patched:
         patched.setattr(os, "fsync", fail)
-        with pytest.raises(Unavailable, match="fsync"):
+        with pytest.raises(Unavailable, match="the disk failed"):
             shard.begin(make_header("during"))
     with pytest.raises(Unavailable, match="restarted"):
         shard.begin(make_header("after"))
