@@ -30,7 +30,9 @@ import numpy as np
 import pyarrow as pa
 
 from ramp.replay.checksum import checksum_of, digest
+from ramp.replay.columns import step_columns
 from ramp.replay.footer import TRAILER, FooterWriter, read_trailer
+from ramp.replay.notes import columns_from_note
 from ramp.replay.record import KINDS, Mark, Position, Record, Seen, cells, extent_of
 
 logger = logging.getLogger(__name__)
@@ -208,7 +210,11 @@ def glance(path: Path) -> Iterator[Seen]:
     Reads what the records say of themselves, and of their rows what the caller touches; so checksums are not compared,
     and a flipped bit in a number goes unseen. May be called beside a running server.
     """
-    return (found for found in _walk(path, _marked) if isinstance(found, Seen))
+    for found in _walk(path, _marked):
+        if isinstance(found, Seen):
+            yield found
+        elif not found.offset and not found.torn:
+            logger.error("%s: %s; it is left out", path, found.reason)
 
 
 def schema_message(path: Path) -> bytes:
@@ -233,8 +239,8 @@ def _walk(path: Path, marked: _Marked) -> Iterator[Seen | Damage]:
     with pa.memory_map(str(path), "r") as file:
         whole = _without_footer(file.read_buffer())
         prefix = _schema_prefix(whole)
-        if prefix is None:
-            yield Damage(0, whole.size, False, "the schema cannot be read")
+        if prefix is None or not _holds_steps(pa.ipc.read_schema(prefix)):
+            yield Damage(0, whole.size, False, "the schema cannot be read, or is not that of steps")
             return
         yield from _records(path.name, whole, prefix, marked)
 
@@ -254,6 +260,14 @@ def _records(name: str, whole: pa.Buffer, prefix: pa.Buffer, marked: _Marked) ->
         begin, offset = offset, _resync(whole, prefix, offset)
         torn = offset == whole.size and "checksum" not in reason and not _finished(whole)
         yield Damage(begin, offset, torn, reason or "the stream ends early, or its footer is torn")
+
+
+def _holds_steps(columns: pa.Schema) -> bool:
+    try:
+        schema, thoughts = columns_from_note((columns.metadata or {})[b"ramp.schema"].decode())
+        return bool(columns.equals(step_columns(schema, thoughts=thoughts), check_metadata=False))
+    except (ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError):
+        return False
 
 
 def _without_footer(whole: pa.Buffer) -> pa.Buffer:

@@ -6,24 +6,19 @@ only grows, so that everything before its end stays as it is.
 
 from __future__ import annotations
 
-import logging
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
-import pyarrow as pa
-
 from ramp.data.images import decode_steps
 from ramp.errors import Corrupt, NotFound
 from ramp.replay.checksum import digest
-from ramp.replay.columns import join_steps, step_columns, steps_from_arrow
-from ramp.replay.notes import columns_from_note, end_from_note, header_from_note
+from ramp.replay.columns import join_steps, steps_from_arrow
+from ramp.replay.notes import end_from_note, header_from_note
 from ramp.replay.record import Seen
 from ramp.replay.segment import glance, newest
 from ramp.replay.tombstones import Tombstones
 from ramp.types import Episode, StepBatch, StepSchema
-
-logger = logging.getLogger(__name__)
 
 
 class Shelf:
@@ -44,7 +39,7 @@ class Shelf:
             bad = damaged.get(path.stem, [])
             yield [
                 seen
-                for seen in _records(path)
+                for seen in glance(path)
                 if seen.mark.episode_id not in deleted
                 and not any(begin <= seen.position.offset < end for begin, end in bad)
             ]
@@ -72,23 +67,6 @@ class Shelf:
         parts = [_steps(seen, number, header.schema) for number, seen in enumerate(batches)]
         pixels = decode_steps(join_steps(parts), header.schema, episode_id)
         return Episode(header=header, steps=pixels, outcome=outcome)
-
-
-def _records(path: Path) -> list[Seen]:
-    """Of one segment; none where its schema is not as it was written."""
-    found = list(glance(path))
-    if found and not _holds_steps(found[0].rows.schema):
-        logger.error("%s: its columns are not those of steps; it is left out", path)
-        return []
-    return found
-
-
-def _holds_steps(columns: pa.Schema) -> bool:
-    try:
-        schema, thoughts = columns_from_note((columns.metadata or {})[b"ramp.schema"].decode())
-        return bool(columns.equals(step_columns(schema, thoughts=thoughts), check_metadata=False))
-    except (ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError):
-        return False
 
 
 def _steps(seen: Seen, number: int, schema: StepSchema) -> StepBatch:

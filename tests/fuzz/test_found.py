@@ -128,6 +128,17 @@ def test_a_segment_whose_column_lost_its_name_is_left_out(shard: Shard, tmp_path
     assert Library(tmp_path / "shard", AdvantageConfig()).episodes.num_rows == 0
 
 
+def test_a_server_starts_on_a_segment_whose_frames_lost_their_name(tmp_path: Path) -> None:
+    Shard(tmp_path / "new", ShardConfig()).begin(make_header("e0"))
+    segment = next((tmp_path / "new" / "segments").glob("*.arrows"))
+    home = tmp_path / "left" / "segments"
+    home.mkdir(parents=True)
+    (home / segment.name).write_bytes(segment.read_bytes().replace(b"observation.images", b"observation.imagos"))
+    shard = Shard(tmp_path / "left", ShardConfig())
+    assert shard.info().quarantined_segments == 1
+    shard.close()
+
+
 @pytest.mark.parametrize("note", ["", "[]", "{}", '{"schema": 3}', header_to_note(make_header()).replace("7", '"7"')])
 def test_what_no_header_makes_is_corrupt(note: str) -> None:
     with pytest.raises(Corrupt):

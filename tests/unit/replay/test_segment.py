@@ -10,15 +10,18 @@ import pytest
 
 from ramp.replay.checksum import digest
 from ramp.replay.columns import step_columns, steps_to_arrow
+from ramp.replay.notes import columns_to_note
 from ramp.replay.record import Mark, Position, Seen
 from ramp.replay.segment import Damage, SegmentWriter, scan
-from tests.experience import SCHEMA, make_steps
+from tests.experience import SCHEMA, make_header, make_steps
+
+COLUMNS = step_columns(SCHEMA).with_metadata({"ramp.schema": columns_to_note(make_header())})
 
 
 @pytest.fixture
 def segment(tmp_path: Path) -> tuple[Path, list[Position]]:
     """OPEN, five batches, END of one episode; not closed, as a kill leaves it."""
-    writer = SegmentWriter(tmp_path / "000001.arrows", step_columns(SCHEMA))
+    writer = SegmentWriter(tmp_path / "000001.arrows", COLUMNS)
     places = [writer.append(Mark(kind="open", episode_id="e", note="{}"))]
     for number in range(5):
         batch = steps_to_arrow(make_steps(8 * number, 8 * number + 8, mark=number), SCHEMA)
@@ -93,7 +96,7 @@ def test_white_pictures_do_not_look_like_records(tmp_path: Path) -> None:
     steps = make_steps(0, 8)
     for frames in steps.images.values():
         frames[:] = 255
-    writer = SegmentWriter(tmp_path / "000001.arrows", step_columns(SCHEMA))
+    writer = SegmentWriter(tmp_path / "000001.arrows", COLUMNS)
     batch = steps_to_arrow(steps, SCHEMA)
     first = writer.append(Mark(kind="batch", episode_id="e", digest=digest(batch)), batch)
     writer.append(Mark(kind="abort", episode_id="e"))
