@@ -1,4 +1,4 @@
-"""Random operations on a shard beside a plain model of its contract: `python -m tests.chaos.operations --count 20000`.
+"""Random operations on a shard beside a plain model of its contract: `python -m tests.chaos operations --count 20000`.
 
 Hypothesis chooses the operations; each does the same to both and compares the answers. Where they disagree it finds a
 shorter way there and prints it as a program.
