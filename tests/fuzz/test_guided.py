@@ -12,12 +12,12 @@ import pytest
 from services.common.settings import child_environment
 from tests.unit.sources import ROOT
 
-INPUTS = 20_000
+INPUTS = 100_000
 
 
 @pytest.mark.faults
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="atheris is built for x86-64 only")
-def test_twenty_thousand_inputs_find_nothing() -> None:
+def test_a_hundred_thousand_inputs_find_nothing() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "tests.fuzz", "--inputs", str(INPUTS)],
         cwd=ROOT,
