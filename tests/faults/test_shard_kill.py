@@ -9,6 +9,7 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from ramp.replay.shard import Shard, ShardConfig
@@ -16,8 +17,7 @@ from ramp.types import Outcome, SampleSpec
 from services.clients.connect import connect
 from services.clients.rendezvous import home
 from services.common.coordination import Coordination, run_key
-from tests.experience import make_header, make_steps
-from tests.faults.test_replay_kill import BATCH, assert_true_steps
+from tests.experience import CAMERAS, make_header, make_steps
 from tests.replay_process import ReplayProcess
 from tests.unit.services.common.redis_process import RedisProcess
 
@@ -26,6 +26,7 @@ pytestmark = pytest.mark.faults
 NAMES = ("shard-0", "shard-1", "shard-2")
 VICTIM = "shard-1"
 PATIENCE_S = 90.0
+BATCH = 6  # steps
 
 
 @dataclass
@@ -79,6 +80,15 @@ def ground(tmp_path: Path) -> Iterator[Field]:
             servers[name] = stack.enter_context(closing(ReplayProcess(tmp_path, name=name, options=options)))
             servers[name].start()
         yield Field(tmp_path, redis, servers)
+
+
+def assert_true_steps(shard: Shard, name: str, mark: int) -> None:
+    found, sent = shard.fetch(name).steps, make_steps(0, 4 * BATCH, mark=mark)
+    np.testing.assert_array_equal(found.step, sent.step)
+    np.testing.assert_array_equal(found.proprio, sent.proprio)
+    np.testing.assert_array_equal(found.frame_row, sent.frame_row)
+    for camera in CAMERAS:
+        np.testing.assert_array_equal(found.images[camera], sent.images[camera])
 
 
 def write(ground: Field, mark: int) -> None:

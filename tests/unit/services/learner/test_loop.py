@@ -102,7 +102,7 @@ def test_a_policy_learns_to_think_in_a_run(tmp_path: Path, monkeypatch: pytest.M
         found = agent.think(observations(episode, slice(0, 1))[0])
         assert found.subgoal == episode.steps.subgoal[0]
         ahead = episode.steps.hand[2:21:2]
-        assert abs(found.track[: len(ahead)] - ahead).max() < 0.3
+        assert abs(found.track[: len(ahead)] - ahead).mean() < 0.2  # 0.3 where nothing was learnt
     replay.close()
 
 
