@@ -50,7 +50,7 @@ def test_a_learner_group_goes_through_all_stages(tmp_path: Path, workers: int) -
         assert_taught(room)
         info = room.client.info()
         assert info.annotation_version >= 1
-        assert all(table.labelled == 1.0 for table in info.tables)
+        assert all(table.labelled == 1.0 for table in info.tables if table.items)
         said = [fields for _, fields in room.board.tail("learner")]
         stages = list(dict.fromkeys(fields["stage"] for fields in said))
         assert stages == [stage for stage in (DEMOS, WORLD, POLICY, JOINT, DONE) if stage in stages]
