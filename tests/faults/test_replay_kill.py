@@ -59,7 +59,8 @@ def test_a_killed_producer_loses_no_episode_that_it_had_ended(tmp_path: Path) ->
         with ReplayClient(address, name="robot", spool=tmp_path / "spool") as client:
             assert client.flush(60)
             found = client.query()
-            assert [info.episode_id for info in found if info.episode_id in told] == told
+            # an episode that was under way when the server was killed may end after those behind it
+            assert sorted(info.episode_id for info in found if info.episode_id in told) == sorted(told)
             assert len({info.episode_id for info in found}) == len(found)
             assert all(info.steps == 24 for info in found)
             assert client.info().open_episodes == 0, "half an episode was left open"
