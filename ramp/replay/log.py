@@ -27,6 +27,7 @@ from ramp.replay import durable
 from ramp.replay.columns import step_columns
 from ramp.replay.footer import read_footer
 from ramp.replay.notes import columns_from_note
+from ramp.replay.pen import Stage
 from ramp.replay.quarantine import Quarantine
 from ramp.replay.record import Mark, Position, Seen, Size
 from ramp.replay.recovery import Recovery
@@ -51,6 +52,7 @@ class Log:
         self._directory, self._segment_bytes = directory, segment_bytes
         self._lock, self._sync_lock, self._map_lock = threading.Lock(), threading.Lock(), threading.Lock()
         self._open: dict[str, SegmentWriter] = {}
+        self._stage = Stage()
         self._dirty: set[SegmentWriter] = set()
         self._retired: list[SegmentWriter] = []
         self._sealed: dict[str, Size] = {}
@@ -78,8 +80,9 @@ class Log:
         return Recovery(self._directory, self._quarantine, self._sealed)
 
     def scrub(self, budget: int) -> tuple[int, list[Position]]:
-        """Compare the next `budget` bytes of sealed segments, or a record more, with their checksums, round and round:
-        how many were read, and the records that are not as they were written. Raises OSError."""
+        """Compare the next `budget` bytes of sealed segments, or a record more, with their checksums: how many were
+        read, and the records that are not as they were written. Fewer were read where a round through all segments has
+        ended; the next call begins another. Raises OSError."""
         return self._scrubber.turn(list(self._sealed), budget)
 
     # ------------------------------------------------------------------------------------------ writing
@@ -112,7 +115,7 @@ class Log:
         if writer is None:
             schema, thoughts = columns_from_note(key)
             columns = step_columns(schema, thoughts=thoughts).with_metadata({"ramp.schema": key, "ramp.format": "1"})
-            writer = SegmentWriter(self._directory / f"{self._number + 1:06d}.arrows", columns)
+            writer = SegmentWriter(self._directory / f"{self._number + 1:06d}.arrows", columns, self._stage)
             self._number += 1
             self._name(writer)
             self._open[key] = writer
@@ -248,7 +251,7 @@ class Log:
         return {old: Position(name, new.offset, new.length) for old, new in moved.items()}
 
     def _copy(self, records: Sequence[Seen], target: Path, columns: pa.Schema) -> tuple[dict[Position, Position], Size]:
-        writer, moved = SegmentWriter(target, columns), {}
+        writer, moved = SegmentWriter(target, columns, Stage()), {}
         try:
             for record in records:
                 batch, _ = self.read(record.position, columns)

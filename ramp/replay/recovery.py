@@ -16,9 +16,10 @@ import numpy as np
 
 from ramp.replay import durable
 from ramp.replay.footer import Footer, FooterWriter, read_footer
+from ramp.replay.pen import write_all
 from ramp.replay.quarantine import Quarantine
 from ramp.replay.record import Position, Record, Seen, Size, cells
-from ramp.replay.segment import END, newest, scan, write_all
+from ramp.replay.segment import END, newest, scan
 from ramp.types import StepBatch
 
 logger = logging.getLogger(__name__)

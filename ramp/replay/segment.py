@@ -20,7 +20,6 @@ bytes, and leaves the file as it is.
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,12 +32,12 @@ from ramp.replay.checksum import checksum_of, digest
 from ramp.replay.columns import step_columns
 from ramp.replay.footer import TRAILER, FooterWriter, read_trailer
 from ramp.replay.notes import columns_from_note
+from ramp.replay.pen import Pen, Stage
 from ramp.replay.record import KINDS, Mark, Position, Record, Seen, cells, extent_of
 
 logger = logging.getLogger(__name__)
 
 END = b"\xff\xff\xff\xff\0\0\0\0"  # of an Arrow IPC stream
-MANY = 512  # buffers in one call of the kernel, which takes 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +86,7 @@ class PartSink:
 class SegmentWriter:
     """One segment that grows. Not thread-safe; `ramp.replay.log.Log` serialises its callers."""
 
-    def __init__(self, path: Path, columns: pa.Schema) -> None:
+    def __init__(self, path: Path, columns: pa.Schema, stage: Stage) -> None:
         """Creates the file, under a hidden name until its schema is safe: a segment that can be seen has one, whenever
         the power goes. Raises OSError where it cannot, leaving none."""
         self.path, self._name = path.with_name(f".new-{path.name}"), path.name  # what is dropped has a dot alone
@@ -97,7 +96,7 @@ class SegmentWriter:
         self._stream = pa.ipc.new_stream(pa.PythonFile(self._sink, mode="w"), columns)
         self._stream.write_batch(self._empty)  # Arrow holds the schema back until a first batch
         self._sink.take()
-        self._fd = os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND, 0o640)
+        self._pen = Pen(self.path, stage)
         self.size = self.record_bytes = 0
         self.torn = False  # a record lies there in part, and nothing may be written behind it
         try:
@@ -125,15 +124,15 @@ class SegmentWriter:
 
     def _put(self, parts: list[Any]) -> None:
         try:
-            self.size += write_all(self._fd, parts)
+            self.size += self._pen.write(parts, self.size)
         except OSError:
             self.torn = True  # unless what was written of it can be taken back
-            os.ftruncate(self._fd, self.size)
+            self._pen.truncate(self.size)
             self.torn = False
             raise
 
     def sync(self) -> None:
-        os.fsync(self._fd)
+        self._pen.sync()
 
     def seal(self) -> None:
         """Write what ends a segment, of which every record must be durable by now: the footer vouches for them.
@@ -147,26 +146,11 @@ class SegmentWriter:
             logger.warning("%s: sealed without a footer: %s", self.path.name, error)
 
     def close(self) -> None:
-        os.close(self._fd)
+        self._pen.close()
 
     def discard(self) -> None:
-        os.close(self._fd)
+        self._pen.close()
         self.path.unlink(missing_ok=True)
-
-
-def write_all(descriptor: int, parts: list[Any]) -> int:
-    """Bytes written: all of the parts, not copied together. Raises OSError; then some may have been."""
-    views = [view for view in (memoryview(part).cast("B") for part in parts) if view.nbytes]
-    done, first = 0, 0
-    while first < len(views):
-        written = os.writev(descriptor, views[first : first + MANY])
-        done += written
-        while first < len(views) and written >= views[first].nbytes:
-            written -= views[first].nbytes
-            first += 1
-        if written:
-            views[first] = views[first][written:]
-    return done
 
 
 def _landed(places: np.ndarray, parts: list[Any], offset: int) -> np.ndarray:

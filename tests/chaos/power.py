@@ -6,17 +6,20 @@ outage.py, and opened. Of the cuts, one in five is of a spool.
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from ramp.errors import NotFound
+from ramp.replay import pen
 from ramp.replay.shard import Shard
 from ramp.types import Outcome
 from services.clients.spool import Spool
@@ -55,7 +58,7 @@ def record(folder: Path, draw: random.Random, write: Callable[[Tape, random.Rand
     """The notes of one life; what they amount to is compared with what is really there."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    with Tape(folder) as tape:
+    with Tape(folder) as tape, small_blocks():
         write(tape, draw)
     copy = folder.with_name("copy")
     shutil.rmtree(copy, ignore_errors=True)
@@ -63,6 +66,15 @@ def record(folder: Path, draw: random.Random, write: Callable[[Tape, random.Rand
     after(tape.notes, "all", draw).lay_out(copy)
     assert content(copy) == content(folder), "the tape has missed something"
     return tape.notes
+
+
+@contextmanager
+def small_blocks() -> Iterator[None]:
+    """Pictures of a few hundred bytes take the way past the page cache too, as cameras' do."""
+    with pytest.MonkeyPatch.context() as patch:
+        for home, name, value in ((pen, "BLOCK", 64), (pen, "DIRECT_BYTES", 512), (os, "O_DIRECT", 0)):
+            patch.setattr(home, name, value)
+        yield
 
 
 def content(folder: Path) -> dict[str, bytes | None]:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
+from ramp.replay import pen
 from ramp.replay.checksum import digest
 from ramp.replay.columns import step_columns, steps_to_arrow
 from ramp.replay.notes import columns_to_note
+from ramp.replay.pen import Stage
 from ramp.replay.record import Mark, Position, Seen
 from ramp.replay.segment import Damage, SegmentWriter, scan
 from tests.experience import SCHEMA, make_header, make_steps
@@ -21,7 +25,7 @@ COLUMNS = step_columns(SCHEMA).with_metadata({"ramp.schema": columns_to_note(mak
 @pytest.fixture
 def segment(tmp_path: Path) -> tuple[Path, list[Position]]:
     """OPEN, five batches, END of one episode; not closed, as a kill leaves it."""
-    writer = SegmentWriter(tmp_path / "000001.arrows", COLUMNS)
+    writer = SegmentWriter(tmp_path / "000001.arrows", COLUMNS, Stage())
     places = [writer.append(Mark(kind="open", episode_id="e", note="{}"))]
     for number in range(5):
         batch = steps_to_arrow(make_steps(8 * number, 8 * number + 8, mark=number), SCHEMA)
@@ -96,7 +100,7 @@ def test_white_pictures_do_not_look_like_records(tmp_path: Path) -> None:
     steps = make_steps(0, 8)
     for frames in steps.images.values():
         frames[:] = 255
-    writer = SegmentWriter(tmp_path / "000001.arrows", COLUMNS)
+    writer = SegmentWriter(tmp_path / "000001.arrows", COLUMNS, Stage())
     batch = steps_to_arrow(steps, SCHEMA)
     first = writer.append(Mark(kind="batch", episode_id="e", digest=digest(batch)), batch)
     writer.append(Mark(kind="abort", episode_id="e"))
@@ -105,6 +109,28 @@ def test_white_pictures_do_not_look_like_records(tmp_path: Path) -> None:
     data[first.offset + first.length // 2] ^= 1
     writer.path.write_bytes(data)
     assert kinds(writer.path) == ["damage", "abort"]
+
+
+def test_a_large_record_that_the_disk_refuses_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pen, "DIRECT_BYTES", 2 * pen.BLOCK)
+    writer = SegmentWriter(tmp_path / "000001.arrows", COLUMNS, Stage())
+    writer.append(Mark(kind="open", episode_id="e", note="{}"))
+    batch = steps_to_arrow(make_steps(0, 256), SCHEMA)
+    mark = Mark(kind="batch", episode_id="e", digest=digest(batch))
+
+    def refuse(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "pwrite", refuse)
+        with pytest.raises(OSError, match="full"):
+            writer.append(mark, batch)
+    assert not writer.torn
+    assert kinds(writer.path) == ["open"]
+    writer.append(mark, batch)
+    writer.append(mark, batch)
+    writer.close()
+    assert kinds(writer.path) == ["open", "batch", "batch"]
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff" * 40, b"no segment at all"])
