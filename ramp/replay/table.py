@@ -23,6 +23,7 @@ from ramp.replay.limiter import Limiter
 from ramp.replay.memory import Memory, View
 from ramp.replay.notes import schema_to_note
 from ramp.replay.priorities import Priorities
+from ramp.replay.readahead import ReadAhead
 from ramp.replay.selection import WHOLE, Drawn, Selection
 from ramp.types import Batch, EpisodeHeader, Outcome, SampleSpec, Source, StepBatch, StepSchema
 
@@ -48,6 +49,7 @@ class Table:
         self._lock = threading.Lock()
         self._memory: Memory | None = None  # until a first episode brings a schema
         self._selection = Selection(config.max_times_sampled)
+        self._read_ahead = ReadAhead()
         self._by_task: Counter[str] = Counter()  # episodes
         self._steps = self._changes = 0
         self._gone: set[str] = set()  # episodes removed since the columns were made
@@ -240,11 +242,15 @@ class Table:
                 raise Timeout(f"no {spec.batch_size} items of table {self.name} were left to draw")
 
     def _held(self, outline: Outline) -> Outline | None:
-        """With its segments at hand; None where one was written again since, so that its frames lie elsewhere."""
+        """With its segments at hand, and its frames on their way into memory; None where one was written again since,
+        and its frames lie elsewhere."""
         try:
-            return replace(outline, sources={name: self.pixels(name) for name in segments(outline)})
+            held = replace(outline, sources={name: self.pixels(name) for name in segments(outline)})
         except FileNotFoundError:
             return None
+        if self.files:
+            self._read_ahead(held)
+        return held
 
     def _draw(self, spec: SampleSpec, generator: np.random.Generator) -> tuple[Drawn, View] | None:
         """What is to be gathered; None where there are too few items by now. Raises Invalid."""
