@@ -8,6 +8,8 @@ from typing import Any
 import pyarrow as pa
 from pyarrow import flight
 
+from services.common.memory import keep_freed
+
 SCHEMA = pa.schema([pa.field("bytes", pa.large_binary(), nullable=False)])
 
 
@@ -30,6 +32,7 @@ def repeated(size: int, count: int) -> Iterator[pa.RecordBatch]:
 
 
 def main() -> None:
+    keep_freed()
     server = Bare("grpc://127.0.0.1:0")
     print(f"127.0.0.1:{server.port}", flush=True)
     server.serve()

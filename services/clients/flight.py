@@ -27,6 +27,7 @@ from services.clients.credentials import Credentials, Metadata
 from services.clients.mapped import SegmentMaps, same_files
 from services.common import bulk_codec
 from services.common.errors import from_flight
+from services.common.memory import keep_freed
 
 logger = logging.getLogger(__name__)
 
@@ -45,8 +46,9 @@ LANES = 2  # calls at the same time: one batch is drawn while another one is on 
 
 
 def open_flight(address: str, bulk: wire.Bulk, credentials: Credentials) -> flight.FlightClient:
-    """To the Flight door of the server at `host:port`, by a connection of its own. Raises Invalid and NotFound for
-    credentials that cannot be read."""
+    """To the Flight door of the server at `host:port`, by a connection of its own; from now on this process keeps large
+    buffers for the next message. Raises Invalid and NotFound for credentials that cannot be read."""
+    keep_freed()
     host = address.rpartition(":")[0].strip("[]")
     ca, key, chain = credentials.files() or (None, None, None)
     options = list(OPTIONS.items())

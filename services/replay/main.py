@@ -34,6 +34,7 @@ from services.common.audit import Audit
 from services.common.coordination import Coordination, run_key
 from services.common.gate import Gate
 from services.common.keyring import tokens_file
+from services.common.memory import keep_freed
 from services.common.quotas import Quotas, parse_quotas
 from services.common.settings import Settings, load_settings
 from services.common.tls import check_exposure
@@ -54,6 +55,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parse(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     _allow_many_files()
+    keep_freed()
     try:
         return _serve(options)
     except RampError as error:
