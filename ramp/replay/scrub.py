@@ -24,20 +24,19 @@ class Scrubber:
 
     def __init__(self, directory: Path, quarantine: Quarantine) -> None:
         self._directory, self._quarantine = directory, quarantine
-        self._round: Iterator[tuple[int, Position | None]] = iter(())
+        self._round: Iterator[tuple[int, Position | None]] | None = None
 
     def turn(self, sealed: Collection[str], budget: int) -> tuple[int, list[Position]]:
         """As `Log.scrub`; `sealed` are the segments that a new round goes through."""
         hurt: list[Position] = []
-        done = rounds = 0
-        while done < budget and rounds < 2:
-            for length, damaged in self._round:
-                done += length
-                hurt += [damaged] if damaged else []
-                if done >= budget:
-                    break
-            else:
-                self._round, rounds = self._walk(sorted(sealed)), rounds + 1
+        done = 0
+        self._round = self._round or self._walk(sorted(sealed))
+        for length, damaged in self._round:
+            done += length
+            hurt += [damaged] if damaged else []
+            if done >= budget:
+                return done, hurt
+        self._round = None
         return done, hurt
 
     def _walk(self, segments: Collection[str]) -> Iterator[tuple[int, Position | None]]:

@@ -15,6 +15,7 @@ from services.common import metrics
 logger = logging.getLogger(__name__)
 
 CHECKPOINT_SHARE = 0.02
+REST_S = 3600.0  # between two rounds of comparing; bits flip within months
 
 
 class Periodic:
@@ -70,14 +71,19 @@ class Scrub(Periodic):
     def __init__(self, shard: Shard, bytes_per_s: int, period_s: float = 1.0) -> None:
         super().__init__("scrub", period_s)
         self._shard, self._budget = shard, int(bytes_per_s * period_s)
+        self._next_round = 0.0  # on the monotonic clock
 
     def turn(self) -> bool:
+        if time.monotonic() < self._next_round:
+            return True
         try:
             done, _ = self._shard.scrub(self._budget)  # the damage is logged and counted where it is found
         except OSError as error:
             logger.warning("nothing was compared this time: %s", error)
             return True
         metrics.REPLAY_SCRUBBED.inc(done)
+        if done < self._budget:
+            self._next_round = time.monotonic() + REST_S
         return True
 
 

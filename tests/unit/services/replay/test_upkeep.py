@@ -14,6 +14,7 @@ from ramp.replay.local import LocalReplay
 from ramp.replay.retention import RetentionConfig
 from ramp.replay.shard import Shard, ShardConfig
 from services.common import metrics
+from services.replay import upkeep
 from services.replay.upkeep import Housekeeping, Scrub, Watch
 from tests.experience import make_header, store_episode
 
@@ -88,13 +89,20 @@ def test_a_disk_without_room_is_tried_again_later(tmp_path: Path, monkeypatch: p
     shard.close()
 
 
-def test_closed_segments_are_compared_round_and_round(tmp_path: Path) -> None:
+def test_closed_segments_are_compared_and_then_left_alone_for_a_while(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     shard = Shard(tmp_path, ShardConfig(segment_bytes=20_000))
     for number in range(6):
         store_episode(LocalReplay(shard), f"e{number}")
-    before = value(metrics.REPLAY_SCRUBBED)
-    scrub = Scrub(shard, bytes_per_s=10_000)
-    assert all(scrub.turn() for _ in range(4))
-    assert value(metrics.REPLAY_SCRUBBED) - before >= 40_000
+    before, scrub = value(metrics.REPLAY_SCRUBBED), Scrub(shard, bytes_per_s=10_000)
+    assert all(scrub.turn() for _ in range(200))
+    once = value(metrics.REPLAY_SCRUBBED) - before
+    closed = sum(size.records for size in shard._log.sealed().values())
+    assert 0.9 * closed < once <= closed
+    now = upkeep.time.monotonic()
+    monkeypatch.setattr(upkeep.time, "monotonic", lambda: now + upkeep.REST_S)
+    assert scrub.turn()
+    assert value(metrics.REPLAY_SCRUBBED) - before > once
     assert shard.info().quarantined_segments == 0
     shard.close()
