@@ -37,7 +37,8 @@ from services.conductor.watch import STALL_S, Probe, Watch
 from services.learner.group import run_learner
 
 OWN_PORTS = range(20_000, 32_768)  # above those that Ray's workers take, below Linux's ephemeral ones
-LOOK_EVERY_S = 2.0  # at replay and at memory
+LOOK_EVERY_S = 2.0  # at replay
+MEMORY_EVERY_S = 20.0  # the kernel goes through all page tables for it, while whoever is measured waits for new pages
 PROBE_S = 5.0  # for replay to answer that look
 SETTLED_S = HEARTBEAT_S + 1.0  # after its start a Redis has heard of everybody
 LEARNER_STOP_S = 30.0  # for the update in hand and its checkpoint
@@ -65,7 +66,7 @@ class Fleet:
         self.learner = LearnerGroup(lambda: run_learner(*where))
         replay = Probe("replay", self.shards, LOOK_EVERY_S)
         self.watch = Watch(
-            self.registry, self.board, replay, Probe("memory", lambda: descendants.by_role(os.getpid()), LOOK_EVERY_S)
+            self.registry, self.board, replay, Probe("memory", lambda: descendants.by_role(os.getpid()), MEMORY_EVERY_S)
         )
 
     @cached_property
