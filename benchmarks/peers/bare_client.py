@@ -5,6 +5,7 @@ Reads requests and answers them (benchmarks/peers/lines.py).
 
 from __future__ import annotations
 
+import mmap
 import os
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ from pyarrow import flight
 
 from benchmarks.peers.bare_server import SCHEMA, repeated
 from benchmarks.peers.lines import Answer, serve, timed
+from services.common.memory import keep_freed
 
 UNANSWERED = 4  # batches on their way at a time
 TO = flight.FlightDescriptor.for_path("bare")
@@ -52,9 +54,10 @@ class Bare:
         return {"bytes": size * count}
 
     def disk(self, size: int, count: int) -> Answer:
-        """Bytes appended to a file, fsynced after every `size`."""
-        data = os.urandom(size)
-        file = os.open(self._file, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o640)
+        """Bytes appended to a file past the page cache, fsynced after every `size`, which is a number of blocks."""
+        data = mmap.mmap(-1, size)  # lies where a disk can take it
+        data.write(os.urandom(size))
+        file = os.open(self._file, os.O_CREAT | os.O_WRONLY | os.O_APPEND | os.O_DIRECT, 0o640)
         try:
             return timed(lambda: _write(file, data, count))
         finally:
@@ -67,7 +70,7 @@ class Bare:
         return timed(lambda: _copy(source, target, count))
 
 
-def _write(file: int, data: bytes, count: int) -> Answer:
+def _write(file: int, data: mmap.mmap, count: int) -> Answer:
     for _ in range(count):
         rest = memoryview(data)
         while rest:
@@ -83,6 +86,7 @@ def _copy(source: bytearray, target: memoryview, count: int) -> Answer:
 
 
 def main() -> None:
+    keep_freed()
     bare = Bare(sys.argv[1], Path(sys.argv[2]))
     serve({name: getattr(bare, name) for name in ("get", "put", "disk", "memory")})
 

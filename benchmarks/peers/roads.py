@@ -21,6 +21,7 @@ from services.common import codec
 
 PATIENCE_S = 120.0
 PRODUCERS = 4
+UPLOADS = 3  # at the same time; a full run's episodes are shared out evenly
 AHEAD = 2  # batches
 
 Append = Callable[[ReplayClient, Sequence[EpisodeHeader], StepBatch], None]
@@ -95,12 +96,20 @@ def through_flight(client: ReplayClient, headers: Sequence[EpisodeHeader], steps
             uploader.send(episode, list(pieces(steps)), PATIENCE_S)
 
 
+def uploads_side_by_side(client: ReplayClient, headers: Sequence[EpisodeHeader], steps: StepBatch) -> None:
+    """Each by a connection of its own, as several importers send them."""
+    shares = [headers[first::UPLOADS] for first in range(UPLOADS)]
+    with ThreadPoolExecutor(UPLOADS) as producers:
+        list(producers.map(lambda share: through_flight(client, share, steps), shares))
+
+
 SPOOLED = "grpc, spooled"
 APPEND: Mapping[str, Append] = {
     "grpc": one_after_another,
     f"grpc, {PRODUCERS} producers": side_by_side,
     SPOOLED: one_after_another,
     "flight": through_flight,
+    f"flight, {UPLOADS} producers": uploads_side_by_side,
 }
 """`SPOOLED` goes through a client with a spool on disk, the others through one without."""
 SAMPLE: Mapping[str, Sample] = {Road.GRPC: over_grpc, Road.FLIGHT: over_flight, Road.MAPPED: from_maps}

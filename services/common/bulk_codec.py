@@ -13,6 +13,7 @@ from ramp.replay.columns import steps_to_arrow
 from ramp.types import SampleSpec, StepBatch, StepSchema
 from services.common import codec
 from services.common.append_codec import Batch
+from services.common.arrow_bytes import record_parts
 
 APPEND = b"append"  # the descriptor's command of a DoPut
 LENGTH = struct.Struct("<I")
@@ -36,19 +37,18 @@ def ticket_from_bytes(data: bytes) -> tuple[SampleSpec, str]:
 
 def append_to_buffer(request: wire.AppendRequest) -> pa.Buffer:
     """Of a request that has no Arrow bytes."""
+    return pa.py_buffer(_framed(request))
+
+
+def _framed(request: wire.AppendRequest) -> bytes:
     data = request.SerializeToString()
-    return pa.py_buffer(LENGTH.pack(len(data)) + data)
+    return LENGTH.pack(len(data)) + data
 
 
 def batch_to_buffer(episode_id: str, number: int, steps: StepBatch, schema: StepSchema) -> pa.Buffer:
     """A BATCH; its steps are copied once."""
-    record = steps_to_arrow(steps, schema)
     request = wire.AppendRequest(episode_id=episode_id, batch=wire.StepBatch(number=number))
-    sink = pa.BufferOutputStream()
-    sink.write(append_to_buffer(request))
-    with pa.ipc.new_stream(sink, record.schema) as writer:
-        writer.write_batch(record)
-    return sink.getvalue()
+    return pa.py_buffer(b"".join([_framed(request), *record_parts(steps_to_arrow(steps, schema))]))
 
 
 def append_from_buffer(data: pa.Buffer) -> Batch | wire.AppendRequest:
