@@ -10,15 +10,16 @@ import rampwire
 import ray
 
 import ramp
-from ramp.errors import Unavailable
+from ramp.errors import Unauthenticated, Unavailable
 from services.common.settings import Settings, keep_ray_quiet
 
 SPARE_CPUS = 2  # logical ones, for Ray Train's controller and small tasks
 
 
 def start(settings: Settings) -> None:
-    """Connect; with no address, start a local cluster first. Raises Unavailable.
+    """Connect; with no address, start a local cluster first. Raises Unavailable, Unauthenticated.
 
+    A cluster that asks for a token finds it in this process's environment (RAY_AUTH_TOKEN), as Ray's own commands do.
     On Linux Ray's own processes ignore Ctrl-C and die with this one, so that only the conductor has to stop in order.
     """
     keep_ray_quiet()
@@ -28,6 +29,9 @@ def start(settings: Settings) -> None:
             ray.init(address=settings.ray.address, log_to_driver=False, logging_level=logging.ERROR)
         else:
             _start_local(settings)
+    except ray.exceptions.AuthenticationError as error:
+        remedy = "give the cluster's token: RAY_AUTH_MODE=token with RAY_AUTH_TOKEN, or RAY_AUTH_TOKEN_PATH for a file"
+        raise Unauthenticated(f"Ray at {settings.ray.address} does not let this process in; {remedy}") from error
     except (ConnectionError, RuntimeError, ValueError, OSError, TimeoutError) as error:
         where = settings.ray.address or "a local cluster"
         raise Unavailable(f"Ray does not start with {where}: {error}; `ramp doctor` checks the machine") from error

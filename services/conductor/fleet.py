@@ -21,8 +21,9 @@ from services.clients.credentials import own_credentials
 from services.clients.registry import DirectoryRegistry
 from services.common import metrics
 from services.common.audit import Audit, audit_log, person
-from services.common.coordination import HEARTBEAT_S, Coordination, run_key, without_password
+from services.common.coordination import HEARTBEAT_S, board_of, without_password
 from services.common.directory import Shard, in_words, parse
+from services.common.host import reachable
 from services.common.keyring import provide, tokens_file
 from services.common.settings import Settings, child_environment
 from services.common.tokens import Role
@@ -53,14 +54,14 @@ class Fleet:
 
     def __init__(self, settings: Settings, rundir: RunDir) -> None:
         self.settings, self.rundir = settings, rundir
-        self.redis_url = settings.redis.url or f"redis://127.0.0.1:{free_port('127.0.0.1')}/0"
+        own_redis = "" if settings.redis.url else f"redis://127.0.0.1:{free_port('127.0.0.1')}/0"
         self.replay_address = settings.replay.address or in_words(_own_shards(settings))
         self.replay_metrics = _own_metrics(settings)
         self.shards = ShardLook(lambda: self.replay, PROBE_S)
         self.children = self._children()
         self.registry = DirectoryRegistry(rundir.registry)
-        self.board = Coordination(self.redis_url, run_key(rundir.path))
-        where = (str(rundir.settings), self.replay_address, self.redis_url)
+        self.board = board_of(settings, own_redis)
+        where = (str(rundir.settings), self.replay_address, own_redis)
         self.crew = Crew(launcher(settings, *where), settings.actors.episode_s)
         self.learner = LearnerGroup(lambda: run_learner(*where))
         replay = Probe("replay", self.shards, LOOK_EVERY_S)
@@ -85,7 +86,7 @@ class Fleet:
         cluster.start(self.settings)
         self.replay.wait_ready(processes.READY_S)
         if not self.board.ping():
-            raise Unavailable(f"Redis does not answer at {without_password(self.redis_url)}; check redis.url")
+            raise Unavailable(f"Redis does not answer at {without_password(self.board.url)}; check redis.url")
         self.board.clear()
         self._announce()
         yield from self._deliver_left_spools()
@@ -111,14 +112,12 @@ class Fleet:
         """Ray Train does not see a training thread that stands still; it sees a dead process, and starts another.
         Yields what was done, in words."""
         for pid in self.watch.stalled():
-            descendants.kill_one(os.getpid(), pid)
+            descendants.kill_one(os.getpid(), pid, "learner")
             yield f"learner worker (pid {pid}) has not got on for {STALL_S:g} s and is ended"
 
     def publish_targets(self) -> None:
-        """Let Prometheus find the children and every process that has announced itself. Raises OSError."""
-        host = self.settings.metrics.host
-        found = targets.groups(self.watch.redis.latest or (), host)
-        found += [targets.group(host, port, "replay", name) for name, port in self.replay_metrics.items()]
+        """Let Prometheus find every process that has announced itself. Raises OSError."""
+        found = targets.groups(self.watch.redis.latest or (), self.rundir.path.name)
         targets.write(self.rundir.targets, found)
 
     def stop_work(self, hurry: Callable[[], bool]) -> Iterator[Done | Lost | Process]:
@@ -186,8 +185,9 @@ class Fleet:
                 descendants.kill(os.getpid(), TRAIN_CONTROLLER)
 
     def _announce(self) -> None:
-        port = metrics.serve(self.settings.metrics.port, self.settings.metrics.host)
-        self.board.announce("conductor", "conductor", {"pid": os.getpid(), "metrics_port": port})
+        host = self.settings.metrics.host
+        where = {"host": reachable(host), "metrics_port": metrics.serve(self.settings.metrics.port, host)}
+        self.board.announce("conductor", "conductor", {"pid": os.getpid(), **where})
 
     def _children(self) -> list[Child]:
         """The child processes that no setting replaces by one that runs elsewhere."""
@@ -197,7 +197,7 @@ class Fleet:
         return [Child(command) for name in roles for command in makers[name]()]
 
     def _redis(self) -> Iterator[Command]:
-        port = urlsplit(self.redis_url).port or 6379
+        port = urlsplit(self.board.url).port or 6379
         argv = redis_server.argv(port, self.rundir.redis)
         yield self._command("redis", argv, lambda: redis_server.answers(port), lambda: not self.watch.redis.fails)
 
@@ -211,7 +211,7 @@ class Fleet:
         host, _, port = shard.address.rpartition(":")
         options = ["--dir", str(place), "--port", port, "--settings", str(self.rundir.settings)]
         options += ["--metrics-port", str(self.replay_metrics[name])]
-        options += [] if self.settings.redis.url else ["--redis", self.redis_url]  # a password is no argument
+        options += [] if self.settings.redis.url else ["--redis", self.board.url]  # a password is no argument
         options += ["--shard", shard.name] if len(self.replay_metrics) > 1 else []
 
         def answers() -> bool:

@@ -13,7 +13,8 @@ from services.clients.connect import AnyClient
 from services.clients.credentials import own_credentials
 from services.clients.registry import DirectoryRegistry
 from services.common import metrics
-from services.common.coordination import Coordination, run_key
+from services.common.coordination import Coordination, board_of
+from services.common.host import reachable
 from services.common.settings import Settings, load_settings
 from services.common.tokens import Role
 from services.learner.checkpoint import Checkpoints
@@ -57,9 +58,10 @@ class Context:
 
 
 def connect(settings_path: str, run_dir: str, replay_address: str, redis_url: str) -> Context:
-    """Everything that a worker needs, in its process. Raises NotFound, Invalid, Unavailable."""
+    """Everything that a worker needs, in its process. `redis_url` is of the conductor's own Redis; what the settings
+    name comes first. Raises NotFound, Invalid, Unavailable."""
     settings, where = load_settings(settings_path), Path(run_dir)
-    board = Coordination(redis_url, run_key(where))
+    board = board_of(settings, redis_url)
     replay = replay_service.connect(
         replay_address,
         name=f"learner-{rank()}",
@@ -75,6 +77,12 @@ def connect(settings_path: str, run_dir: str, replay_address: str, redis_url: st
         board=board,
         publisher=Publisher(registry, board, replay, settings.recipe, precision=settings.training.precision, home=home),
         checkpoints=Checkpoints(home),
-        telemetry=Telemetry(board, rank(), metrics_port=metrics.serve(0, settings.metrics.host)),
+        telemetry=Telemetry(board, rank(), served=_metrics(settings)),
         basis_path=home / "basis.json",
     )
+
+
+def _metrics(settings: Settings) -> dict[str, str | int]:
+    """Where this worker's are served."""
+    port = metrics.serve(settings.learner.metrics_port, settings.metrics.host)
+    return {"host": reachable(settings.metrics.host), "metrics_port": port}
