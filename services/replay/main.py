@@ -104,10 +104,10 @@ def served_calls(settings: Settings) -> int:
     return settings.replay.calls + settings.actors.count + 4 * settings.learner.workers
 
 
-def gate_of(settings: Settings, home: Path) -> Gate:
-    """Who is let in; what they do is written down in logs/ of `home`. A run that `ramp run` has started has tokens; a
-    server that is started without any is open, which `check_exposure` grants to its own machine only. Raises NotFound,
-    Invalid."""
+def gate_of(settings: Settings, home: Path | None = None) -> Gate:
+    """Who is let in; what they do is written down in logs/ of `home`, or of the run's directory. A run that `ramp run`
+    has started has tokens; a server that is started without any is open, which `check_exposure` grants to its own
+    machine only. Raises NotFound, Invalid."""
     path, quotas = tokens_file(settings), settings.replay.quotas
     if not settings.replay.tokens and not path.exists():
         logger.warning("no tokens in %s: whoever reaches this server is served", path)
@@ -115,7 +115,7 @@ def gate_of(settings: Settings, home: Path) -> Gate:
     return Gate(
         access=Access(path),
         quotas=Quotas(quotas.by_role(), parse_quotas(quotas.clients)),
-        audit=Audit(home / "logs" / "audit.jsonl"),
+        audit=Audit((home or Path(settings.dir)) / "logs" / "audit.jsonl"),
     )
 
 
@@ -123,7 +123,7 @@ def _serve(options: argparse.Namespace) -> int:
     settings, stop = load_settings(options.settings), threading.Event()
     name = name_of_host() if options.shard_from_hostname else options.shard
     identity = Identity(name=name, advertised=options.advertise)
-    gate = gate_of(settings, options.dir if identity.advertised else Path(settings.dir))
+    gate = gate_of(settings, options.dir if identity.advertised else None)
     host, tls = options.host or settings.replay.host, settings.replay.tls.files()
     check_exposure(host, tls=tls is not None, tokens=gate.access.asks, exposed=settings.replay.exposed)
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -62,14 +62,9 @@ class RayCluster:
         self._folder, self._home = folder, Path(tempfile.mkdtemp(prefix="ray-"))  # a socket's path has to be short
         self.environment = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
         self.environment["RAY_raylet_start_wait_time_s"] = "120"  # machines in tests are busy
-        self.address = f"127.0.0.1:{free_port('127.0.0.1')}"
-        port = self.address.rpartition(":")[2]
-        head = [
-            f"--port={port}",
-            f"--temp-dir={self._home}",
-            "--include-dashboard=false",
-            "--node-ip-address=127.0.0.1",
-        ]
+        port = free_port("127.0.0.1")
+        self.address = f"{get_node_ip_address()}:{port}"
+        head = [f"--port={port}", f"--temp-dir={self._home}", "--include-dashboard=false"]
         self.nodes: list[RayNode] = []
         self.head = self._start("head", "--head", *head, _resource("learner"))
         self.head.wait_up()

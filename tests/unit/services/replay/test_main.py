@@ -46,10 +46,10 @@ def test_a_server_without_tokens_does_not_open_to_other_machines(
 
 def test_a_run_s_gate_knows_its_tokens_and_quotas(tmp_path: Path) -> None:
     settings = compose("counting", None, [f"dir={tmp_path}", "replay.quotas.clients=arm-7:0:1:0"])
-    assert not gate_of(settings, tmp_path).access.asks
+    assert not gate_of(settings).access.asks
     provide(settings)
     know(tokens_file(settings), "s-arm", Role.ROBOT, "arm-7")
-    gate = gate_of(settings, tmp_path)
+    gate = gate_of(settings)
     with gate.enter("s-arm", "/ramp.v1.Replay/Append") as client:
         gate.quotas.opening(client, "e0")
         with pytest.raises(OverQuota):
