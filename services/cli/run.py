@@ -65,7 +65,7 @@ def run(
     and find it done. Settings of the place (learner, actors, replay, redis, ray, metrics) are then those that are given
     now; a run keeps all others.
     """
-    recipe, overrides = _split(words or [])
+    recipe, overrides = split(words or [])
     if show and (resume or keep_going):
         raise Invalid("--show", "with a run that goes on", "its own settings stand in its settings.yaml")
     if resume:
@@ -85,7 +85,7 @@ def run(
     return _play(replace(settings, dir=str(path.resolve())))
 
 
-def _split(words: Sequence[str]) -> tuple[str, list[str]]:
+def split(words: Sequence[str]) -> tuple[str, list[str]]:
     """The recipe (the first word without "=") and the overrides."""
     names = [word for word in words if "=" not in word]
     if len(names) > 1:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import logging
 import signal
-from pathlib import Path
 
-import rampwire
 import ray
 
-import ramp
 from ramp.errors import Unauthenticated, Unavailable
 from services.common.settings import Settings, keep_ray_quiet
+from services.conductor.processes import python_path
 
 SPARE_CPUS = 2  # logical ones, for Ray Train's controller and small tasks
 
@@ -59,9 +57,3 @@ def _start_local(settings: Settings) -> None:
         namespace="ramp",
         runtime_env={"env_vars": {"PYTHONPATH": python_path()}},
     )
-
-
-def python_path() -> str:
-    """Where workers find this project's packages, installed or not."""
-    homes = [Path(package.__path__[0]).resolve().parent for package in (ramp, rampwire)]
-    return ":".join(dict.fromkeys(str(home) for home in homes))

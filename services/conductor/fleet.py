@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import random
-import socket
 import sys
 import time
 from collections.abc import Callable, Generator, Iterator
-from contextlib import ExitStack
 from functools import cached_property
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -25,11 +21,12 @@ from services.common.coordination import HEARTBEAT_S, board_of, without_password
 from services.common.directory import Shard, in_words, parse
 from services.common.host import reachable
 from services.common.keyring import provide, tokens_file
-from services.common.settings import Settings, child_environment
+from services.common.settings import Settings
 from services.common.tokens import Role
 from services.conductor import cluster, descendants, processes, redis_server, targets, topology
 from services.conductor.crew import Crew, Done, Lost, launcher
 from services.conductor.journal import Process
+from services.conductor.ports import free_port, free_ports, listens
 from services.conductor.processes import Child, Command
 from services.conductor.rundir import RunDir
 from services.conductor.shard_look import ShardLook
@@ -37,7 +34,6 @@ from services.conductor.training import LearnerGroup
 from services.conductor.watch import STALL_S, Probe, Watch
 from services.learner.group import run_learner
 
-OWN_PORTS = range(20_000, 32_768)  # above those that Ray's workers take, below Linux's ephemeral ones
 LOOK_EVERY_S = 2.0  # at replay and at memory
 PROBE_S = 5.0  # for replay to answer that look
 SETTLED_S = HEARTBEAT_S + 1.0  # after its start a Redis has heard of everybody
@@ -218,42 +214,20 @@ class Fleet:
             return not self.watch.replay.fails and self.shards.answers(shard.name)
 
         argv = [sys.executable, "-m", topology.role("replay").program, *options]
-        return self._command(name, argv, lambda: _listens(host, int(port)), answers)
+        return self._command(name, argv, lambda: listens(host, int(port)), answers)
 
     def _command(
         self, name: str, argv: list[str], is_ready: Callable[[], bool], answers: Callable[[], bool]
     ) -> Command:
-        inherited = child_environment().get("PYTHONPATH", "")
-        path = ":".join(filter(None, [cluster.python_path(), inherited]))
         return Command(
             name=name,
             argv=argv,
-            env=child_environment(PYTHONPATH=path),
+            env=processes.python_environment(),
             log=self.rundir.log(name),
             pid_file=self.rundir.pids / f"{name}.json",
             is_ready=is_ready,
             answers=answers,
         )
-
-
-def free_port(host: str) -> int:
-    """One of `free_ports`."""
-    return free_ports(host, 1)[0]
-
-
-def free_ports(host: str, count: int) -> list[int]:
-    """Different ports that nobody listens on now, and that Linux gives to no outgoing connection while their servers
-    start again. Raises Unavailable where there are none."""
-    found: list[int] = []
-    with ExitStack() as held:
-        for port in random.SystemRandom().sample(OWN_PORTS, 100 * count):
-            probe = held.enter_context(socket.socket())
-            with contextlib.suppress(OSError):
-                probe.bind((host, port))
-                found.append(port)
-            if len(found) == count:
-                return found
-    raise Unavailable(f"no free port on {host} among {OWN_PORTS.start} to {OWN_PORTS.stop - 1}")
 
 
 def _own_shards(settings: Settings) -> list[Shard]:
@@ -270,11 +244,3 @@ def _own_metrics(settings: Settings) -> dict[str, int]:
     count = settings.replay.shards
     names = ["replay"] if count == 1 else [shard_name(number) for number in range(count)]
     return dict(zip(names, free_ports(settings.metrics.host, count), strict=True))
-
-
-def _listens(host: str, port: int) -> bool:
-    try:
-        with socket.create_connection((host, port), timeout=0.2):
-            return True
-    except OSError:
-        return False

@@ -125,6 +125,11 @@ def command(one: Role, *, release: str, pod: str = "") -> tuple[str, ...]:
     return ("python", "-m", one.program, *words) if "." in one.program else (one.program, *words)
 
 
+def workloads(roles: Sequence[Role] = ROLES) -> tuple[Role, ...]:
+    """The roles that `ramp up` starts beside the run."""
+    return tuple(each for each in roles if each.home is Home.WORKLOAD)
+
+
 def start_order(roles: Sequence[Role] = ROLES) -> tuple[str, ...]:
     """Names such that every role comes after what it needs. Raises CycleError for roles that need each other."""
     return tuple(TopologicalSorter({each.name: each.needs for each in roles}).static_order())

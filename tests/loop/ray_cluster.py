@@ -15,7 +15,7 @@ from ray.util import get_node_ip_address
 
 from services.common.settings import child_environment
 from services.conductor.descendants import role_of
-from services.conductor.fleet import free_port
+from services.conductor.ports import free_port
 from tests.unit.sources import ROOT
 from tests.waiting import eventually
 

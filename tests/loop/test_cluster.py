@@ -19,7 +19,7 @@ from services.common.keyring import provide
 from services.common.settings import compose
 from services.common.tokens import Role
 from services.conductor import journal, redis_server
-from services.conductor.fleet import free_ports
+from services.conductor.ports import free_ports
 from tests.loop.launched import LaunchedRun
 from tests.loop.ray_cluster import RayCluster, RayNode
 from tests.replay_process import ReplayProcess
