@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 
 import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from ramp.errors import Unauthenticated, Unavailable
 from services.common.settings import Settings, keep_ray_quiet
@@ -42,6 +44,17 @@ def stop() -> None:
     """Disconnect; a local cluster ends with all its processes."""
     if ray.is_initialized():
         ray.shutdown()
+
+
+def kill(node: str, pid: int) -> None:
+    """SIGKILL to a process on that node of the cluster, wherever it is; returns at once."""
+    there = NodeAffinitySchedulingStrategy(node, soft=False)
+    _kill.options(scheduling_strategy=there).remote(pid)
+
+
+@ray.remote(num_cpus=0, max_retries=0)
+def _kill(pid: int) -> None:
+    os.kill(pid, signal.SIGKILL)
 
 
 def _start_local(settings: Settings) -> None:

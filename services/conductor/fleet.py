@@ -107,8 +107,8 @@ class Fleet:
     def end_stalled_learner(self) -> Iterator[str]:
         """Ray Train does not see a training thread that stands still; it sees a dead process, and starts another.
         Yields what was done, in words."""
-        for pid in self.watch.stalled():
-            descendants.kill_one(os.getpid(), pid, "learner")
+        for node, pid in self.watch.stalled():
+            cluster.kill(node, pid)
             yield f"learner worker (pid {pid}) has not got on for {STALL_S:g} s and is ended"
 
     def publish_targets(self) -> None:

@@ -57,9 +57,9 @@ class Context:
         self.board.close()
 
 
-def connect(settings_path: str, run_dir: str, replay_address: str, redis_url: str) -> Context:
-    """Everything that a worker needs, in its process. `redis_url` is of the conductor's own Redis; what the settings
-    name comes first. Raises NotFound, Invalid, Unavailable."""
+def connect(settings_path: str, run_dir: str, replay_address: str, redis_url: str, node: str) -> Context:
+    """Everything that a worker on that node of Ray needs, in its process. `redis_url` is of the conductor's own Redis;
+    what the settings name comes first. Raises NotFound, Invalid, Unavailable."""
     settings, where = load_settings(settings_path), Path(run_dir)
     board = board_of(settings, redis_url)
     replay = replay_service.connect(
@@ -77,12 +77,12 @@ def connect(settings_path: str, run_dir: str, replay_address: str, redis_url: st
         board=board,
         publisher=Publisher(registry, board, replay, settings.recipe, precision=settings.training.precision, home=home),
         checkpoints=Checkpoints(home),
-        telemetry=Telemetry(board, rank(), served=_metrics(settings)),
+        telemetry=Telemetry(board, rank(), place=_place(settings, node)),
         basis_path=home / "basis.json",
     )
 
 
-def _metrics(settings: Settings) -> dict[str, str | int]:
-    """Where this worker's are served."""
+def _place(settings: Settings, node: str) -> dict[str, str | int]:
+    """Where this worker is, and serves its metrics."""
     port = metrics.serve(settings.learner.metrics_port, settings.metrics.host)
-    return {"host": reachable(settings.metrics.host), "metrics_port": port}
+    return {"node": node, "host": reachable(settings.metrics.host), "metrics_port": port}

@@ -76,7 +76,7 @@ def train_worker(config: dict[str, Any]) -> None:
     from services.learner.loop import Learner
 
     _log_to(_log_path(Path(config["run_dir"])))
-    context = connect(**config)
+    context = connect(**config, node=ray.get_runtime_context().get_node_id())
     torch.set_num_threads(context.settings.learner.threads)
     try:
         Learner(context).run()

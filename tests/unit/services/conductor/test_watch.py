@@ -89,11 +89,12 @@ def test_a_learner_that_is_there_and_says_nothing_for_too_long_is_stalled(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     watch, _ = watching(tmp_path, [])
-    watch.redis.latest, watch.redis.answers = [Presence(role="learner", name="learner-0", fields={"pid": "7"})], True
+    learner = Presence(role="learner", name="learner-0", fields={"pid": "7", "node": "node-a"})
+    watch.redis.latest, watch.redis.answers = [learner], True
     look(watch, Ledger())
     assert watch.stalled() == []
     monkeypatch.setattr(module, "STALL_S", -1.0)
-    assert watch.stalled() == [7]
+    assert watch.stalled() == [("node-a", 7)]
     watch.redis.answers = False
     assert watch.stalled() == []
 
