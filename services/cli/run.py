@@ -74,7 +74,7 @@ def run(
 
     settings = compose(recipe, config, overrides)
     if keep_going:
-        return _keep_going(dir_, settings)
+        return _keep_going(dir_, settings, as_it_is=not (words or config))
     if show:
         _show(settings)
         return 0
@@ -114,8 +114,8 @@ def _resume(directory: Path | None, recipe: str, config: Path | None, overrides:
     return _go_on(found, compose("", found.settings, overrides))
 
 
-def _keep_going(directory: Path | None, wanted: Settings) -> int:
-    """The run in `directory`, from wherever it stands."""
+def _keep_going(directory: Path | None, wanted: Settings, *, as_it_is: bool) -> int:
+    """The run in `directory`, from wherever it stands; `as_it_is` where nothing was asked for."""
     from services.common.continued import continued
     from services.common.settings import load_settings
     from services.conductor import rundir
@@ -126,7 +126,8 @@ def _keep_going(directory: Path | None, wanted: Settings) -> int:
         _check_models(wanted)
         return _play(replace(wanted, dir=str(directory.resolve())), OVERLAP_S)
     found = rundir.find(directory)
-    return _go_on(found, continued(load_settings(found.settings), wanted), OVERLAP_S)
+    stored = load_settings(found.settings)
+    return _go_on(found, stored if as_it_is else continued(stored, wanted), OVERLAP_S)
 
 
 def _go_on(found: RunDir, settings: Settings, patience_s: float = 0.0) -> int:

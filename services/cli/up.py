@@ -102,7 +102,7 @@ def _check(words: list[str], config: Path | None, rundir: RunDir) -> None:
 
     recipe, overrides = split(words)
     wanted = compose(recipe, config, overrides)
-    if rundir.settings.exists():
+    if rundir.settings.exists() and (words or config):
         continued(load_settings(rundir.settings), wanted)
 
 

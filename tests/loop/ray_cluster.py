@@ -20,6 +20,7 @@ from tests.unit.sources import ROOT
 from tests.waiting import eventually
 
 STORE_BYTES = 80 * 2**20
+UP, START_S = "Ray runtime started", 240.0
 
 
 class RayNode:
@@ -35,7 +36,7 @@ class RayNode:
             )
 
     def wait_up(self) -> None:
-        eventually(lambda: self._process.poll() is not None or "Ray runtime started" in self._log.read_text())
+        eventually(lambda: self._process.poll() is not None or UP in self._log.read_text(), START_S)
         assert self._process.poll() is None, self._log.read_text()
 
     def processes(self, role: str) -> list[int]:

@@ -24,7 +24,7 @@ from tests.loop.launched import LaunchedRun
 from tests.loop.ray_cluster import RayCluster, RayNode
 from tests.replay_process import ReplayProcess
 
-pytestmark = pytest.mark.loop
+pytestmark = [pytest.mark.loop, pytest.mark.timeout(900)]
 
 PASSWORD = "with/sp:cial@signs"
 STAGES = {"joint_updates": 120}
