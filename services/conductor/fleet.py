@@ -51,12 +51,12 @@ class Fleet:
     def __init__(self, settings: Settings, rundir: RunDir) -> None:
         self.settings, self.rundir = settings, rundir
         own_redis = "" if settings.redis.url else f"redis://127.0.0.1:{free_port('127.0.0.1')}/0"
+        self.board = board_of(settings, own_redis)
         self.replay_address = settings.replay.address or in_words(_own_shards(settings))
         self.replay_metrics = _own_metrics(settings)
         self.shards = ShardLook(lambda: self.replay, PROBE_S)
         self.children = self._children()
         self.registry = DirectoryRegistry(rundir.registry)
-        self.board = board_of(settings, own_redis)
         where = (str(rundir.settings), self.replay_address, own_redis)
         self.crew = Crew(launcher(settings, *where), settings.actors.episode_s)
         self.learner = LearnerGroup(lambda: run_learner(*where))
