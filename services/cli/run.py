@@ -67,7 +67,8 @@ def run(
     """
     recipe, overrides = split(words or [])
     if show and (resume or keep_going):
-        raise Invalid("--show", "with a run that goes on", "its own settings stand in its settings.yaml")
+        remedy = "leave one out: a run's own settings stand in its settings.yaml"
+        raise Invalid("--show", "with --resume or --keep-going", remedy)
     if resume:
         return _resume(dir_, recipe, config, overrides)
     from services.common.settings import compose
