@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Generator, Tensor
 
+from ramp.algorithms.augment import augmented
 from ramp.algorithms.ramp import flow_matching
 from ramp.algorithms.thought import joint_loss
 from ramp.models.vla.chunk_policy import ChunkPolicy
@@ -34,6 +35,7 @@ class AwrAlgorithm:
         self, model: ChunkPolicy, tensors: Mapping[str, Tensor], *, generator: Generator
     ) -> tuple[Tensor, dict[str, float]]:
         """Needs images, proprio, words, action, chunk_valid, and advantage float32 [B], nan where there is none."""
+        tensors = augmented(tensors, model.config, generator)
         hidden = torch.full_like(tensors["indicator"], UNLABELLED)
         weight = advantage_weights(tensors["advantage"], self.temperature, self.weight_clip)
         flow, context = flow_matching(model, tensors, hidden, None, generator=generator, weight=weight)

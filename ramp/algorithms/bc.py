@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Generator, Tensor
 
+from ramp.algorithms.augment import augmented
 from ramp.algorithms.ramp import flow_matching
 from ramp.algorithms.thought import joint_loss
 from ramp.models.vla.chunk_policy import ChunkPolicy
@@ -23,6 +24,7 @@ class BehaviourCloningAlgorithm:
         self, model: ChunkPolicy, tensors: Mapping[str, Tensor], *, generator: Generator
     ) -> tuple[Tensor, dict[str, float]]:
         """Needs images, proprio, words, action, chunk_valid."""
+        tensors = augmented(tensors, model.config, generator)
         hidden = torch.full((len(tensors["action"]),), UNLABELLED, dtype=torch.int64, device=tensors["action"].device)
         flow, context = flow_matching(model, tensors, hidden, None, generator=generator)
         return joint_loss(model, tensors, context, flow)

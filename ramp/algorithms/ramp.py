@@ -7,11 +7,10 @@ from collections.abc import Mapping
 import torch
 from torch import Generator, Tensor
 
+from ramp.algorithms.augment import augmented
 from ramp.algorithms.thought import joint_loss
 from ramp.errors import Invalid
-from ramp.models.depth import hide_depth
 from ramp.models.flow import draw_tau, interpolate, noise_like, velocity
-from ramp.models.frames import random_shift
 from ramp.models.vla.chunk_policy import ChunkPolicy
 from ramp.models.vla.config import Told
 from ramp.models.vla.policy import Context
@@ -35,7 +34,7 @@ class RampAlgorithm:
 
         Raises Invalid where the chunk is of another length than the policy's.
         """
-        config = model.config
+        config, tensors = model.config, augmented(tensors, model.config, generator)
         hidden = draw_mask(len(tensors["indicator"]), config.mask_indicator, generator)
         shown = ~draw_mask(len(tensors["indicator"]), config.mask_world, generator)
         indicator = tensors["indicator"].masked_fill(hidden, UNLABELLED)
@@ -66,10 +65,8 @@ def flow_matching(
         raise Invalid("action", f"chunks of {action.shape[1]}", f"the policy's chunk is {model.config.chunk}")
     noise = noise_like(action, generator)
     tau = draw_tau(len(action), generator)
-    images = random_shift(tensors["images"], model.config.shift, generator)
-    images = hide_depth(images, model.config.depth_dropout, generator)
     tokens = None if world_visible is None else tensors.get("world_tokens")
-    context = model.observe({**tensors, "images": images}, tokens, indicator, world_visible=world_visible)
+    context = model.observe(tensors, tokens, indicator, world_visible=world_visible)
     predicted = model(interpolate(action, noise, tau), tau, context)
     error = (predicted - velocity(action, noise)).square().mean(dim=-1)
     valid = tensors["chunk_valid"].to(error.dtype)

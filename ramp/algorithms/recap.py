@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from torch import Generator, Tensor
 
+from ramp.algorithms.augment import augmented
 from ramp.algorithms.ramp import draw_mask, flow_matching, indicator_report
 from ramp.algorithms.thought import joint_loss
 from ramp.models.vla.chunk_policy import ChunkPolicy
@@ -25,6 +26,7 @@ class RecapAlgorithm:
         self, model: ChunkPolicy, tensors: Mapping[str, Tensor], *, generator: Generator
     ) -> tuple[Tensor, dict[str, float]]:
         """As RampAlgorithm.loss; `world_tokens` need not be there and have no say."""
+        tensors = augmented(tensors, model.config, generator)
         hidden = draw_mask(len(tensors["indicator"]), model.config.mask_indicator, generator)
         draw_mask(len(tensors["indicator"]), 1.0, generator)  # RAMP's second draw: both papers see the same noise
         indicator = tensors["indicator"].masked_fill(hidden, UNLABELLED)

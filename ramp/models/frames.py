@@ -70,14 +70,28 @@ def _centred(flat: Tensor, side: int, *, around: float) -> Tensor:
     return F.pad(flat, (left, side - width - left, top, side - height - top), value=around)
 
 
-def random_shift(frames: Tensor, reach: int, generator: torch.Generator) -> Tensor:
-    """Each uint8 frame [B, V, height, width, channels] moved by up to `reach` pixels, its edge repeated (DrQ,
-    2004.13649)."""
+def random_moves(frames: Tensor, reach: int, generator: torch.Generator, *, together: bool = False) -> Tensor:
+    """How far each frame of [B, V, height, width, channels] shall move: int64 [B, V, 2], pixels down and right, up to
+    `reach` in either direction; the same for all cameras of an item where they move `together`."""
+    drawn = (*frames.shape[:2], 2)  # as many either way: what is drawn afterwards does not depend on it
+    moves = torch.randint(-reach, reach + 1, drawn, generator=generator, device=frames.device)
+    return moves[:, :1].expand_as(moves) if together else moves
+
+
+def in_picture(moves: Tensor, frames: Tensor) -> Tensor:
+    """`random_moves` as float32 [B, V, 2] in the units of a track, x before y: the picture reaches from -1 to 1."""
+    height, width = frames.shape[2:4]
+    return 2.0 * moves.flip(-1) / torch.tensor([width, height], device=moves.device)
+
+
+def shift(frames: Tensor, moves: Tensor, reach: int) -> Tensor:
+    """Each uint8 frame [B, V, height, width, channels] moved by `moves` int64 [B, V, 2], which stay within `reach`; its
+    edge is repeated (DrQ, 2004.13649)."""
     if reach == 0:
         return frames
     flat = frames.flatten(0, 1)
     count, height, width, channels = flat.shape
-    down, right = torch.randint(0, 2 * reach + 1, (2, count, 1), generator=generator, device=frames.device)
+    down, right = (reach - moves.flatten(0, 1)).T[..., None]  # where the windows begin
     edges = [flat[:, :, :1].expand(-1, -1, reach, -1), flat, flat[:, :, -1:].expand(-1, -1, reach, -1)]
     windows = torch.cat(edges, dim=2).flatten(2).unfold(2, width * channels, channels)  # [N, h, moves, w * channels]
     rows = (torch.arange(height, device=frames.device) + down - reach).clamp(0, height - 1)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ramp.data.thoughts import SPECIAL
 from ramp.errors import Invalid
 from ramp.models.vla.paligemma_config import PaliGemmaConfig
 from ramp.models.world.wan_config import WanConfig
@@ -61,10 +62,10 @@ def _check_policy(policy: PaliGemmaConfig) -> None:
             raise Invalid(f"policy.{field}", whole, f"use a multiple of {parts}")
     if policy.embodiments > 1:
         raise Invalid("policy.embodiments", policy.embodiments, "keep 1: a run's batches do not say which robot it was")
-    if policy.thought:
-        raise Invalid(
-            "policy.thought", True, "keep false: at full size the language model has no separate heads for it"
-        )
+    taken = SPECIAL + policy.text_vocabulary + policy.action_vocabulary
+    if policy.thought and taken >= policy.vocabulary - 1:
+        remedy = f"give more than {taken + 1}: thoughts are written in the language model's last ids"
+        raise Invalid("policy.vocabulary", policy.vocabulary, remedy)
 
 
 def _check_world(settings: Settings) -> None:

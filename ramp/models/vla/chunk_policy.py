@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from ramp.errors import Invalid
 from ramp.models.flow import guide, integrate
+from ramp.models.vla.thought import write_out
 from ramp.types import UNLABELLED
 
 if TYPE_CHECKING:
     from ramp.models.vla.config import PolicyConfig
-    from ramp.models.vla.thought import Thought
     from ramp.types import StepSchema
 
 
@@ -21,13 +22,13 @@ class ChunkPolicy(nn.Module):
     """pi(a | o, z, I, l) over action chunks, whatever the networks are.
 
     A size brings `observe`, which computes once per observation what a chunk depends on besides its noise, `forward`,
-    which is called as (x [B, H, A], tau [B], that context) and answers a velocity, and `hidden_beside` for guidance.
+    which is called as (x [B, H, A], tau [B], that context) and answers a velocity, and `hidden_beside` for guidance;
+    and `follow` and `draw` for embodied chain of thought, where config.thought says that it has learnt any.
     """
 
     config: PolicyConfig
     schema: StepSchema
     token_shape: tuple[int, int]  # JointModel.token_shape of the world model whose tokens condition it
-    thought: Thought | None  # heads for embodied chain of thought, where there are any
 
     def observe(
         self,
@@ -66,6 +67,23 @@ class ChunkPolicy(nn.Module):
         both = self.hidden_beside(context)
         return integrate(guide(lambda x, tau: self(x, tau, both), beta), start, self.config.ode_steps)
 
-    def think(self, tensors: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-        """Written tokens int64 [B, L] and drawn points float32 [B, 10, 2], where there are heads for thought."""
+    def follow(self, written: Tensor, context: Any) -> Tensor:
+        """Logits float32 [B, L, ids of thoughts] of the token behind each of `written`, int64 [B, L]."""
         raise NotImplementedError
+
+    def draw(self, context: Any) -> Tensor:
+        """The gripper's track float32 [B, 10, 2] (ramp/data/track.py)."""
+        raise NotImplementedError
+
+    @torch.no_grad()
+    def think(self, tensors: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """What the policy writes, int64 [B, L] (ramp/data/thoughts.py), and the track it draws, float32 [B, 10, 2].
+
+        `act` does not wait for either. Raises Invalid for a policy that has not learnt to think.
+        """
+        if not self.config.thought:
+            raise Invalid("policy.thought", False, "this policy was not trained to think; train one with true")
+        rows, device = len(tensors["proprio"]), tensors["proprio"].device
+        context = self.observe(tensors, None, torch.full((rows,), UNLABELLED, device=device))
+        written = write_out(lambda so_far: self.follow(so_far, context), rows, self.config.thought_length, device)
+        return written, self.draw(context)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import torch
 import torch.nn.functional as F
@@ -19,6 +19,7 @@ from ramp.models.insulation import insulate
 from ramp.models.vla.chunk_policy import ChunkPolicy
 from ramp.models.vla.embodiment import EmbodimentLinear
 from ramp.models.vla.gemma_expert import GemmaExpert
+from ramp.models.vla.language_thought import LanguageThought
 from ramp.models.vla.paligemma_config import PaliGemmaConfig
 from ramp.models.vla.paligemma_parts import new_backbone, read_backbone
 from ramp.models.vla.prefix import KeyValue, Prefix
@@ -63,7 +64,6 @@ class PaliGemmaPolicy(ChunkPolicy):
     """
 
     config: PaliGemmaConfig
-    thought = None  # no heads of its own: the language model itself writes, see `write`
 
     def __init__(
         self,
@@ -84,6 +84,7 @@ class PaliGemmaPolicy(ChunkPolicy):
         self.action = EmbodimentLinear(robots, config.slots, config.width)
         self.expert = GemmaExpert(config)
         self.out = EmbodimentLinear(robots, config.width, config.slots)
+        self.thought = LanguageThought(config) if config.thought else None
 
     @classmethod
     def from_folder(
@@ -144,10 +145,14 @@ class PaliGemmaPolicy(ChunkPolicy):
         features = self.expert(tokens, tau, context.condition, memory, context.visible)[:, 1:]
         return self.out(features, context.embodiment)[..., : self.schema.action_width].float()
 
-    def write(self, words: Tensor, context: PrefixContext) -> Tensor:
-        """Logits float32 [B, L, vocabulary] of the token after each of `words` int64 [B, L]: the chain of thought of
-        Eq. 1, uninsulated. The expert does not read it (GigaBrain-0: actions may not attend to action tokens)."""
-        return self.prefix.write(words, context.prefix, context.visible)
+    def follow(self, written: Tensor, context: PrefixContext) -> Tensor:
+        """As ChunkPolicy has it, by the language model itself, uninsulated. The expert does not read what is written
+        (GigaBrain-0: actions may not attend to action tokens)."""
+        return cast(LanguageThought, self.thought).follow(written, self.prefix, context.prefix, context.visible)
+
+    def draw(self, context: PrefixContext) -> Tensor:
+        """As ChunkPolicy has it."""
+        return cast(LanguageThought, self.thought).draw(self.prefix, context.prefix, context.visible)
 
     def hidden_beside(self, context: PrefixContext) -> PrefixContext:
         """As ChunkPolicy has it; the prefix does not run again."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -109,18 +110,13 @@ class VLAPolicy(ChunkPolicy):
         row = torch.where(indicator == UNLABELLED, 2, indicator)
         return insulate(summary, self.config.insulation) + self.indicator(row)
 
-    @torch.no_grad()
-    def think(self, tensors: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-        """What the policy writes, int64 [B, L] (ramp/data/thoughts.py), and the track it draws, float32 [B, 10, 2].
+    def follow(self, written: Tensor, context: Context) -> Tensor:
+        """As ChunkPolicy has it, of the head that writes."""
+        return cast(Thought, self.thought).writer(written, context.tokens, context.summary)
 
-        `act` does not wait for either. Raises Invalid for a policy without heads for thought.
-        """
-        if self.thought is None:
-            raise Invalid("policy.thought", False, "this policy was not trained to think; train one with true")
-        hidden = torch.full((len(tensors["proprio"]),), UNLABELLED, device=tensors["proprio"].device)
-        context = self.observe(tensors, None, hidden)
-        written = self.thought.writer.write(context.tokens, context.summary)
-        return written, self.thought.tracker(context.tokens, context.summary)
+    def draw(self, context: Context) -> Tensor:
+        """As ChunkPolicy has it, of the head that draws."""
+        return cast(Thought, self.thought).tracker(context.tokens, context.summary)
 
     def _with_future(
         self, tokens: Tensor, world_tokens: Tensor, world_visible: Tensor | None

@@ -62,20 +62,33 @@ class Prefix(nn.Module):
         _, memory = self._run(tokens, visible.cumsum(dim=1), seen, [])
         return memory
 
-    def write(self, words: Tensor, memory: Sequence[KeyValue], visible: Tensor) -> Tensor:
-        """Logits float32 [B, L, vocabulary] of the token that follows each of `words`, int64 [B, L], behind a prefix.
+    def write(self, words: Tensor, memory: Sequence[KeyValue], visible: Tensor, of: slice = slice(None)) -> Tensor:
+        """Logits float32 [B, L, V] of the token that follows each of `words`, int64 [B, L], behind a prefix; V are the
+        ids `of` the vocabulary, all of it unless told otherwise.
 
         Each word sees the visible prefix, the words before it and itself; the prefix sees none of them.
         """
         length = words.shape[1]
-        before = visible[:, None, None, :].expand(-1, -1, length, -1)
         causal = torch.ones(length, length, dtype=torch.bool, device=words.device).tril()
-        seen = torch.cat([before, causal.expand(len(words), 1, -1, -1)], dim=-1)
-        positions = visible.sum(dim=1, keepdim=True) + torch.arange(1, length + 1, device=words.device)
-        hidden, _ = self._run(self.read(words), positions, seen, memory)
-        logits = self.backbone.lm_head(self.backbone.model.language_model.norm(hidden)).float()
+        hidden = self._behind(self.read(words), memory, visible, causal)
+        logits = nn.functional.linear(hidden, self.backbone.lm_head.weight[of]).float()
         cap = self.backbone.config.text_config.final_logit_softcapping
         return logits if cap is None else cap * torch.tanh(logits / cap)
+
+    def ponder(self, tokens: Tensor, memory: Sequence[KeyValue], visible: Tensor) -> Tensor:
+        """What becomes of tokens [B, L, width] behind a prefix, which all of them see, as they see each other."""
+        length = tokens.shape[1]
+        return self._behind(tokens, memory, visible, torch.ones(length, length, dtype=torch.bool, device=tokens.device))
+
+    def _behind(self, tokens: Tensor, memory: Sequence[KeyValue], visible: Tensor, among: Tensor) -> Tensor:
+        """The last layer's features [B, L, width] of tokens behind a prefix; `among` bool [L, L] says which of them see
+        which others."""
+        length = tokens.shape[1]
+        before = visible[:, None, None, :].expand(-1, -1, length, -1)
+        seen = torch.cat([before, among.expand(len(tokens), 1, -1, -1)], dim=-1)
+        positions = visible.sum(dim=1, keepdim=True) + torch.arange(1, length + 1, device=tokens.device)
+        hidden, _ = self._run(tokens, positions, seen, memory)
+        return self.backbone.model.language_model.norm(hidden)
 
     def _run(
         self, tokens: Tensor, positions: Tensor, seen: Tensor, memory: Sequence[KeyValue]

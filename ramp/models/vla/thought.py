@@ -6,6 +6,7 @@ tokens. They shape the backbone in training; acting does not wait for them.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import cast
 
 import torch
@@ -16,6 +17,26 @@ from ramp.data.track import POINTS
 from ramp.errors import Invalid
 from ramp.models.blocks import Block
 from ramp.models.vla.config import PolicyConfig
+
+
+def thought_size(config: PolicyConfig) -> int:
+    """How many ids thoughts are written in (ramp/data/thoughts.py)."""
+    return SPECIAL + config.text_vocabulary + config.action_vocabulary
+
+
+@torch.no_grad()
+def write_out(follow: Callable[[Tensor], Tensor], rows: int, length: int, device: torch.device) -> Tensor:
+    """The likeliest next token again and again, from BEGIN to END: int64 [rows, L], PAD behind the end.
+
+    `follow` gives logits [rows, L, size] of the token behind each of int64 [rows, L]; L is `length` at most.
+    """
+    written = torch.full((rows, 1), BEGIN, device=device)
+    ended = torch.zeros(rows, dtype=torch.bool, device=device)
+    while written.shape[1] < length and not ended.all():
+        following = follow(written)[:, -1].argmax(dim=-1).masked_fill(ended, PAD)
+        written = torch.cat([written, following[:, None]], dim=1)
+        ended = ended | (following == END)
+    return written
 
 
 class Thought(nn.Module):
@@ -33,7 +54,7 @@ class Writer(nn.Module):
 
     def __init__(self, config: PolicyConfig) -> None:
         super().__init__()
-        width, size = config.width, SPECIAL + config.text_vocabulary + config.action_vocabulary
+        width, size = config.width, thought_size(config)
         self.embed = nn.Embedding(size, width)
         self.place = nn.Parameter(0.02 * torch.randn(config.thought_length, width))
         self.blocks = nn.ModuleList(
@@ -55,17 +76,6 @@ class Writer(nn.Module):
         for block in self.blocks:
             x = block(x, summary, cast(Block, block).recall(tokens))
         return self.out(self.norm(x))
-
-    @torch.no_grad()
-    def write(self, tokens: Tensor, summary: Tensor) -> Tensor:
-        """The likeliest next token again and again, from BEGIN to END: int64 [B, L], PAD behind the end."""
-        written = torch.full((len(tokens), 1), BEGIN, device=tokens.device)
-        ended = torch.zeros(len(tokens), dtype=torch.bool, device=tokens.device)
-        while written.shape[1] < len(self.place) and not ended.all():
-            following = self(written, tokens, summary)[:, -1].argmax(dim=-1).masked_fill(ended, PAD)
-            written = torch.cat([written, following[:, None]], dim=1)
-            ended = ended | (following == END)
-        return written
 
 
 class Tracker(nn.Module):

@@ -29,7 +29,7 @@ def loss_of(model: VLAPolicy, batch: dict[str, Tensor], method: str = "bc") -> t
 def terms_of(model: VLAPolicy, batch: dict[str, Tensor]) -> dict[str, Tensor]:
     assert model.thought is not None
     ones = torch.ones(len(batch["action"]), dtype=torch.int64)
-    return thought_terms(model.thought, batch, model.observe(batch, None, ones))
+    return thought_terms(model, batch, model.observe(batch, None, ones))
 
 
 def unlabelled(batch: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -9,6 +9,7 @@ from dataclasses import asdict, replace
 import numpy as np
 import pytest
 import torch
+from torch.nn.functional import one_hot
 
 from ramp.data.thoughts import ACT, END
 from ramp.errors import Invalid
@@ -25,6 +26,7 @@ from ramp.models.manifest import (
     world_manifest,
 )
 from ramp.models.vla import PaliGemmaConfig, Told
+from ramp.models.vla.thought import thought_size
 from ramp.types import NEGATIVE, POSITIVE, UNLABELLED
 from tests.unit.models.samples import POLICY, SCHEMA, generator, normalizer, observation, policy, world
 from tests.unit.models.thinking import TEXTS, thinker, vocabulary
@@ -168,11 +170,18 @@ def thinking_agent(seed: int = 0) -> Agent:
     return Agent.from_registry_parts(weights(p), manifest, weights(w), world_manifest(w, n))
 
 
+def says(robot: Agent, tokens: np.ndarray) -> None:
+    """From now on its policy writes `tokens` int64 [1, L], then nothing more."""
+    script = torch.from_numpy(np.pad(tokens, ((0, 0), (0, 64))))
+    size = thought_size(robot.policy.config)
+    robot.policy.follow = lambda written, _: one_hot(script[:, 1 : written.shape[1] + 1], size)  # type: ignore
+
+
 def test_an_agent_says_what_its_policy_writes_and_where_it_sees_its_hand_go() -> None:
     robot, words = thinking_agent(), vocabulary()
     chunk = np.random.default_rng(2).uniform(-1, 1, (POLICY.chunk, 2)).astype(np.float32)
     tokens, _ = words.encode([TEXTS[1]], [chunk], length=40)
-    robot.policy.thought.writer.write = lambda *_: torch.from_numpy(tokens)  # type: ignore
+    says(robot, tokens)
     found = robot.think(observation())
     assert found.subgoal == TEXTS[1]
     assert found.chunk is not None
@@ -180,11 +189,10 @@ def test_an_agent_says_what_its_policy_writes_and_where_it_sees_its_hand_go() ->
     assert np.abs(found.chunk - expected).max() < 1.5 * words.actions.error_bound
     assert found.track.shape == (10, 2)
     unfinished = tokens[:, : (tokens[0] == ACT).argmax() + 1]
-    robot.policy.thought.writer.write = lambda *_: torch.from_numpy(unfinished)  # type: ignore
+    says(robot, unfinished)
     assert robot.think(observation()).subgoal == TEXTS[1]
     assert robot.think(observation()).chunk is None
-    garbled = torch.from_numpy(np.append(unfinished[0], [unfinished[0, 1], END])[None])
-    robot.policy.thought.writer.write = lambda *_: garbled  # type: ignore
+    says(robot, np.append(unfinished[0], [unfinished[0, 1], END])[None])
     assert (robot.think(observation()).subgoal, robot.think(observation()).chunk) == (TEXTS[1], None)
 
 

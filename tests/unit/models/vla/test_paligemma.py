@@ -242,7 +242,7 @@ def test_words_train_the_backbone_however_hard_it_is_insulated(items: dict[str, 
     model = policy(replace(TINY, insulation=0.0)).train()
     context = model.observe(items, None, items["indicator"])
     written = torch.randint(1, 520, (3, 5), generator=generator(5))
-    logits = model.write(written, context)
+    logits = model.prefix.write(written, context.prefix, context.visible)
     assert logits.shape == (3, 5, 520)
     nn.functional.cross_entropy(logits[:, :-1].transpose(1, 2), written[:, 1:]).backward()
     assert float(model.prefix.backbone.model.language_model.layers[0].self_attn.k_proj.weight.grad.abs().max()) > 0.0
@@ -264,7 +264,8 @@ def trained(config: PaliGemmaConfig, items: dict[str, Tensor]) -> PaliGemmaPolic
     model = policy(config).train()
     context = model.observe(items, items["world_tokens"], items["indicator"])
     velocity = model(torch.ones(3, 4, 2), torch.full((3,), 0.5), context)
-    (velocity.square().mean() + model.write(torch.ones(3, 2, dtype=torch.int64), context).square().mean()).backward()
+    logits = model.prefix.write(torch.ones(3, 2, dtype=torch.int64), context.prefix, context.visible)
+    (velocity.square().mean() + logits.square().mean()).backward()
     return model
 
 
@@ -275,7 +276,7 @@ def test_a_prefix_and_the_words_behind_it_agree_with_transformers(
     written = torch.randint(1, 500, (3, 4), generator=generator(6))
     instruction = items["words"][:, :2].clamp(min=1)
     context = tiny.observe({**items, "words": instruction}, None, items["indicator"])
-    ours = tiny.write(written, context)
+    ours = tiny.prefix.write(written, context.prefix, context.visible)
 
     backbone, patches = tiny.prefix.backbone, 2 * 2 * 2  # two cameras of two by two patches
     pictures = torch.full((3, patches), backbone.config.image_token_id)

@@ -11,7 +11,7 @@ from ramp.data.thoughts import BEGIN, END, PAD
 from ramp.errors import Invalid
 from ramp.models.manifest import load_policy, policy_manifest, weights
 from ramp.models.vla import Told, VLAPolicy
-from ramp.models.vla.thought import Thought
+from ramp.models.vla.thought import Thought, write_out
 from tests.unit.models.samples import POLICY, SCHEMA, generator, normalizer, tensors, world
 from tests.unit.models.thinking import TEXTS, THINKING, labelled, thinker, vocabulary
 
@@ -24,6 +24,10 @@ def heads(model: VLAPolicy) -> Thought:
 def seen(model: VLAPolicy, size: int = 3) -> tuple[torch.Tensor, torch.Tensor]:
     context = model.observe(tensors(size), None, torch.ones(size, dtype=torch.int64))
     return context.tokens, context.summary
+
+
+def written(model: VLAPolicy, size: int = 3) -> torch.Tensor:
+    return model.think(tensors(size))[0]
 
 
 def test_a_token_knows_nothing_of_those_that_follow() -> None:
@@ -72,23 +76,21 @@ def test_what_is_written_begins_ends_and_is_padded() -> None:
     model = thinker()
     with torch.no_grad():
         heads(model).writer.out.bias[END] = 100.0
-    assert heads(model).writer.write(*seen(model)).tolist() == [[BEGIN, END]] * 3
+    assert written(model).tolist() == [[BEGIN, END]] * 3
     with torch.no_grad():
         heads(model).writer.out.bias[END] = -100.0
-    assert heads(model).writer.write(*seen(model)).shape == (3, THINKING.thought_length)
+    assert written(model).shape == (3, THINKING.thought_length)
 
 
-def test_rows_that_ended_are_padded_while_others_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    writer = heads(thinker()).writer
+def test_rows_that_ended_are_padded_while_others_go_on() -> None:
     script = torch.tensor([[BEGIN, END, 7, 7], [BEGIN, 7, 7, END]])
     expected = [[BEGIN, END, PAD, PAD], [BEGIN, 7, 7, END]]
 
-    def follow(written: torch.Tensor, *_: torch.Tensor) -> torch.Tensor:
+    def follow(written: torch.Tensor) -> torch.Tensor:
         step = written.shape[1]
         return torch.nn.functional.one_hot(script[:, 1 : step + 1], 10).float()
 
-    monkeypatch.setattr(writer, "forward", follow)
-    assert writer.write(torch.zeros(2, 1, 1), torch.zeros(2, 1)).tolist() == expected
+    assert write_out(follow, 2, 8, torch.device("cpu")).tolist() == expected
 
 
 def test_a_tiny_batch_is_learnt_and_written_out() -> None:
@@ -99,9 +101,9 @@ def test_a_tiny_batch_is_learnt_and_written_out() -> None:
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    written = heads(model).writer.write(*seen(model))
+    spoken = written(model)
     for row, text in enumerate(TEXTS):
-        said, chunk = words.read(written[row].tolist())
+        said, chunk = words.read(spoken[row].tolist())
         assert said == text
         assert chunk is not None
         assert np.abs(chunk - batch["action"][row].numpy()).max() <= words.actions.error_bound + 1e-6

@@ -190,14 +190,14 @@ def test_the_recipe_decides_the_size_of_the_models_and_a_file_gives_it_back(tmp_
         ("policy.image_side=225", "policy.image_side", "multiple of 14"),
         ("policy.vocabulary=512", "policy.vocabulary", "at least 513"),
         ("policy.embodiments=2", "policy.embodiments", "keep 1"),
-        ("policy.thought=true", "policy.thought", "keep false"),
+        ("policy.text_vocabulary=257000 policy.thought=true", "policy.vocabulary", "give more than"),
         ("training.precision=float16", "training.precision", "float32, bfloat16"),
         ("training.beta2=2", "training.beta2", "from 0 to 1"),
     ],
 )
 def test_numbers_that_a_full_size_model_cannot_have_are_refused(text: str, key: str, hint: str) -> None:
     with pytest.raises(Invalid) as caught:
-        compose("full", None, [text])
+        compose("full", None, text.split())
     assert caught.value.field == key
     assert hint in caught.value.remedy
 

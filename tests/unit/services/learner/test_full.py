@@ -103,6 +103,23 @@ def test_random_weights_pass_all_stages_and_an_actor_acts_with_them(tmp_path: Pa
     replay.close()
 
 
+def test_the_language_model_learns_to_think_on_the_way(tmp_path: Path) -> None:
+    thinking = ("thought=true", "text_vocabulary=300", "action_vocabulary=140", "vocabulary=1024", "track_stride=2")
+    settings = full_settings(tmp_path, *(f"policy.{each}" for each in thinking))
+    replay = filled_replay(settings)
+    learner = Learner(context(settings, replay))
+    learner.run()
+
+    assert learner.progress.stage == DONE
+    env = make_env(settings.tasks[0], settings.env)
+    agent = Agents(registry(settings), alias="final").get(0, env.schema)
+    assert agent.thoughts is not None, "its manifest says what its ids mean"
+    policy, _ = registry(settings).load(Kind.POLICY, "final")
+    assert {name.split(".")[1] for name in policy if name.startswith("thought.")} == {"points", "gru", "out"}
+    assert np.isfinite(act(settings, replay)).all()
+    replay.close()
+
+
 def test_published_weights_are_read_at_the_start_and_their_tokenizer_goes_with_the_policy(
     tmp_path: Path, folders: tuple[Path, Path]
 ) -> None:
