@@ -108,10 +108,11 @@ def _check(words: list[str], config: Path | None, rundir: RunDir) -> None:
 
 def _launch(words: list[str], config: Path | None, rundir: RunDir) -> subprocess.Popen[bytes]:
     from services.conductor.processes import python_environment
-    from services.conductor.stack import home_of
+    from services.conductor.stack import home_of, state_file
 
     home = home_of(rundir)
     home.make()
+    state_file(rundir).unlink(missing_ok=True)  # of a stack that was killed
     given = [*words, *(["--config", str(config.resolve())] if config else [])]
     command = [sys.executable, "-m", "services.conductor.stack", "--dir", str(rundir.path), "--", *given]
     with home.log("stack").open("ab") as log:

@@ -48,9 +48,14 @@ def home_of(rundir: RunDir) -> RunDir:
     return RunDir(rundir.path / "stack")
 
 
+def state_file(rundir: RunDir) -> Path:
+    """What there is and where, while the stack is up."""
+    return home_of(rundir).path / "state.json"
+
+
 def read_state(rundir: RunDir) -> list[PartState]:
-    """What the stack of this run has written last; nothing where there is none."""
-    file = home_of(rundir).path / "state.json"
+    """What the stack of this run has written last; nothing before all of it is up."""
+    file = state_file(rundir)
     return [PartState(**each) for each in json.loads(file.read_text())] if file.exists() else []
 
 
@@ -96,7 +101,7 @@ class Stack:
             event = child.stop(RUN_STOP_S if child.command.name == RUN else processes.STOP_S)
             if event is not None:
                 _log(event)
-        (self._home.path / "state.json").unlink(missing_ok=True)
+        state_file(self._rundir).unlink(missing_ok=True)
 
     def _add_workloads(self) -> None:
         """Those of the topology whose program is there."""
@@ -165,7 +170,7 @@ class Stack:
 
     def _tell(self) -> None:
         text = json.dumps([asdict(each) for each in self._states.values()], indent=1)
-        file = self._home.path / "state.json"
+        file = state_file(self._rundir)
         if not file.exists() or file.read_text() != text:
             partial = file.with_name("state.json.partial")
             partial.write_text(text)
