@@ -57,7 +57,7 @@ class RayNode:
 
 
 class RayCluster:
-    """A head that holds the learner, and nodes for actors."""
+    """A head that holds the learner, and nodes for actors, which join once the head is up."""
 
     def __init__(self, folder: Path) -> None:
         self._folder, self._home = folder, Path(tempfile.mkdtemp(prefix="ray-"))  # a socket's path has to be short
@@ -68,7 +68,6 @@ class RayCluster:
         head = [f"--port={port}", f"--temp-dir={self._home}", "--include-dashboard=false"]
         self.nodes: list[RayNode] = []
         self.head = self._start("head", "--head", *head, _resource("learner"))
-        self.head.wait_up()
 
     def add(self, name: str) -> RayNode:
         """A node for one actor; `wait_up` waits for it."""

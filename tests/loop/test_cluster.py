@@ -36,6 +36,7 @@ class Cluster:
     def __init__(self, folder: Path, stack: ExitStack) -> None:
         self.ray = RayCluster(folder)
         stack.callback(self.ray.close)
+        self.ray.head.wait_up()
         self.rollouts = [self.ray.add(f"rollout-{number}") for number in range(2)]
         redis, *ports = free_ports("127.0.0.1", 3)
         self.file = folder / "settings.yaml"
