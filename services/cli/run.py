@@ -62,8 +62,7 @@ def run(
 
     Ctrl-C stops in order and says how to go on. A run's directory holds its settings, data, weights, logs and report.
     --keep-going is for whoever starts it again and again: the same words begin the run, go on with it after any death,
-    and find it done. Settings of the place (learner, actors, replay, redis, ray, metrics) are then those that are given
-    now; a run keeps all others.
+    and find it done. The place (learner, actors, replay, redis, ray, metrics) is then what is given now.
     """
     recipe, overrides = split(words or [])
     if show and (resume or keep_going):

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -96,17 +97,18 @@ def test_a_killed_child_is_started_again(make: Callable[..., Child]) -> None:
     assert child.restarts == 1
 
 
-@pytest.mark.parametrize(("limit", "code"), [("HUNG_S", WAITS), ("READY_S", "import time; time.sleep(600)")])
+@pytest.mark.parametrize(("served", "code"), [(True, WAITS), (False, "import time; time.sleep(600)")])
 def test_a_child_that_lives_and_does_not_serve_is_killed_and_started_again(
-    make: Callable[..., Child], monkeypatch: pytest.MonkeyPatch, limit: str, code: str
+    make: Callable[..., Child], monkeypatch: pytest.MonkeyPatch, served: bool, code: str
 ) -> None:
     child = make(code, answers=lambda: False)
     child.start()
-    if limit == "HUNG_S":
+    if served:
         wait_ready([child], 20)
     first = child.process
     assert first is not None
-    monkeypatch.setattr(processes, limit, -1.0)
+    monkeypatch.setattr(processes, "HUNG_S", -1.0)
+    child.command = replace(child.command, patience_s=-1.0)
     assert list(child.poll()) == []
     first.wait(20)
     died = next(child.poll())
