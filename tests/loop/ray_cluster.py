@@ -62,7 +62,6 @@ class RayCluster:
     def __init__(self, folder: Path) -> None:
         self._folder, self._home = folder, Path(tempfile.mkdtemp(prefix="ray-"))  # a socket's path has to be short
         self.environment = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
-        self.environment["RAY_raylet_start_wait_time_s"] = "120"  # machines in tests are busy
         port = free_port("127.0.0.1")
         self.address = f"{get_node_ip_address()}:{port}"
         head = [f"--port={port}", f"--temp-dir={self._home}", "--include-dashboard=false"]
@@ -70,8 +69,10 @@ class RayCluster:
         self.head = self._start("head", "--head", *head, _resource("learner"))
 
     def add(self, name: str) -> RayNode:
-        """A node for one actor; `wait_up` waits for it."""
-        return self._start(name, f"--address={self.address}", _resource("rollout"))
+        """A node for one actor, which has joined when it returns: several that join at once starve each other."""
+        node = self._start(name, f"--address={self.address}", _resource("rollout"))
+        node.wait_up()
+        return node
 
     def close(self) -> None:
         for node in reversed(self.nodes):

@@ -50,8 +50,6 @@ class Cluster:
             server = ReplayProcess(folder, name=f"replay-{number}", options=options)
             stack.callback(server.close)
             server.start(metrics=True)
-        for node in self.rollouts:
-            node.wait_up()
 
     def run(self, folder: Path) -> LaunchedRun:
         return LaunchedRun(folder, "--config", str(self.file), "--keep-going", **self.environment)
