@@ -22,8 +22,7 @@ from services.clients.connect import connect
 from services.clients.credentials import own_credentials
 from services.clients.registry import DirectoryRegistry
 from services.common import metrics
-from services.common.coordination import board_of
-from services.common.host import reachable
+from services.common.coordination import board_of, serving
 from services.common.settings import Settings, load_settings, mujoco_gl
 from services.common.tokens import Role
 
@@ -51,7 +50,7 @@ class RolloutActor:
             settings, registry, self._replay, robot=name, batch_steps=settings.actors.batch_steps
         )
         self._metrics_port = metrics.serve(settings.actors.metrics_port, settings.metrics.host)
-        self._host = reachable(settings.metrics.host)
+        self._serving = serving(settings.metrics.host, self._metrics_port)
         self._episodes = 0
         self._announce("idle", 0)
         logger.info("%s collects, pid %d, metrics on port %d", name, os.getpid(), self._metrics_port)
@@ -81,7 +80,7 @@ class RolloutActor:
 
     def _announce(self, doing: str, policy_version: int) -> None:
         now: dict[str, str | int | float] = {"doing": doing, "policy_version": policy_version}
-        where = {"host": self._host, **self.whoami()}
+        where = {"pid": os.getpid(), **self._serving}
         self._board.announce("actor", self._name, {**now, "episodes": self._episodes, **where})
 
 

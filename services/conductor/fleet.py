@@ -17,9 +17,8 @@ from services.clients.credentials import own_credentials
 from services.clients.registry import DirectoryRegistry
 from services.common import metrics
 from services.common.audit import Audit, audit_log, person
-from services.common.coordination import HEARTBEAT_S, board_of, without_password
+from services.common.coordination import HEARTBEAT_S, board_of, serving, without_password
 from services.common.directory import Shard, in_words, parse
-from services.common.host import reachable
 from services.common.keyring import provide, tokens_file
 from services.common.settings import Settings
 from services.common.tokens import Role
@@ -182,7 +181,7 @@ class Fleet:
 
     def _announce(self) -> None:
         host = self.settings.metrics.host
-        where = {"host": reachable(host), "metrics_port": metrics.serve(self.settings.metrics.port, host)}
+        where = serving(host, metrics.serve(self.settings.metrics.port, host))
         self.board.announce("conductor", "conductor", {"pid": os.getpid(), **where})
 
     def _children(self) -> list[Child]:

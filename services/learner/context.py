@@ -13,8 +13,7 @@ from services.clients.connect import AnyClient
 from services.clients.credentials import own_credentials
 from services.clients.registry import DirectoryRegistry
 from services.common import metrics
-from services.common.coordination import Coordination, board_of
-from services.common.host import reachable
+from services.common.coordination import Coordination, Value, board_of, serving
 from services.common.settings import Settings, load_settings
 from services.common.tokens import Role
 from services.learner.checkpoint import Checkpoints
@@ -82,7 +81,7 @@ def connect(settings_path: str, run_dir: str, replay_address: str, redis_url: st
     )
 
 
-def _place(settings: Settings, node: str) -> dict[str, str | int]:
+def _place(settings: Settings, node: str) -> dict[str, Value]:
     """Where this worker is, and serves its metrics."""
     port = metrics.serve(settings.learner.metrics_port, settings.metrics.host)
-    return {"node": node, "host": reachable(settings.metrics.host), "metrics_port": port}
+    return {"node": node, **serving(settings.metrics.host, port)}

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from services.common import metrics
-from services.common.coordination import Coordination
+from services.common.coordination import Coordination, Value
 from services.learner.progress import Progress
 
 STREAM = "learner"
@@ -26,7 +26,7 @@ STOP_EVERY_S = 0.5  # between looks at the stop request
 class Telemetry:
     """One worker's voice. Worker 0 alone writes the stream; every worker announces itself."""
 
-    def __init__(self, board: Coordination, rank: int, *, place: Mapping[str, str | int] | None = None) -> None:
+    def __init__(self, board: Coordination, rank: int, *, place: Mapping[str, Value] | None = None) -> None:
         """`place` tells its node of Ray, and host and metrics_port of its metrics."""
         self._board, self._rank, self._where = board, rank, place or {}
         self._sums: dict[str, float] = defaultdict(float)

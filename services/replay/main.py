@@ -33,10 +33,9 @@ from ramp.replay.shard import Shard, ShardConfig
 from services.common import metrics
 from services.common.access import Access
 from services.common.audit import Audit
-from services.common.coordination import board_of
+from services.common.coordination import board_of, serving
 from services.common.directory import parse
 from services.common.gate import Gate
-from services.common.host import reachable
 from services.common.keyring import tokens_file
 from services.common.quotas import Quotas, parse_quotas
 from services.common.settings import Settings, load_settings
@@ -151,8 +150,8 @@ def _serve(options: argparse.Namespace) -> int:
         shard.close()
         raise
     if options.metrics_port is not None:
-        where = {"host": reachable(settings.metrics.host), "metrics_port": _metrics(options.metrics_port, settings)}
-        board.announce("replay", identity.name, where)
+        served = _metrics(options.metrics_port, settings)
+        board.announce("replay", identity.name, serving(settings.metrics.host, served))
     for each in upkeep:
         each.start()
     print(f"{host}:{port}", flush=True)
