@@ -6,7 +6,7 @@ ARGS ?=
 export MUJOCO_GL ?= osmesa
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test chaos lint format bench bench-gpu bench-replay proto doctor clean
+.PHONY: help setup run up down test chaos lint format bench bench-gpu bench-replay proto doctor clean
 
 help: ## Show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -18,6 +18,12 @@ setup: .venv/.ready ## Create .venv from requirements.lock (every other command 
 
 run: .venv/.ready ## Teach the simulated arm; options: make run ARGS="--dir runs/mine seed=1"
 	$(BIN)/ramp run $(ARGS)
+
+up: .venv/.ready ## The same in the background, watched by Prometheus and Grafana where they are there
+	$(BIN)/ramp up $(ARGS)
+
+down: .venv/.ready ## Stop what `make up` has started; its data stay
+	$(BIN)/ramp down $(ARGS)
 
 test: lint ## Lint, types and all tests; ends with how many passed
 	scripts/test.sh

@@ -22,7 +22,7 @@ from services.clients.connect import connect
 from services.clients.credentials import own_credentials
 from services.clients.registry import DirectoryRegistry
 from services.common import metrics
-from services.common.coordination import Coordination, run_key
+from services.common.coordination import board_of, serving
 from services.common.settings import Settings, load_settings, mujoco_gl
 from services.common.tokens import Role
 
@@ -36,19 +36,21 @@ class RolloutActor:
     """Collects one episode per `run`; calls queue up behind each other."""
 
     def __init__(self, name: str, settings_path: str, replay_address: str, redis_url: str) -> None:
+        """`redis_url` is of the conductor's own Redis; what the settings name comes first."""
         settings = load_settings(settings_path)
         run_dir = Path(settings.dir)
         _log_to(run_dir / "logs" / f"{name}.log")
         torch.set_num_threads(settings.actors.threads)
         self._name = name
-        self._board = Coordination(redis_url, run_key(run_dir))
+        self._board = board_of(settings, redis_url)
         shown, spool = own_credentials(settings, Role.ACTOR), run_dir / "spool" / name
         self._replay = connect(replay_address, name=name, board=self._board, spool=spool, credentials=shown)
         registry = DirectoryRegistry(run_dir / "registry")
         self._collector = Collector(
             settings, registry, self._replay, robot=name, batch_steps=settings.actors.batch_steps
         )
-        self._metrics_port = metrics.serve(0, settings.metrics.host)
+        self._metrics_port = metrics.serve(settings.actors.metrics_port, settings.metrics.host)
+        self._serving = serving(settings.metrics.host, self._metrics_port)
         self._episodes = 0
         self._announce("idle", 0)
         logger.info("%s collects, pid %d, metrics on port %d", name, os.getpid(), self._metrics_port)
@@ -78,7 +80,8 @@ class RolloutActor:
 
     def _announce(self, doing: str, policy_version: int) -> None:
         now: dict[str, str | int | float] = {"doing": doing, "policy_version": policy_version}
-        self._board.announce("actor", self._name, {**now, "episodes": self._episodes, **self.whoami()})
+        where = {"pid": os.getpid(), **self._serving}
+        self._board.announce("actor", self._name, {**now, "episodes": self._episodes, **where})
 
 
 def _log_to(file: Path) -> None:
@@ -91,12 +94,14 @@ def _log_to(file: Path) -> None:
 def start_actor(
     name: str, settings: Settings, settings_path: str, replay_address: str, redis_url: str
 ) -> ray.actor.ActorHandle:
-    """Launch a rollout actor on the connected cluster, with rendering and threads as the settings say.
+    """Launch a rollout actor on the connected cluster, with rendering and threads as the settings say, on a node with
+    its resource.
 
     It reserves no CPU: on a small machine actors and learner share the cores.
     """
     threads = str(settings.actors.threads)
     environment = {"MUJOCO_GL": mujoco_gl(), "OMP_NUM_THREADS": threads}
     actor: Any = RolloutActor  # Ray's decorator changes the class beyond what types can say
-    options = actor.options(num_cpus=0, runtime_env={"env_vars": environment})
+    place = {settings.actors.resource: 1} if settings.actors.resource else {}
+    options = actor.options(num_cpus=0, resources=place, runtime_env={"env_vars": environment})
     return options.remote(name, settings_path, replay_address, redis_url)

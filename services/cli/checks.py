@@ -169,7 +169,7 @@ def _enough(name: str, free_gib: float, detail: str, remedy: str) -> Finding:
 def _try(argv: Sequence[str]) -> tuple[bool, str]:
     """Whether a command succeeds, and its last words."""
     from services.common.settings import child_environment
-    from services.conductor.cluster import python_path
+    from services.conductor.processes import python_path
 
     environment = child_environment(PYTHONPATH=python_path())
     try:

@@ -10,7 +10,7 @@ from typing import Annotated, ParamSpec
 import typer
 
 from ramp.errors import Invalid, NotFound, RampError
-from services.cli import bench, data, datasets, doctor, evaluate, keep, report, run, status, token
+from services.cli import bench, data, datasets, doctor, evaluate, keep, report, run, status, token, up
 
 Words = ParamSpec("Words")
 WRONG_INPUT, FAILED = 2, 1
@@ -36,6 +36,7 @@ def ramp(
       ramp run               the main job: Meta-World from pixels, at most 20 minutes on two cores
       ramp run debug         the same machinery in a minute or two
       ramp run --resume      go on where the latest run was stopped or killed
+      ramp up                the same in the background, with Prometheus and Grafana; ramp down stops it
       ramp status            what the latest run does now
       ramp eval              success of its final policy on held-out starts
       ramp report            write its report.html again
@@ -61,6 +62,8 @@ def verb(body: Callable[Words, int]) -> Callable[Words, None]:
 
 
 app.command("run")(verb(run.run))
+app.command("up")(verb(up.up))
+app.command("down")(verb(up.down))
 app.command("status")(verb(status.status))
 app.command("eval")(verb(evaluate.evaluate))
 app.command("report")(verb(report.report))

@@ -20,7 +20,7 @@ if TYPE_CHECKING:  # imported where they are used: `ramp --help` must not load t
     from services.conductor.rundir import RunDir
 
 INTERRUPTED = 130
-MAY_CHANGE = ("learner", "actors", "replay", "redis", "ray", "metrics")  # on --resume
+OVERLAP_S = 60.0  # in which the conductor before may still be stopping, for --keep-going
 
 
 def run(
@@ -35,6 +35,9 @@ def run(
         Path | None, typer.Option("--dir", "-d", help="Where the run lives.", show_default="runs/RECIPE-TIME")
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --dir, or the latest one.")] = False,
+    keep_going: Annotated[
+        bool, typer.Option("--keep-going", help="Start the run in --dir, or go on with it where it stands.")
+    ] = False,
     show: Annotated[bool, typer.Option("--show", help="Print all settings with their meaning, and stop.")] = False,
 ) -> int:
     """Run all stages: demonstrations, world model, policy, then both together while actors collect.
@@ -55,17 +58,23 @@ def run(
       ramp run --show | grep publish
       ramp run full policy.weights=/models/paligemma2 world.weights=/models/wan2.2
       ramp run --resume
+      ramp run counting --dir runs/mine --keep-going
 
     Ctrl-C stops in order and says how to go on. A run's directory holds its settings, data, weights, logs and report.
+    --keep-going is for whoever starts it again and again: the same words begin the run, go on with it after any death,
+    and find it done. The place (learner, actors, replay, redis, ray, metrics) is then what is given now.
     """
-    recipe, overrides = _split(words or [])
-    if resume and show:
-        raise Invalid("--show", "with --resume", "leave one out: a run's own settings stand in its settings.yaml")
+    recipe, overrides = split(words or [])
+    if show and (resume or keep_going):
+        remedy = "leave one out: a run's own settings stand in its settings.yaml"
+        raise Invalid("--show", "with --resume or --keep-going", remedy)
     if resume:
         return _resume(dir_, recipe, config, overrides)
     from services.common.settings import compose
 
     settings = compose(recipe, config, overrides)
+    if keep_going:
+        return _keep_going(dir_, settings, as_it_is=not (words or config))
     if show:
         _show(settings)
         return 0
@@ -76,7 +85,7 @@ def run(
     return _play(replace(settings, dir=str(path.resolve())))
 
 
-def _split(words: Sequence[str]) -> tuple[str, list[str]]:
+def split(words: Sequence[str]) -> tuple[str, list[str]]:
     """The recipe (the first word without "=") and the overrides."""
     names = [word for word in words if "=" not in word]
     if len(names) > 1:
@@ -92,13 +101,9 @@ def _directory(chosen: str, recipe: str) -> Path:
 
 
 def _resume(directory: Path | None, recipe: str, config: Path | None, overrides: Sequence[str]) -> int:
-    from ramp.replay.places import check_count
-    from ramp.types import Kind
-    from services.clients.registry import DirectoryRegistry
+    from services.common.continued import MAY_CHANGE
     from services.common.settings import compose
     from services.conductor import rundir
-    from services.conductor.journal import read
-    from services.conductor.ledger import fold
 
     found = rundir.find(directory)
     if recipe or config:
@@ -106,15 +111,41 @@ def _resume(directory: Path | None, recipe: str, config: Path | None, overrides:
     for override in overrides:
         if override.split(".", 1)[0] not in MAY_CHANGE:
             raise Invalid("--resume", override, f"only {', '.join(f'{name}.*' for name in MAY_CHANGE)} may change")
+    return _go_on(found, compose("", found.settings, overrides))
+
+
+def _keep_going(directory: Path | None, wanted: Settings, *, as_it_is: bool) -> int:
+    """The run in `directory`, from wherever it stands; `as_it_is` where nothing was asked for."""
+    from services.common.continued import continued
+    from services.common.settings import load_settings
+    from services.conductor import rundir
+
+    if directory is None:
+        raise Invalid("--keep-going", "without --dir", "name the directory in which the run goes on")
+    if not (directory / "settings.yaml").exists():
+        _check_models(wanted)
+        return _play(replace(wanted, dir=str(directory.resolve())), OVERLAP_S)
+    found = rundir.find(directory)
+    stored = load_settings(found.settings)
+    return _go_on(found, stored if as_it_is else continued(stored, wanted), OVERLAP_S)
+
+
+def _go_on(found: RunDir, settings: Settings, patience_s: float = 0.0) -> int:
+    """With a run that was begun."""
+    from ramp.replay.places import check_count
+    from ramp.types import Kind
+    from services.clients.registry import DirectoryRegistry
+    from services.conductor.journal import read
+    from services.conductor.ledger import fold
+
     if fold(read(found.journal)).finished:
         print(f"{_shown(found.path)} is done: see its report.html, or `ramp eval`")
         return 0
-    settings = compose("", found.settings, overrides)
     if not settings.replay.address:
         check_count(found.replay, settings.replay.shards)
     if not DirectoryRegistry(found.registry).versions(Kind.POLICY):  # later its own checkpoints hold the weights
         _check_models(settings)
-    return _play(replace(settings, dir=str(found.path)))
+    return _play(replace(settings, dir=str(found.path)), patience_s)
 
 
 def _check_models(settings: Settings) -> None:
@@ -134,13 +165,14 @@ def _show(settings: Settings) -> None:
         print(f"{row.key:{widths[0]}}  {row.value:{min(widths[2], 40)}}  {row.doc}")
 
 
-def _play(settings: Settings) -> int:
-    """Run under the directory's lock, with everything that libraries print going to the conductor's log."""
+def _play(settings: Settings, patience_s: float = 0.0) -> int:
+    """Run under the directory's lock, with everything that libraries print going to the conductor's log. Another
+    conductor has `patience_s` to end."""
     from services.common.settings import save
     from services.conductor.rundir import Lock, RunDir, point_latest
 
     rundir = RunDir(Path(settings.dir))
-    lock = Lock(rundir)
+    lock = Lock(rundir, patience_s)
     try:
         rundir.make()
         save(settings, rundir.settings)

@@ -46,10 +46,11 @@ LANES = 2  # calls at the same time: one batch is drawn while another one is on 
 
 
 def open_flight(address: str, bulk: wire.Bulk, credentials: Credentials) -> flight.FlightClient:
-    """To the Flight door of the server at `host:port`, by a connection of its own; from now on this process keeps large
-    buffers for the next message. Raises Invalid and NotFound for credentials that cannot be read."""
+    """To the Flight door of the server at `host:port`, by a connection of its own, and where that server says that it
+    is; from now on this process keeps large buffers for the next message. Raises Invalid and NotFound for credentials
+    that cannot be read."""
     keep_freed()
-    host = address.rpartition(":")[0].strip("[]")
+    host = (bulk.flight_host or address.rpartition(":")[0]).strip("[]")
     ca, key, chain = credentials.files() or (None, None, None)
     options = list(OPTIONS.items())
     return flight.FlightClient(

@@ -32,7 +32,9 @@ from redis.retry import Retry
 from ramp.errors import Conflict
 from ramp.types import Kind
 from services.common.directory import Shard
+from services.common.host import reachable
 from services.common.metrics import COORDINATION_FAILURES, COORDINATION_SECONDS, REPLAY_NAME_TAKEN, timed
+from services.common.settings import Settings, redis_url
 
 logger = logging.getLogger(__name__)
 
@@ -329,6 +331,17 @@ class Coordination:
 
     def _presence_key(self, role: str, name: str) -> str:
         return self._key("presence", role, name)
+
+
+def serving(host: str, metrics_port: int) -> dict[str, Value]:
+    """The fields of presence by which Prometheus finds a process that serves its metrics on `host`."""
+    return {"host": reachable(host), "metrics_port": metrics_port}
+
+
+def board_of(settings: Settings, child: str = "") -> Coordination:
+    """The notice board of a run: in the Redis that its settings name, else in the conductor's `child`."""
+    name = settings.redis.run or run_key(Path(settings.dir))
+    return Coordination(redis_url(settings) or child, name)
 
 
 def _connect(url: str) -> redis.Redis:

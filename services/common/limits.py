@@ -84,9 +84,11 @@ RANGES: Mapping[str, tuple[float, float]] = {
     "learner.checkpoint_every": (1, INFINITE),
     "learner.zero_stage": (0, 2),
     "learner.decode_threads": (1, 1024),
+    "learner.metrics_port": (0, 65535),
     "actors.count": (1, 1024),  # each has a thread and a stream at the replay server
     "actors.threads": (1, 1024),
     "actors.episode_s": (1, INFINITE),
+    "actors.metrics_port": (0, 65535),
     "actors.batch_steps": (1, Limits().max_steps_per_batch),
     "replay.shards": (1, 64),
     "replay.port": (0, 65535),
@@ -126,6 +128,7 @@ def check_rules(settings: Settings) -> None:
     _check_retention(settings)
     _check_safety(settings)
     _check_shards(settings)
+    _check_one_a_node(settings)
 
 
 def _check_tasks(settings: Settings) -> None:
@@ -243,3 +246,14 @@ def _check_shards(settings: Settings) -> None:
         parse(replay.address)
     elif replay.port and replay.port + replay.shards - 1 > 65535:
         raise Invalid("replay.port", replay.port, f"leave room for replay.shards={replay.shards} ports from it on")
+
+
+def _check_one_a_node(settings: Settings) -> None:
+    """Processes of one machine cannot share a port."""
+    for name, place, count in (
+        ("actors", settings.actors, settings.actors.count),
+        ("learner", settings.learner, settings.learner.workers),
+    ):
+        if place.metrics_port and count > 1 and not place.resource:
+            remedy = f"keep 0, or name in {name}.resource a Ray resource of which every node has 1"
+            raise Invalid(f"{name}.metrics_port", place.metrics_port, remedy)

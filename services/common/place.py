@@ -20,6 +20,8 @@ class LearnerPlace:
     checkpoint_every: int = 250  # updates between DeepSpeed checkpoints
     zero_stage: int = 0  # ZeRO stage, 0 to 2
     decode_threads: int = 4  # that turn JPEG and PNG frames into pixels, of each; idle where frames are raw
+    metrics_port: int = 0  # of each; 0 takes free ones
+    resource: str = ""  # custom Ray resource of which each takes 1: it runs where that is; empty: on any node
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +32,8 @@ class ActorsPlace:
     threads: int = 1  # torch threads of each
     batch_steps: int = 50  # steps in one append to the replay service
     episode_s: float = 180.0  # longest that an episode may take; an actor that needs longer hangs, and is replaced
+    metrics_port: int = 0  # of each; 0 takes free ones
+    resource: str = ""  # custom Ray resource of which each takes 1: it runs where that is; empty: on any node
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,7 +100,8 @@ class ReplayPlace:
 class RedisPlace:
     """Presence, streams and commands; never the only copy of anything."""
 
-    url: str = ""  # redis://host:port/db of a running one; empty: start a child
+    url: str = ""  # redis://host:port/db of a running one, its password in RAMP_REDIS_PASSWORD; empty: start a child
+    run: str = ""  # what the run is called there; empty: as its directory, and told apart from others by the path
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,4 +117,4 @@ class MetricsPlace:
     """Prometheus endpoints: every process has one."""
 
     host: str = "127.0.0.1"  # where they listen
-    port: int = 0  # the conductor's; 0 takes a free one, as all other processes do; presence tells which
+    port: int = 0  # the conductor's; 0 takes a free one; presence tells which

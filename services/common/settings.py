@@ -18,6 +18,7 @@ from dataclasses import dataclass, field, fields, is_dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple, get_origin, get_type_hints
+from urllib.parse import quote, urlsplit, urlunsplit
 
 import yaml
 from pydantic import TypeAdapter, ValidationError
@@ -103,6 +104,16 @@ def child_environment(**extra: str) -> dict[str, str]:
 def mujoco_gl() -> str:
     """How MuJoCo renders; `osmesa` needs neither a GPU nor a display."""
     return os.environ.get("MUJOCO_GL") or "osmesa"
+
+
+def redis_url(settings: Settings) -> str:
+    """Of the Redis that runs already, with the password that only the environment knows; "" where the conductor starts
+    one. A password in the URL itself comes first."""
+    parts, password = urlsplit(settings.redis.url), os.environ.get("RAMP_REDIS_PASSWORD", "")
+    if not settings.redis.url or parts.password or not password:
+        return settings.redis.url
+    place = parts.netloc.rpartition("@")[2]
+    return urlunsplit(parts._replace(netloc=f"{parts.username or ''}:{quote(password, safe='')}@{place}"))
 
 
 def keep_ray_quiet() -> None:

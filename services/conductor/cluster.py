@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
-from pathlib import Path
 
-import rampwire
 import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-import ramp
-from ramp.errors import Unavailable
+from ramp.errors import Unauthenticated, Unavailable
 from services.common.settings import Settings, keep_ray_quiet
+from services.conductor.processes import python_path
 
 SPARE_CPUS = 2  # logical ones, for Ray Train's controller and small tasks
 
 
 def start(settings: Settings) -> None:
-    """Connect; with no address, start a local cluster first. Raises Unavailable.
+    """Connect; with no address, start a local cluster first. Raises Unavailable, Unauthenticated.
 
+    A cluster that asks for a token finds it in this process's environment (RAY_AUTH_TOKEN), as Ray's own commands do.
     On Linux Ray's own processes ignore Ctrl-C and die with this one, so that only the conductor has to stop in order.
     """
     keep_ray_quiet()
@@ -28,6 +29,9 @@ def start(settings: Settings) -> None:
             ray.init(address=settings.ray.address, log_to_driver=False, logging_level=logging.ERROR)
         else:
             _start_local(settings)
+    except ray.exceptions.AuthenticationError as error:
+        remedy = "give the cluster's token: RAY_AUTH_MODE=token with RAY_AUTH_TOKEN, or RAY_AUTH_TOKEN_PATH for a file"
+        raise Unauthenticated(f"Ray at {settings.ray.address} does not let this process in; {remedy}") from error
     except (ConnectionError, RuntimeError, ValueError, OSError, TimeoutError) as error:
         where = settings.ray.address or "a local cluster"
         raise Unavailable(f"Ray does not start with {where}: {error}; `ramp doctor` checks the machine") from error
@@ -40,6 +44,17 @@ def stop() -> None:
     """Disconnect; a local cluster ends with all its processes."""
     if ray.is_initialized():
         ray.shutdown()
+
+
+def kill(node: str, pid: int) -> None:
+    """SIGKILL to a process on that node of the cluster, wherever it is; returns at once."""
+    there = NodeAffinitySchedulingStrategy(node, soft=False)
+    _kill.options(scheduling_strategy=there).remote(pid)
+
+
+@ray.remote(num_cpus=0, max_retries=0)
+def _kill(pid: int) -> None:
+    os.kill(pid, signal.SIGKILL)
 
 
 def _start_local(settings: Settings) -> None:
@@ -55,9 +70,3 @@ def _start_local(settings: Settings) -> None:
         namespace="ramp",
         runtime_env={"env_vars": {"PYTHONPATH": python_path()}},
     )
-
-
-def python_path() -> str:
-    """Where workers find this project's packages, installed or not."""
-    homes = [Path(package.__path__[0]).resolve().parent for package in (ramp, rampwire)]
-    return ":".join(dict.fromkeys(str(home) for home in homes))

@@ -203,7 +203,7 @@ class Crew:
         """Everything the actor had is lost; a new one takes its name, so that it finds its spool, and the old one must
         not hold that any more: a stopped process hears SIGKILL alone."""
         ray.kill(member.handle)
-        descendants.kill_one(os.getpid(), member.pid)
+        descendants.kill_one(os.getpid(), member.pid, "actor")
         why = next((line.strip() for line in error.splitlines() if "Worker exit" in line), error.splitlines()[0])
         pid, lost = member.pid, list(member.queue.values())
         member.queue.clear()

@@ -47,11 +47,12 @@ def kill(pid: int, mark: str) -> None:
             continue
 
 
-def kill_one(ancestor: int, pid: int) -> None:
-    """SIGKILL to the process `pid` if it is a descendant of `ancestor`; a worker on another machine is not."""
+def kill_one(ancestor: int, pid: int, role: str) -> None:
+    """SIGKILL to the process `pid` if it is a descendant of `ancestor` in that role; a worker on another machine is
+    not, whatever has its number here."""
     for process in psutil.Process(ancestor).children(recursive=True):
-        if process.pid == pid:
-            with contextlib.suppress(psutil.Error):
+        with contextlib.suppress(psutil.Error):
+            if process.pid == pid and role_of(" ".join(process.cmdline())) == role:
                 process.kill()
 
 

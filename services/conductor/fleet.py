@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import random
-import socket
 import sys
 import time
 from collections.abc import Callable, Generator, Iterator
-from contextlib import ExitStack
 from functools import cached_property
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -21,14 +17,15 @@ from services.clients.credentials import own_credentials
 from services.clients.registry import DirectoryRegistry
 from services.common import metrics
 from services.common.audit import Audit, audit_log, person
-from services.common.coordination import HEARTBEAT_S, Coordination, run_key, without_password
+from services.common.coordination import HEARTBEAT_S, board_of, serving, without_password
 from services.common.directory import Shard, in_words, parse
 from services.common.keyring import provide, tokens_file
-from services.common.settings import Settings, child_environment
+from services.common.settings import Settings
 from services.common.tokens import Role
 from services.conductor import cluster, descendants, processes, redis_server, targets, topology
 from services.conductor.crew import Crew, Done, Lost, launcher
 from services.conductor.journal import Process
+from services.conductor.ports import free_port, free_ports, listens
 from services.conductor.processes import Child, Command
 from services.conductor.rundir import RunDir
 from services.conductor.shard_look import ShardLook
@@ -36,7 +33,6 @@ from services.conductor.training import LearnerGroup
 from services.conductor.watch import STALL_S, Probe, Watch
 from services.learner.group import run_learner
 
-OWN_PORTS = range(20_000, 32_768)  # above those that Ray's workers take, below Linux's ephemeral ones
 LOOK_EVERY_S = 2.0  # at replay
 MEMORY_EVERY_S = 20.0  # the kernel goes through all page tables for it, while whoever is measured waits for new pages
 PROBE_S = 5.0  # for replay to answer that look
@@ -54,14 +50,14 @@ class Fleet:
 
     def __init__(self, settings: Settings, rundir: RunDir) -> None:
         self.settings, self.rundir = settings, rundir
-        self.redis_url = settings.redis.url or f"redis://127.0.0.1:{free_port('127.0.0.1')}/0"
+        own_redis = "" if settings.redis.url else f"redis://127.0.0.1:{free_port('127.0.0.1')}/0"
+        self.board = board_of(settings, own_redis)
         self.replay_address = settings.replay.address or in_words(_own_shards(settings))
         self.replay_metrics = _own_metrics(settings)
         self.shards = ShardLook(lambda: self.replay, PROBE_S)
         self.children = self._children()
         self.registry = DirectoryRegistry(rundir.registry)
-        self.board = Coordination(self.redis_url, run_key(rundir.path))
-        where = (str(rundir.settings), self.replay_address, self.redis_url)
+        where = (str(rundir.settings), self.replay_address, own_redis)
         self.crew = Crew(launcher(settings, *where), settings.actors.episode_s)
         self.learner = LearnerGroup(lambda: run_learner(*where))
         replay = Probe("replay", self.shards, LOOK_EVERY_S)
@@ -86,7 +82,7 @@ class Fleet:
         cluster.start(self.settings)
         self.replay.wait_ready(processes.READY_S)
         if not self.board.ping():
-            raise Unavailable(f"Redis does not answer at {without_password(self.redis_url)}; check redis.url")
+            raise Unavailable(f"Redis does not answer at {without_password(self.board.url)}; check redis.url")
         self.board.clear()
         self._announce()
         yield from self._deliver_left_spools()
@@ -111,15 +107,13 @@ class Fleet:
     def end_stalled_learner(self) -> Iterator[str]:
         """Ray Train does not see a training thread that stands still; it sees a dead process, and starts another.
         Yields what was done, in words."""
-        for pid in self.watch.stalled():
-            descendants.kill_one(os.getpid(), pid)
+        for node, pid in self.watch.stalled():
+            cluster.kill(node, pid)
             yield f"learner worker (pid {pid}) has not got on for {STALL_S:g} s and is ended"
 
     def publish_targets(self) -> None:
-        """Let Prometheus find the children and every process that has announced itself. Raises OSError."""
-        host = self.settings.metrics.host
-        found = targets.groups(self.watch.redis.latest or (), host)
-        found += [targets.group(host, port, "replay", name) for name, port in self.replay_metrics.items()]
+        """Let Prometheus find every process that has announced itself. Raises OSError."""
+        found = targets.groups(self.watch.redis.latest or (), self.rundir.path.name)
         targets.write(self.rundir.targets, found)
 
     def stop_work(self, hurry: Callable[[], bool]) -> Iterator[Done | Lost | Process]:
@@ -187,8 +181,9 @@ class Fleet:
                 descendants.kill(os.getpid(), TRAIN_CONTROLLER)
 
     def _announce(self) -> None:
-        port = metrics.serve(self.settings.metrics.port, self.settings.metrics.host)
-        self.board.announce("conductor", "conductor", {"pid": os.getpid(), "metrics_port": port})
+        host = self.settings.metrics.host
+        where = serving(host, metrics.serve(self.settings.metrics.port, host))
+        self.board.announce("conductor", "conductor", {"pid": os.getpid(), **where})
 
     def _children(self) -> list[Child]:
         """The child processes that no setting replaces by one that runs elsewhere."""
@@ -198,7 +193,7 @@ class Fleet:
         return [Child(command) for name in roles for command in makers[name]()]
 
     def _redis(self) -> Iterator[Command]:
-        port = urlsplit(self.redis_url).port or 6379
+        port = urlsplit(self.board.url).port or 6379
         argv = redis_server.argv(port, self.rundir.redis)
         yield self._command("redis", argv, lambda: redis_server.answers(port), lambda: not self.watch.redis.fails)
 
@@ -212,49 +207,27 @@ class Fleet:
         host, _, port = shard.address.rpartition(":")
         options = ["--dir", str(place), "--port", port, "--settings", str(self.rundir.settings)]
         options += ["--metrics-port", str(self.replay_metrics[name])]
-        options += [] if self.settings.redis.url else ["--redis", self.redis_url]  # a password is no argument
+        options += [] if self.settings.redis.url else ["--redis", self.board.url]  # a password is no argument
         options += ["--shard", shard.name] if len(self.replay_metrics) > 1 else []
 
         def answers() -> bool:
             return not self.watch.replay.fails and self.shards.answers(shard.name)
 
         argv = [sys.executable, "-m", topology.role("replay").program, *options]
-        return self._command(name, argv, lambda: _listens(host, int(port)), answers)
+        return self._command(name, argv, lambda: listens(host, int(port)), answers)
 
     def _command(
         self, name: str, argv: list[str], is_ready: Callable[[], bool], answers: Callable[[], bool]
     ) -> Command:
-        inherited = child_environment().get("PYTHONPATH", "")
-        path = ":".join(filter(None, [cluster.python_path(), inherited]))
         return Command(
             name=name,
             argv=argv,
-            env=child_environment(PYTHONPATH=path),
+            env=processes.python_environment(),
             log=self.rundir.log(name),
             pid_file=self.rundir.pids / f"{name}.json",
             is_ready=is_ready,
             answers=answers,
         )
-
-
-def free_port(host: str) -> int:
-    """One of `free_ports`."""
-    return free_ports(host, 1)[0]
-
-
-def free_ports(host: str, count: int) -> list[int]:
-    """Different ports that nobody listens on now, and that Linux gives to no outgoing connection while their servers
-    start again. Raises Unavailable where there are none."""
-    found: list[int] = []
-    with ExitStack() as held:
-        for port in random.SystemRandom().sample(OWN_PORTS, 100 * count):
-            probe = held.enter_context(socket.socket())
-            with contextlib.suppress(OSError):
-                probe.bind((host, port))
-                found.append(port)
-            if len(found) == count:
-                return found
-    raise Unavailable(f"no free port on {host} among {OWN_PORTS.start} to {OWN_PORTS.stop - 1}")
 
 
 def _own_shards(settings: Settings) -> list[Shard]:
@@ -271,11 +244,3 @@ def _own_metrics(settings: Settings) -> dict[str, int]:
     count = settings.replay.shards
     names = ["replay"] if count == 1 else [shard_name(number) for number in range(count)]
     return dict(zip(names, free_ports(settings.metrics.host, count), strict=True))
-
-
-def _listens(host: str, port: int) -> bool:
-    try:
-        with socket.create_connection((host, port), timeout=0.2):
-            return True
-    except OSError:
-        return False

@@ -18,8 +18,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
+import rampwire
 
+import ramp
 from ramp.errors import Unavailable
+from services.common.settings import child_environment
 from services.conductor.journal import Process
 
 READY_S = 60.0  # longest wait for a child to serve
@@ -48,6 +51,8 @@ class Command:
     pid_file: Path
     is_ready: Callable[[], bool]  # asked until it says yes; must not block for long
     answers: Callable[[], bool]  # asked from then on; must not block at all
+    patience_s: float = READY_S  # from its start until it serves; then it counts as hung
+    ends: bool = False  # by itself, with exit code 0: then it is not started again
 
 
 @dataclass
@@ -64,6 +69,7 @@ class Child:
     ready_at: float = 0.0  # monotonic
     verdict: str = ""  # why its process was killed, if it was
     silent_since: float | None = None  # monotonic; None while it does what it is there for
+    done: bool = False  # it has ended by itself, and may
 
     @property
     def pid(self) -> int:
@@ -71,7 +77,9 @@ class Child:
 
     @property
     def state(self) -> str:
-        """up, starting, down or stopped, as the view calls it."""
+        """up, starting, down, done or stopped, as the view calls it."""
+        if self.done:
+            return "done"
         if self.process is None:
             return "down" if self.deaths else "stopped"
         return "up" if self.ready else "starting"
@@ -133,13 +141,17 @@ class Child:
         return time.monotonic() - self.silent_since
 
     def _patience_s(self) -> float:
-        return HUNG_S if self.ready else READY_S
+        return HUNG_S if self.ready else self.command.patience_s
 
     def _buried(self) -> Process:
         """Note a death and set the time of the restart."""
         assert self.process is not None
         pid, code, now = self.process.pid, self.process.returncode, time.monotonic()
         self.process, self.ready = None, False
+        if self.command.ends and code == 0:
+            self.deaths.clear()
+            self.done = True
+            return Process(name=self.command.name, what="stopped", pid=pid, detail="it is done")
         self.deaths.append(now)
         recent = sum(1 for death in self.deaths if now - death < BUDGET_S)
         if recent > BUDGET:
@@ -151,6 +163,18 @@ class Child:
         return Process(name=self.command.name, what="died", pid=pid, detail=self.verdict + how_it_ended(code))
 
 
+def python_path() -> str:
+    """Where a child finds this project's packages, installed or not."""
+    homes = [Path(package.__path__[0]).resolve().parent for package in (ramp, rampwire)]
+    return ":".join(dict.fromkeys(str(home) for home in homes))
+
+
+def python_environment() -> dict[str, str]:
+    """Of a child that is one of this project's programs."""
+    inherited = child_environment().get("PYTHONPATH", "")
+    return child_environment(PYTHONPATH=":".join(filter(None, [python_path(), inherited])))
+
+
 def wait_ready(children: Sequence[Child], deadline_s: float = READY_S) -> list[Process]:
     """Wait until all serve. Raises Unavailable where one does not within `deadline_s`."""
     until = time.monotonic() + deadline_s
@@ -158,7 +182,7 @@ def wait_ready(children: Sequence[Child], deadline_s: float = READY_S) -> list[P
     while True:
         for child in children:
             events.extend(child.poll())
-        late = [child for child in children if not child.ready]
+        late = [child for child in children if not (child.ready or child.done)]
         if not late:
             return events
         if time.monotonic() > until:

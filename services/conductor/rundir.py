@@ -95,11 +95,11 @@ class RunDir:
 class Lock:
     """Held as long as this conductor lives; the kernel frees it when the process dies, however it dies."""
 
-    def __init__(self, rundir: RunDir) -> None:
-        """Raises Occupied where another conductor holds the directory."""
+    def __init__(self, rundir: RunDir, patience_s: float = 0.0) -> None:
+        """Raises Occupied where another conductor still holds the directory after `patience_s`."""
         rundir.path.mkdir(parents=True, exist_ok=True)
         self._file = os.open(rundir.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        if not (self._take() or self._take(LOOK_S)):
+        if not self._taken(time.monotonic() + patience_s):
             holder = os.read(self._file, 32).decode().strip()
             os.close(self._file)
             raise Occupied(
@@ -108,9 +108,15 @@ class Lock:
         os.ftruncate(self._file, 0)
         os.pwrite(self._file, f"{os.getpid()}\n".encode(), 0)
 
-    def _take(self, after_s: float = 0.0) -> bool:
+    def _taken(self, until: float) -> bool:
         """Whether it is ours. Somebody who looks whether it is held has it for a moment; so it is tried twice."""
-        time.sleep(after_s)
+        while not self._take():
+            time.sleep(LOOK_S)
+            if time.monotonic() > until:
+                return self._take()
+        return True
+
+    def _take(self) -> bool:
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -1,4 +1,7 @@
-"""Where Prometheus finds the processes of a run: a file in the format of its file_sd_configs."""
+"""Where Prometheus finds the processes of a run: a file in the format of its file_sd_configs.
+
+The labels are those that a cluster's monitors give: namespace, release, component, pod, and shard for replay.
+"""
 
 from __future__ import annotations
 
@@ -9,19 +12,22 @@ from typing import Any
 
 from services.common.coordination import Presence
 
+NAMESPACE = "local"
 
-def groups(presence: Sequence[Presence], host: str) -> list[dict[str, Any]]:
+
+def groups(presence: Sequence[Presence], release: str) -> list[dict[str, Any]]:
     """One group per process that has announced a metrics port."""
     return [
-        group(host, int(each.fields["metrics_port"]), each.role, each.name)
+        group(f"{each.fields['host']}:{each.fields['metrics_port']}", release, each.role, each.name)
         for each in presence
         if each.fields.get("metrics_port", "0") != "0"
     ]
 
 
-def group(host: str, port: int, role: str, name: str) -> dict[str, Any]:
-    """One process."""
-    return {"targets": [f"{host}:{port}"], "labels": {"role": role, "name": name}}
+def group(address: str, release: str, component: str, pod: str) -> dict[str, Any]:
+    """One process. A replay server goes by the name of its shard."""
+    labels = {"namespace": NAMESPACE, "release": release, "component": component, "pod": pod}
+    return {"targets": [address], "labels": labels | ({"shard": pod} if component == "replay" else {})}
 
 
 def write(path: Path, found: Sequence[Mapping[str, Any]]) -> bool:

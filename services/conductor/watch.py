@@ -116,12 +116,13 @@ class Watch:
         stage2 = self._registry.resolve(Kind.POLICY, "stage2")
         return Landmarks(stage2=stage2 or 0, final=self._registry.resolve(Kind.POLICY, "final") or 0)
 
-    def stalled(self) -> list[int]:
-        """Process ids of learner workers that are there and have not got on for too long."""
+    def stalled(self) -> list[tuple[str, int]]:
+        """Ray node and process id of learner workers that are there and have not got on for too long."""
         if not self.redis.answers or time.monotonic() - self._heard < STALL_S:
             return []
         self._heard = time.monotonic()  # they are not ended twice
-        return [int(each.fields.get("pid", "0")) for each in self.redis.latest or () if each.role == "learner"]
+        workers = [each.fields for each in self.redis.latest or () if each.role == "learner"]
+        return [(fields.get("node", ""), int(fields.get("pid", "0"))) for fields in workers]
 
     def _versions(self, ledger: Ledger) -> Iterator[Version]:
         for kind in Kind:

@@ -13,7 +13,7 @@ from services.clients.connect import AnyClient
 from services.clients.credentials import own_credentials
 from services.clients.registry import DirectoryRegistry
 from services.common import metrics
-from services.common.coordination import Coordination, run_key
+from services.common.coordination import Coordination, Value, board_of, serving
 from services.common.settings import Settings, load_settings
 from services.common.tokens import Role
 from services.learner.checkpoint import Checkpoints
@@ -56,10 +56,11 @@ class Context:
         self.board.close()
 
 
-def connect(settings_path: str, run_dir: str, replay_address: str, redis_url: str) -> Context:
-    """Everything that a worker needs, in its process. Raises NotFound, Invalid, Unavailable."""
+def connect(settings_path: str, run_dir: str, replay_address: str, redis_url: str, node: str) -> Context:
+    """Everything that a worker on that node of Ray needs, in its process. `redis_url` is of the conductor's own Redis;
+    what the settings name comes first. Raises NotFound, Invalid, Unavailable."""
     settings, where = load_settings(settings_path), Path(run_dir)
-    board = Coordination(redis_url, run_key(where))
+    board = board_of(settings, redis_url)
     replay = replay_service.connect(
         replay_address,
         name=f"learner-{rank()}",
@@ -75,6 +76,12 @@ def connect(settings_path: str, run_dir: str, replay_address: str, redis_url: st
         board=board,
         publisher=Publisher(registry, board, replay, settings.recipe, precision=settings.training.precision, home=home),
         checkpoints=Checkpoints(home),
-        telemetry=Telemetry(board, rank(), metrics_port=metrics.serve(0, settings.metrics.host)),
+        telemetry=Telemetry(board, rank(), place=_place(settings, node)),
         basis_path=home / "basis.json",
     )
+
+
+def _place(settings: Settings, node: str) -> dict[str, Value]:
+    """Where this worker is, and serves its metrics."""
+    port = metrics.serve(settings.learner.metrics_port, settings.metrics.host)
+    return {"node": node, **serving(settings.metrics.host, port)}

@@ -50,7 +50,9 @@ def run_learner(settings_path: str, replay_address: str, redis_url: str) -> None
             "redis_url": redis_url,
         },
         torch_config=TorchConfig(backend="nccl" if gpu else "gloo", timeout_s=COLLECTIVE_S),
-        scaling_config=ScalingConfig(num_workers=settings.learner.workers, use_gpu=gpu),
+        scaling_config=ScalingConfig(
+            num_workers=settings.learner.workers, use_gpu=gpu, resources_per_worker=_resources(settings, gpu)
+        ),
         run_config=RunConfig(
             name="learner",
             storage_path=str(run_dir / "ray"),
@@ -74,7 +76,7 @@ def train_worker(config: dict[str, Any]) -> None:
     from services.learner.loop import Learner
 
     _log_to(_log_path(Path(config["run_dir"])))
-    context = connect(**config)
+    context = connect(**config, node=ray.get_runtime_context().get_node_id())
     torch.set_num_threads(context.settings.learner.threads)
     try:
         Learner(context).run()
@@ -86,6 +88,14 @@ def train_worker(config: dict[str, Any]) -> None:
         raise
     finally:
         context.close()
+
+
+def _resources(settings: Settings, gpu: bool) -> dict[str, float] | None:
+    """What each worker takes; None leaves it to Ray: a GPU, or a CPU. A node that has the named resource is meant for
+    one worker, however many CPUs it says it has."""
+    if not settings.learner.resource:
+        return None
+    return {settings.learner.resource: 1, **({"GPU": 1} if gpu else {})}
 
 
 def _environment(settings: Settings) -> dict[str, str]:

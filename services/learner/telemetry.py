@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from services.common import metrics
-from services.common.coordination import Coordination
+from services.common.coordination import Coordination, Value
 from services.learner.progress import Progress
 
 STREAM = "learner"
@@ -26,8 +26,9 @@ STOP_EVERY_S = 0.5  # between looks at the stop request
 class Telemetry:
     """One worker's voice. Worker 0 alone writes the stream; every worker announces itself."""
 
-    def __init__(self, board: Coordination, rank: int, *, metrics_port: int = 0) -> None:
-        self._board, self._rank, self._port = board, rank, metrics_port
+    def __init__(self, board: Coordination, rank: int, *, place: Mapping[str, Value] | None = None) -> None:
+        """`place` tells its node of Ray, and host and metrics_port of its metrics."""
+        self._board, self._rank, self._where = board, rank, place or {}
         self._sums: dict[str, float] = defaultdict(float)
         self._counts: dict[str, int] = defaultdict(int)
         self._updates, self._began = 0, time.monotonic()
@@ -39,7 +40,7 @@ class Telemetry:
     def announce(self, progress: Progress, total: int) -> None:
         """Presence with the process id; written at every stage and kept alive by the notice board's heartbeat."""
         self._total = total
-        fields = {"pid": os.getpid(), "rank": self._rank, "metrics_port": self._port, **_place(progress, total)}
+        fields = {"pid": os.getpid(), "rank": self._rank, **self._where, **_place(progress, total)}
         self._board.announce(ROLE, f"learner-{self._rank}", fields)
 
     def updated(self, model: str, report: Mapping[str, float], progress: Progress) -> None:

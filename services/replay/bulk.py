@@ -16,16 +16,23 @@ logger = logging.getLogger(__name__)
 NONCE = ".nonce"
 
 
-def announced(segments: Path, flight_port: int) -> wire.Bulk:
+def announced(segments: Path, flight_port: int, flight_host: str = "") -> wire.Bulk:
     """Writes a new nonce into the directory of the segments: who reads it there may ask for places. A disk that refuses
-    it has none, and all learners get their frames through the door."""
+    it has none, and all learners get their frames through the door. Without a `flight_host` the door is found on the
+    host by which the server is called."""
     nonce = secrets.token_hex(16)
     try:
         _write(segments, nonce)
     except OSError as error:
         logger.warning("learners on this host cannot map the segments: %s", error)
         nonce = ""
-    return wire.Bulk(flight_port=flight_port, directory=str(segments.resolve()), nonce=nonce, host=boot_id())
+    return wire.Bulk(
+        flight_port=flight_port,
+        flight_host=flight_host,
+        directory=str(segments.resolve()),
+        nonce=nonce,
+        host=boot_id(),
+    )
 
 
 def _write(segments: Path, nonce: str) -> None:

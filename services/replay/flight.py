@@ -47,9 +47,11 @@ CALLS = 64  # of either kind, served at the same time
 class FlightDoor:
     """A core served over Arrow Flight. Example: bulk = FlightDoor(core, Gate(), segments).start(host, 0)"""
 
-    def __init__(self, core: ReplayCore, gate: Gate, segments: Path, calls: int = CALLS) -> None:
-        """`segments` is the directory in which the core's shard keeps them."""
+    def __init__(self, core: ReplayCore, gate: Gate, segments: Path, calls: int = CALLS, advertised: str = "") -> None:
+        """`segments` is the directory in which the core's shard keeps them; `advertised` the host by which others find
+        this door, where that is not the one by which they call the server."""
         self._core, self._gate, self._segments, self._calls = core, gate, segments, calls
+        self._advertised = advertised
         self._served: _Served | None = None
 
     def start(self, host: str, port: int, tls: CertificateFiles | None = None) -> wire.Bulk:
@@ -59,7 +61,7 @@ class FlightDoor:
         _refuse_taken(host, port)
         try:
             self._served = _Served(self._core, self._gate, self._calls, location=(host, port), **_certificates(tls))
-            bulk = announced(self._segments, self._served.port)
+            bulk = announced(self._segments, self._served.port, self._advertised)
         except (pa.ArrowException, flight.FlightError, OSError) as error:
             raise Unavailable(f"cannot serve Flight at {host}:{port}: {error}") from error
         self._served.nonce = bulk.nonce

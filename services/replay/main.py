@@ -5,7 +5,9 @@
 Serves until SIGTERM or SIGINT. Its address is written to DIR/address and printed once it answers; that of its Flight
 door is written to DIR/flight_address, and Info tells it too. With port 0 a restart takes the port it had before, if
 that is still free, so that clients find it again. With a Redis (--redis, or the settings') it announces itself as the
-shard --shard of the run: a name that belongs to the data in DIR, whatever the address.
+shard --shard of the run: a name that belongs to the data in DIR, whatever the address. A shard that is told by
+--advertise how others find it has a host of its own: it takes the settings' Flight port as it is, and keeps its audit
+log beside its data.
 """
 
 from __future__ import annotations
@@ -31,14 +33,15 @@ from ramp.replay.shard import Shard, ShardConfig
 from services.common import metrics
 from services.common.access import Access
 from services.common.audit import Audit
-from services.common.coordination import Coordination, run_key
+from services.common.coordination import board_of, serving
+from services.common.directory import parse
 from services.common.gate import Gate
 from services.common.keyring import tokens_file
 from services.common.memory import keep_freed
 from services.common.quotas import Quotas, parse_quotas
 from services.common.settings import Settings, load_settings
 from services.common.tls import check_exposure
-from services.replay.announcing import announce
+from services.replay.announcing import Identity, announce, name_of_host
 from services.replay.core import ReplayCore
 from services.replay.flight import FlightDoor
 from services.replay.server import ReplayServer
@@ -69,7 +72,10 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--port", type=int, default=None, help="0 takes a free one; default: the settings' port")
     parser.add_argument("--host", default=None, help="default: the settings' host")
     parser.add_argument("--settings", type=Path, required=True, help="the run's settings.yaml")
-    parser.add_argument("--shard", default=shard_name(0), help="the shard's name in the directory")
+    names = parser.add_mutually_exclusive_group()
+    names.add_argument("--shard", default=shard_name(0), help="the shard's name in the directory")
+    names.add_argument("--shard-from-hostname", action="store_true", help="shard-N on a host that is called ...-N")
+    parser.add_argument("--advertise", default="", help="host:port by which others find it; default: where it listens")
     parser.add_argument("--redis", default="", help="redis://host:port/db of the directory; default: none")
     parser.add_argument("--metrics-port", type=int, default=None, help="0 takes a free one; default: no metrics")
     return parser.parse_args(arguments)
@@ -77,10 +83,11 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
 
 def shard_config(settings: Settings) -> ShardConfig:
     """What the settings say of the tables, the labels and the disk."""
-    sampling = settings.sampling
+    sampling, replay = settings.sampling, settings.replay
+    shards = len(parse(replay.address)) if replay.address else replay.shards
     return ShardConfig(
         tables=shard_tables(
-            min_items=-(-sampling.min_items // settings.replay.shards),
+            min_items=-(-sampling.min_items // shards),
             samples_per_insert=sampling.samples_per_insert,
             slack=sampling.slack,
             human_priority=sampling.human_priority,
@@ -98,9 +105,10 @@ def served_calls(settings: Settings) -> int:
     return settings.replay.calls + settings.actors.count + 4 * settings.learner.workers
 
 
-def gate_of(settings: Settings) -> Gate:
-    """Who is let in. A run that `ramp run` has started has tokens; a server that is started without any is open, which
-    `check_exposure` grants to its own machine only. Raises NotFound, Invalid."""
+def gate_of(settings: Settings, home: Path | None = None) -> Gate:
+    """Who is let in; what they do is written down in logs/ of `home`, or of the run's directory. A run that `ramp run`
+    has started has tokens; a server that is started without any is open, which `check_exposure` grants to its own
+    machine only. Raises NotFound, Invalid."""
     path, quotas = tokens_file(settings), settings.replay.quotas
     if not settings.replay.tokens and not path.exists():
         logger.warning("no tokens in %s: whoever reaches this server is served", path)
@@ -108,13 +116,16 @@ def gate_of(settings: Settings) -> Gate:
     return Gate(
         access=Access(path),
         quotas=Quotas(quotas.by_role(), parse_quotas(quotas.clients)),
-        audit=Audit(Path(settings.dir) / "logs" / "audit.jsonl"),
+        audit=Audit((home or Path(settings.dir)) / "logs" / "audit.jsonl"),
     )
 
 
 def _serve(options: argparse.Namespace) -> int:
     settings, stop = load_settings(options.settings), threading.Event()
-    host, gate, tls = options.host or settings.replay.host, gate_of(settings), settings.replay.tls.files()
+    name = name_of_host() if options.shard_from_hostname else options.shard
+    identity = Identity(name=name, advertised=options.advertise)
+    gate = gate_of(settings, options.dir if identity.advertised else None)
+    host, tls = options.host or settings.replay.host, settings.replay.tls.files()
     check_exposure(host, tls=tls is not None, tokens=gate.access.asks, exposed=settings.replay.exposed)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
@@ -123,26 +134,26 @@ def _serve(options: argparse.Namespace) -> int:
         _mount(shard, settings.replay.mounts)
     core, calls = ReplayCore(shard), served_calls(settings)
     upkeep = _upkeep(shard, settings.replay.scrub_mib_per_s, stop.set)
-    door, place = FlightDoor(core, gate, options.dir / "segments", calls), options.dir / "flight_address"
-    bulk = _started(partial(door.start, tls=tls), host, _flight_port(settings, options.shard), place)
+    door = FlightDoor(core, gate, options.dir / "segments", calls, identity.host)
+    place = options.dir / "flight_address"
+    bulk = _started(partial(door.start, tls=tls), host, identity.flight_port(settings), place)
     _tell(place, host, bulk.flight_port)
     server = ReplayServer(core, gate, calls=calls, connections=settings.replay.connections, bulk=bulk)
     asked = settings.replay.port if options.port is None else options.port
     port = _started(partial(server.start, tls=tls), host, asked, options.dir / "address")
     _tell(options.dir / "address", host, port)
-    redis = options.redis or settings.redis.url
-    board = Coordination(redis, run_key(Path(settings.dir)))
+    board = board_of(settings, options.redis)
     try:
-        if redis:
-            announce(board, options.dir, options.shard, host, port)
+        if board.url:
+            announce(board, options.dir, identity.name, identity.address(host, port))
     except RampError:  # the name is another's
         door.stop(0.0)
         server.stop(0.0)
         shard.close()
         raise
     if options.metrics_port is not None:
-        served = metrics.serve(options.metrics_port, settings.metrics.host)
-        logger.info("metrics at http://%s:%d/metrics", settings.metrics.host, served)
+        served = _metrics(options.metrics_port, settings)
+        board.announce("replay", identity.name, serving(settings.metrics.host, served))
     for each in upkeep:
         each.start()
     print(f"{host}:{port}", flush=True)
@@ -150,6 +161,7 @@ def _serve(options: argparse.Namespace) -> int:
         pass
     failed = shard.failed
     logger.info("stopping%s", ": the disk has failed" if failed else "")
+    server.retire()
     board.close()
     empty = door.stop()
     server.stop()
@@ -161,10 +173,10 @@ def _serve(options: argparse.Namespace) -> int:
     return int(failed)
 
 
-def _flight_port(settings: Settings, shard: str) -> int:
-    """The first shard's is the setting's, the others' follow."""
-    first, names = settings.replay.flight_port, [shard_name(number) for number in range(settings.replay.shards)]
-    return first + names.index(shard) if first and shard in names else first
+def _metrics(port: int, settings: Settings) -> int:
+    served = metrics.serve(port, settings.metrics.host)
+    logger.info("metrics at http://%s:%d/metrics", settings.metrics.host, served)
+    return served
 
 
 def _upkeep(shard: Shard, scrub_mib_per_s: int, on_failure: Callable[[], None]) -> list[Periodic]:

@@ -239,9 +239,13 @@ class ReplayServer:
         self._recheck.start()
         return bound
 
+    def retire(self) -> None:
+        """Tell probes and balancers that this server is going; calls are still answered."""
+        self._server.retire()
+
     def stop(self, grace_s: float = 2.0) -> None:
         """Tell probes, wake whoever waits, answer what was asked, cut the rest."""
         self._recheck.stop()
-        self._server.retire()
+        self.retire()
         self._service.interrupt()
         self._server.stop(grace_s)

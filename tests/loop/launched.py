@@ -32,7 +32,7 @@ E = TypeVar("E", bound=journal.Event)
 class LaunchedRun:
     """One `ramp run` of the counting recipe in `folder`."""
 
-    def __init__(self, folder: Path, *words: str) -> None:
+    def __init__(self, folder: Path, *words: str, **environment: str) -> None:
         self.folder = folder
         self.output = folder.with_name(folder.name + ".out")
         command = [sys.executable, "-m", "services.cli.main", "run", *words, "--dir", str(folder)]
@@ -41,7 +41,7 @@ class LaunchedRun:
             self.process = subprocess.Popen(
                 command,
                 cwd=ROOT,
-                env=child_environment(PYTHONPATH=f"{ROOT}:{ROOT / 'proto'}"),
+                env=child_environment(PYTHONPATH=f"{ROOT}:{ROOT / 'proto'}", **environment),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,

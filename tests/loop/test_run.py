@@ -44,11 +44,11 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LaunchedRun]:
 
 
 def scrape(folder: Path) -> dict[str, str]:
-    """What every process in the targets file answers to Prometheus, by role."""
+    """What every process in the targets file answers to Prometheus, by component."""
     answers = {}
     for group in json.loads((folder / "prometheus.json").read_text()):
         with urllib.request.urlopen(f"http://{group['targets'][0]}/metrics", timeout=10) as answer:
-            answers[group["labels"]["role"]] = answer.read().decode()
+            answers[group["labels"]["component"]] = answer.read().decode()
     return answers
 
 

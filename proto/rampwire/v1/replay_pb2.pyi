@@ -1254,14 +1254,17 @@ class Bulk(_message.Message):
     DIRECTORY_FIELD_NUMBER: _builtins.int
     NONCE_FIELD_NUMBER: _builtins.int
     HOST_FIELD_NUMBER: _builtins.int
+    FLIGHT_HOST_FIELD_NUMBER: _builtins.int
     flight_port: _builtins.int
-    """on the host of this server"""
+    """0: there is none"""
     directory: _builtins.str
     """of the segments, absolute"""
     nonce: _builtins.str
     """another one in every life of the server"""
     host: _builtins.str
     """the kernel's boot id"""
+    flight_host: _builtins.str
+    """by which others find it; empty: the host by which this server was called"""
     def __init__(
         self,
         *,
@@ -1269,10 +1272,11 @@ class Bulk(_message.Message):
         directory: _builtins.str = ...,
         nonce: _builtins.str = ...,
         host: _builtins.str = ...,
+        flight_host: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["directory", b"directory", "flight_port", b"flight_port", "host", b"host", "nonce", b"nonce"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["directory", b"directory", "flight_host", b"flight_host", "flight_port", b"flight_port", "host", b"host", "nonce", b"nonce"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

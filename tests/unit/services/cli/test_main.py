@@ -22,7 +22,7 @@ from services.conductor.view import RunView
 from tests.unit.services.conductor.test_terminal import BARE
 from tests.unit.sources import ROOT
 
-VERBS = ("run", "status", "eval", "report", "doctor", "data")
+VERBS = ("run", "up", "down", "status", "eval", "report", "doctor", "data")
 
 
 def ramp(*words: str) -> int:
@@ -68,6 +68,8 @@ def test_help_loads_nothing_heavy() -> None:
         (["run", "counting", "--config", "/nowhere/at/all.yaml"], "does not exist"),
         (["run", "--resume", "--dir", "/nowhere/at/all"], "give the --dir of a run"),
         (["run", "--resume", "--show"], "leave one out"),
+        (["run", "counting", "--keep-going"], "name the directory in which the run goes on"),
+        (["up", "countng"], "did you mean counting"),
         (["run", "full", "policy.weights=/nowhere/at/all"], "policy.weights: /nowhere/at/all"),
         (["run", "full", "world.weights=/nowhere/at/all"], "world.weights: /nowhere/at/all"),
         (["status", "--dir", "/nowhere/at/all"], "give the --dir of a run"),
@@ -151,6 +153,21 @@ def test_what_the_help_texts_ask_of_the_json_is_there(
 def test_a_resumed_run_keeps_its_science(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert ramp("run", "--resume", "--dir", str(finished), "training.policy_lr=1") == 2
     assert "may change" in capsys.readouterr().err
+
+
+def test_a_run_that_keeps_going_is_found_done_and_not_changed(
+    finished: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("run", "counting", "--keep-going", "--dir", str(finished))
+    assert ramp(*words, "actors.count=7") == 0
+    assert "is done" in capsys.readouterr().out
+    assert ramp(*words, "seed=99") == 2
+    assert "start another run" in capsys.readouterr().err
+
+
+def test_down_says_that_nothing_is_up(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert ramp("down", "--dir", str(tmp_path)) == 0
+    assert "nothing is up" in capsys.readouterr().out
 
 
 def test_a_resumed_run_does_not_leave_shards_behind(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

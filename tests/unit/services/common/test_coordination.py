@@ -14,9 +14,10 @@ import pytest
 from ramp.errors import Conflict
 from ramp.types import Kind
 from services.common import coordination
-from services.common.coordination import Coordination, Presence, run_key, without_password
+from services.common.coordination import Coordination, Presence, board_of, run_key, without_password
 from services.common.directory import Shard
 from services.common.metrics import REGISTRY
+from services.common.settings import compose
 from tests.unit.services.common.redis_process import RedisProcess
 from tests.waiting import eventually
 
@@ -225,3 +226,11 @@ def test_without_redis_nobody_knows_where_a_shard_is(server: RedisProcess, board
     assert board.shards() is None
     server.start()
     eventually(lambda: board.shards() == {"shard-0": ONE})
+
+
+def test_a_run_that_is_given_a_name_has_that_on_the_board_wherever_its_settings_lie() -> None:
+    here = compose("counting", None, ["redis.url=redis://h:1/0", "redis.run=fleet", "dir=/etc/ramp"])
+    there = compose("counting", None, ["redis.url=redis://h:1/0", "redis.run=fleet", "dir=/runs/fleet"])
+    assert board_of(here).run == board_of(there, "redis://own:1/0").run == "fleet"
+    assert board_of(there, "redis://own:1/0").url == "redis://h:1/0"
+    assert board_of(compose("counting", None, ["dir=/runs/a"]), "redis://own:1/0").url == "redis://own:1/0"

@@ -13,7 +13,7 @@ from ramp.models.vla import PaliGemmaConfig
 from ramp.models.world import WanConfig
 from ramp.recipes import RECIPES
 from services.common import settings as module
-from services.common.settings import child_environment, compose, describe, load_settings, mujoco_gl, save
+from services.common.settings import child_environment, compose, describe, load_settings, mujoco_gl, redis_url, save
 from services.common.sizes import FULL_RANGES
 
 
@@ -274,3 +274,20 @@ def test_children_render_in_software_unless_told_otherwise(monkeypatch: pytest.M
 
     assert mujoco_gl() == child_environment()["MUJOCO_GL"] == "egl"
     assert child_environment(A="1")["A"] == "1"
+
+
+def test_the_password_of_redis_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAMP_REDIS_PASSWORD", "a/b:c@d")
+    given = compose("counting", None, ["redis.url=rediss://ramp@redis.example:6380/0"])
+    assert redis_url(given) == "rediss://ramp:a%2Fb%3Ac%40d@redis.example:6380/0"
+    own = compose("counting", None, ["redis.url=redis://:mine@redis.example:6380/0"])
+    assert redis_url(own) == own.redis.url
+    assert redis_url(compose("counting", None, [])) == "", "the conductor's own Redis has none"
+
+
+@pytest.mark.parametrize("group", ["actors", "learner"])
+def test_processes_of_one_machine_share_no_metrics_port(group: str) -> None:
+    count = {"actors": "actors.count=2", "learner": "learner.workers=2"}[group]
+    with pytest.raises(Invalid, match=f"{group}.resource"):
+        compose("counting", None, [f"{group}.metrics_port=9102", count])
+    compose("counting", None, [f"{group}.metrics_port=9102", count, f"{group}.resource=rollout"])

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -16,6 +17,7 @@ import pytest
 from ramp.errors import Unavailable
 from services.conductor import processes
 from services.conductor.processes import Child, Command, stop_stale, wait_ready
+from tests.waiting import eventually
 
 ROOT = Path(processes.__file__).parents[2]
 WAITS = "print('up', flush=True)\nimport time\nwhile True: time.sleep(60)"
@@ -27,7 +29,9 @@ def make(tmp_path: Path) -> Iterator[Callable[..., Child]]:
     """Makes children that say "up" in their log when they serve."""
     made: list[Child] = []
 
-    def build(code: str = WAITS, name: str = "part", answers: Callable[[], bool] = lambda: True) -> Child:
+    def build(
+        code: str = WAITS, name: str = "part", answers: Callable[[], bool] = lambda: True, *, ends: bool = False
+    ) -> Child:
         log = tmp_path / f"{name}.log"
         command = Command(
             name=name,
@@ -37,6 +41,7 @@ def make(tmp_path: Path) -> Iterator[Callable[..., Child]]:
             pid_file=tmp_path / "pids" / f"{name}.json",
             is_ready=lambda: log.exists() and "up" in log.read_text(),
             answers=answers,
+            ends=ends,
         )
         made.append(Child(command))
         return made[-1]
@@ -57,6 +62,16 @@ def test_a_child_starts_serves_and_stops_at_sigterm(make: Callable[..., Child]) 
     assert child.state == "stopped"
     assert list(child.poll()) == []
     assert not child.command.pid_file.exists()
+
+
+def test_a_child_that_may_end_is_not_started_again_and_one_that_fails_is(make: Callable[..., Child]) -> None:
+    done, failing = make("print('up')", "done", ends=True), make("raise SystemExit(3)", "failing", ends=True)
+    for child in (done, failing):
+        child.start()
+    wait_ready([done], 20)
+    eventually(lambda: list(done.poll()) and done.done)
+    assert (done.state, done.pid, list(done.poll())) == ("done", 0, [])
+    eventually(lambda: list(failing.poll()) and failing.restarts)
 
 
 def test_a_child_that_ignores_sigterm_is_killed_after_its_deadline(make: Callable[..., Child]) -> None:
@@ -82,17 +97,18 @@ def test_a_killed_child_is_started_again(make: Callable[..., Child]) -> None:
     assert child.restarts == 1
 
 
-@pytest.mark.parametrize(("limit", "code"), [("HUNG_S", WAITS), ("READY_S", "import time; time.sleep(600)")])
+@pytest.mark.parametrize(("served", "code"), [(True, WAITS), (False, "import time; time.sleep(600)")])
 def test_a_child_that_lives_and_does_not_serve_is_killed_and_started_again(
-    make: Callable[..., Child], monkeypatch: pytest.MonkeyPatch, limit: str, code: str
+    make: Callable[..., Child], monkeypatch: pytest.MonkeyPatch, served: bool, code: str
 ) -> None:
     child = make(code, answers=lambda: False)
     child.start()
-    if limit == "HUNG_S":
+    if served:
         wait_ready([child], 20)
     first = child.process
     assert first is not None
-    monkeypatch.setattr(processes, limit, -1.0)
+    monkeypatch.setattr(processes, "HUNG_S", -1.0)
+    child.command = replace(child.command, patience_s=-1.0)
     assert list(child.poll()) == []
     first.wait(20)
     died = next(child.poll())

@@ -89,11 +89,12 @@ def test_a_learner_that_is_there_and_says_nothing_for_too_long_is_stalled(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     watch, _ = watching(tmp_path, [])
-    watch.redis.latest, watch.redis.answers = [Presence(role="learner", name="learner-0", fields={"pid": "7"})], True
+    learner = Presence(role="learner", name="learner-0", fields={"pid": "7", "node": "node-a"})
+    watch.redis.latest, watch.redis.answers = [learner], True
     look(watch, Ledger())
     assert watch.stalled() == []
     monkeypatch.setattr(module, "STALL_S", -1.0)
-    assert watch.stalled() == [7]
+    assert watch.stalled() == [("node-a", 7)]
     watch.redis.answers = False
     assert watch.stalled() == []
 
@@ -153,12 +154,20 @@ def test_a_probe_keeps_its_last_answer_while_there_is_none() -> None:
 
 def test_prometheus_finds_every_process_that_serves_metrics(tmp_path: Path) -> None:
     presence = [
-        Presence(role="actor", name="actor-0", fields={"metrics_port": "4000"}),
+        Presence(role="actor", name="actor-0", fields={"host": "10.0.0.7", "metrics_port": "4000"}),
+        Presence(role="replay", name="shard-1", fields={"host": "127.0.0.1", "metrics_port": "4001"}),
         Presence(role="robot", name="arm-7", fields={}),
         Presence(role="learner", name="learner-0", fields={"metrics_port": "0"}),
     ]
-    found = targets.groups(presence, "127.0.0.1")
-    assert found == [{"targets": ["127.0.0.1:4000"], "labels": {"role": "actor", "name": "actor-0"}}]
+    found = targets.groups(presence, "try")
+    run = {"namespace": "local", "release": "try"}
+    assert found == [
+        {"targets": ["10.0.0.7:4000"], "labels": {**run, "component": "actor", "pod": "actor-0"}},
+        {
+            "targets": ["127.0.0.1:4001"],
+            "labels": {**run, "component": "replay", "pod": "shard-1", "shard": "shard-1"},
+        },
+    ]
     assert targets.write(tmp_path / "prometheus.json", found)
     assert not targets.write(tmp_path / "prometheus.json", found)
 

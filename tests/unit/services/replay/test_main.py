@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 import subprocess
 import sys
 import urllib.request
 from contextlib import closing
 from pathlib import Path
 
+import grpc
 import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from ramp.errors import OverQuota
+from services.clients.replay import ReplayClient
 from services.common.coordination import Coordination, run_key
 from services.common.directory import Shard
 from services.common.keyring import provide, tokens_file
 from services.common.settings import child_environment, compose, save
 from services.common.tokens import Role
+from services.conductor.ports import free_port
 from services.replay.main import gate_of, main, served_calls, shard_config
 from tests.replay_process import ReplayProcess
 from tests.tokens import know
@@ -89,3 +95,33 @@ def test_a_server_and_its_clients_start_without_torch() -> None:
     environment = child_environment(PYTHONPATH=f"{ROOT}:{ROOT / 'proto'}")
 
     assert subprocess.run([sys.executable, "-c", code], env=environment, timeout=120).returncode == 0
+
+
+def test_a_server_that_is_told_to_stop_says_so_before_it_goes(tmp_path: Path) -> None:
+    server = ReplayProcess(tmp_path)
+    with closing(server), grpc.insecure_channel(server.start()) as channel:
+        health = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest(), timeout=60)
+        assert next(health).status == health_pb2.HealthCheckResponse.SERVING
+        os.kill(server.pid, signal.SIGTERM)
+        assert next(health).status == health_pb2.HealthCheckResponse.NOT_SERVING
+        assert server.wait() == 0
+
+
+def test_a_shard_is_found_by_what_it_advertises(tmp_path: Path) -> None:
+    """127.0.0.1 and localhost are the same place here, and not the same words."""
+    redis = RedisProcess(tmp_path)
+    port = free_port("127.0.0.1")
+    options = ["--shard", "shard-3", "--port", str(port), "--advertise", f"localhost:{port}", "--redis", redis.url]
+    server = ReplayProcess(tmp_path, options=options)
+    board = Coordination(redis.url, run_key(tmp_path))
+    try:
+        with ReplayClient(server.start(metrics=True), name="test") as client:
+            assert client.bulk().flight_host == "localhost"
+        assert {shard.name: shard.address for shard in (board.shards() or {}).values()} == {
+            "shard-3": f"localhost:{port}"
+        }
+        assert [(each.role, each.name) for each in board.presence() or ()] == [("replay", "shard-3")]
+    finally:
+        server.close()
+        board.close()
+        redis.kill()
