@@ -14,10 +14,11 @@ import pytest
 from ramp.errors import OverQuota
 from services.common.coordination import Coordination, run_key
 from services.common.directory import Shard
+from services.common.gate import gate_of
 from services.common.keyring import provide, tokens_file
 from services.common.settings import child_environment, compose, save
 from services.common.tokens import Role
-from services.replay.main import gate_of, main, served_calls, shard_config
+from services.replay.main import main, served_calls, shard_config
 from tests.replay_process import ReplayProcess
 from tests.tokens import know
 from tests.unit.services.common.redis_process import RedisProcess
