@@ -19,6 +19,7 @@ from ramp.replay.places import lay_out, planned, shard_name
 from services.clients.connect import AnyClient, connect
 from services.clients.credentials import own_credentials
 from services.clients.registry import DirectoryRegistry
+from services.clients.releases import Releases
 from services.common import metrics
 from services.common.audit import Audit, audit_log, person
 from services.common.coordination import HEARTBEAT_S, Coordination, run_key, without_password
@@ -28,6 +29,7 @@ from services.common.settings import Settings, child_environment
 from services.common.tokens import Role
 from services.conductor import cluster, descendants, processes, redis_server, targets, topology
 from services.conductor.crew import Crew, Done, Lost, launcher
+from services.conductor.guard import Guard
 from services.conductor.journal import Process
 from services.conductor.processes import Child, Command
 from services.conductor.rundir import RunDir
@@ -38,6 +40,7 @@ from services.learner.group import run_learner
 
 OWN_PORTS = range(20_000, 32_768)  # above those that Ray's workers take, below Linux's ephemeral ones
 LOOK_EVERY_S = 2.0  # at replay and at memory
+GUARD_EVERY_S = 10.0  # at what robots make of a version that was promoted
 PROBE_S = 5.0  # for replay to answer that look
 SETTLED_S = HEARTBEAT_S + 1.0  # after its start a Redis has heard of everybody
 LEARNER_STOP_S = 30.0  # for the update in hand and its checkpoint
@@ -63,6 +66,10 @@ class Fleet:
         where = (str(rundir.settings), self.replay_address, self.redis_url)
         self.crew = Crew(launcher(settings, *where), settings.actors.episode_s)
         self.learner = LearnerGroup(lambda: run_learner(*where))
+        self.guard = Guard(
+            Releases(self.registry), lambda: self.replay.query(timeout=PROBE_S), settings.release, Audit(rundir.audit)
+        )
+        self._guarding = Probe("releases", self.guard, GUARD_EVERY_S)
         replay = Probe("replay", self.shards, LOOK_EVERY_S)
         self.watch = Watch(
             self.registry, self.board, replay, Probe("memory", lambda: descendants.by_role(os.getpid()), LOOK_EVERY_S)
@@ -93,6 +100,7 @@ class Fleet:
         if with_learner:
             yield self.learner.start()
         self.watch.start()
+        self._guarding.start()
 
     def _provide_tokens(self) -> None:
         """Those of the run's own processes, and a line in the audit log for each that is new."""
@@ -135,6 +143,7 @@ class Fleet:
 
     def stop_services(self, hurry: Callable[[], bool]) -> Iterator[Process]:
         """Ray, then replay and Redis."""
+        self._guarding.close()
         self.watch.close()
         cluster.stop()
         self.replay.close()
