@@ -45,12 +45,8 @@ def _compared(
 ) -> tuple[dict[str, Any], str]:
     """Numbers and words for the history. Raises Invalid where the version is not good enough."""
     settings = load_settings(found.settings)
-    lock = rundir.Lock(found)
-    try:
-        each = episodes or settings.evaluation.episodes_per_task
-        comparison = release.compare(settings, found, version, stable, each, tell)
-    finally:
-        lock.release()
+    each = episodes or settings.evaluation.episodes_per_task
+    comparison = release.compare(settings, found, version, stable, each, tell)
     place = settings.release
     check_promotion(comparison, min_starts=place.min_starts, min_gain=place.min_gain)
     interval = f"{comparison.low:+.3f} to {comparison.high:+.3f}"

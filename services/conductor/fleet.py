@@ -40,7 +40,7 @@ from services.learner.group import run_learner
 
 OWN_PORTS = range(20_000, 32_768)  # above those that Ray's workers take, below Linux's ephemeral ones
 LOOK_EVERY_S = 2.0  # at replay and at memory
-GUARD_EVERY_S = 10.0  # at what robots make of a version that was promoted
+GUARD_EVERY_S = 30.0  # at what robots make of a version that was promoted
 PROBE_S = 5.0  # for replay to answer that look
 SETTLED_S = HEARTBEAT_S + 1.0  # after its start a Redis has heard of everybody
 LEARNER_STOP_S = 30.0  # for the update in hand and its checkpoint

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from ramp.evaluation.promotion import Comparison, Start, compared
-from ramp.types import Kind, Outcome
+from ramp.types import EpisodeSummary, Kind, Outcome
+from services.actor.assignment import Assignment
 from services.clients.releases import Releases
 from services.common.settings import Settings
 from services.conductor import journal
 from services.conductor.evaluation import assignments, evaluate
-from services.conductor.rundir import RunDir
+from services.conductor.rundir import Lock, RunDir
 
 Results = dict[Start, bool]
 
@@ -31,15 +32,25 @@ def compare(
 ) -> Comparison:
     """Two versions on the same held-out starts: those of the journal, and for the rest real actors, now.
 
-    Raises Unavailable, Invalid, Corrupt.
+    Raises Unavailable, Invalid, Corrupt, and Occupied where there is a rest while the run goes on.
     """
     known = tried(journal.read(rundir.journal), (new, old))
     wanted = {each: assignments(settings, each, episodes_per_task) for each in (new, old)}
     todo = [each for version in (new, old) for each in wanted[version] if (each.task, each.seed) not in known[version]]
-    for summary in evaluate(settings, rundir, todo, tell) if todo else ():
+    for summary in _rolled_out(settings, rundir, todo, tell) if todo else ():
         known[summary.policy_version][summary.task, summary.seed] = summary.outcome is Outcome.SUCCESS
     starts = [(each.task, each.seed) for each in wanted[new]]
     return compared(*({start: known[version][start] for start in starts} for version in (new, old)))
+
+
+def _rolled_out(
+    settings: Settings, rundir: RunDir, todo: list[Assignment], tell: Callable[[str], None]
+) -> Iterator[EpisodeSummary]:
+    lock = Lock(rundir)
+    try:
+        yield from evaluate(settings, rundir, todo, tell)
+    finally:
+        lock.release()
 
 
 def aliases(releases: Releases, registry_aliases: Mapping[str, int]) -> list[dict[str, object]]:
