@@ -86,7 +86,9 @@ def test_a_server_whose_name_is_another_shards_does_not_serve(tmp_path: Path) ->
 
 def test_a_server_and_its_clients_start_without_torch() -> None:
     """It takes most of a second, which everybody waits for after a crash."""
-    code = "import sys, services.replay.main, services.clients.replay; sys.exit('torch' in sys.modules)"
+    names = ("replay", "robot", "policy", "recording")
+    clients = ", ".join(f"services.clients.{name}" for name in names)
+    code = f"import sys, services.replay.main, {clients}; sys.exit('torch' in sys.modules)"
     environment = child_environment(PYTHONPATH=f"{ROOT}:{ROOT / 'proto'}")
 
     assert subprocess.run([sys.executable, "-c", code], env=environment, timeout=120).returncode == 0
