@@ -63,7 +63,6 @@ class Batcher:
         self._waiting.pace_s = MEMORY * self._waiting.pace_s + (1 - MEMORY) * spent / len(asks)
         metrics.POLICY_INFER_SECONDS.observe(spent)
         metrics.POLICY_BATCH.observe(len(asks))
-        metrics.progress("serving")
         return [
             Answer(
                 chunk=decision.chunk,

@@ -58,7 +58,7 @@ class PolicyCore:
         observation = agent.checked(observation_from_wire(request, agent.schema))
         ask = Ask(agent=agent, observation=observation, deadline=deadline)
         self._waiting.put(ask)
-        on_end(ask.answer.cancel)
+        on_end(ask.answer.cancel)  # what nobody waits for any more is not computed
         try:
             return ask.answer.result(max(deadline - time.monotonic(), 0.0))
         except RampError:  # a Timeout is both

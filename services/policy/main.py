@@ -72,6 +72,7 @@ class Follow(Periodic):
         try:
             self._versions.look()
             self._releases.observe()
+            metrics.progress("follow")
         except Exception:  # whatever a shared file system or a broken version does: what serves goes on
             logger.exception("the registry could not be followed this time")
         if self._versions.current is not None:
