@@ -32,7 +32,7 @@ from services.conductor.machine import commit, describe
 from services.conductor.record import Result, load, save, without_host
 
 RESULTS = Path(__file__).with_name("results")
-NAMES = ("engine", "policy", "replay", "rollout")
+NAMES = ("engine", "policy", "replay", "rollout", "serving")
 APART = ("replay_peers", "growth")  # only where named: one installs Reverb, the other stores a million steps
 KNOWN = ", ".join((*NAMES, *APART))
 LIMIT_S = 1800.0  # for one benchmark, on a slow machine too; whatever hangs inside it ends then

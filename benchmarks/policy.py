@@ -48,7 +48,7 @@ def run(quick: bool) -> list[Row]:
 
 def _compare(recipe: Recipe, mode: str, beta: float, pairs: int) -> Row:
     print(f"policy: {pairs} decisions, {mode}, guidance {beta:g} ...", flush=True)
-    agent, seen = _agent(recipe, beta, efficient=mode == "efficient"), _observation(recipe)
+    agent, seen = sample_agent(recipe, beta, efficient=mode == "efficient"), sample_observation(recipe)
     generator = torch.Generator().manual_seed(0)
     ours, theirs = alternate(lambda: agent.decide(seen, generator=generator), _straight(agent, seen), pairs)
     return {
@@ -69,19 +69,21 @@ def _compare(recipe: Recipe, mode: str, beta: float, pairs: int) -> Row:
 def _parts(recipe: Recipe, mode: str) -> Row:
     """Milliseconds of each part by itself; the rest is what lies around them."""
     print(f"policy: parts of a decision, {mode} ...", flush=True)
-    agent, seen = _agent(recipe, 1.0, efficient=mode == "efficient"), _observation(recipe)
+    agent, seen = sample_agent(recipe, 1.0, efficient=mode == "efficient"), sample_observation(recipe)
     policy, tensors = agent.policy, observation_tensors([seen], agent.normalizer)
     generator, indicator = torch.Generator().manual_seed(0), torch.ones(1, dtype=torch.int64)
     with torch.inference_mode():
-        tokens = None if agent.efficient else agent.world.predict(tensors, generator=generator).tokens
+        world = None if agent.efficient else agent.world
+        tokens = None if world is None else world.predict(tensors, generator=generator).tokens
         context = policy.observe(tensors, tokens, indicator)
         start = torch.randn(1, policy.config.chunk, policy.schema.action_width)
         parts: dict[str, Callable[[], object]] = {
             "picture_encoder": lambda: policy.observe(tensors, tokens, indicator),
             "euler": lambda: integrate(lambda x, tau: policy(x, tau, context), start, policy.config.ode_steps),
         }
-        if not agent.efficient:
-            parts["world_model"] = lambda: agent.world.predict(tensors, generator=generator)
+        if world is not None:
+            predict = world.predict
+            parts["world_model"] = lambda: predict(tensors, generator=generator)
         spent = {f"{name}_ms": 1e3 * median_seconds(part) for name, part in parts.items()}
     whole = 1e3 * median_seconds(lambda: agent.decide(seen, generator=generator))
     spent["around_them_ms"] = whole - sum(spent.values())
@@ -118,7 +120,8 @@ def _straight(agent: Agent, seen: Observation) -> Callable[[], Tensor]:
     return decide
 
 
-def _agent(recipe: Recipe, beta: float, *, efficient: bool) -> Agent:
+def sample_agent(recipe: Recipe, beta: float, *, efficient: bool) -> Agent:
+    """Of the recipe's sizes, with random weights, guided by `beta`."""
     size = recipe.env.image_size
     schema = StepSchema(
         cameras=dict.fromkeys(recipe.env.cameras, (size, size, 3)),
@@ -133,7 +136,8 @@ def _agent(recipe: Recipe, beta: float, *, efficient: bool) -> Agent:
     return Agent(policy, world, normalizer, efficient=efficient)
 
 
-def _observation(recipe: Recipe) -> Observation:
+def sample_observation(recipe: Recipe) -> Observation:
+    """Noise, as large as the recipe's pictures."""
     random, size = np.random.default_rng(0), recipe.env.image_size
     images = {camera: random.integers(0, 256, (size, size, 3), np.uint8) for camera in recipe.env.cameras}
     return Observation(images=images, proprio=np.zeros(4, np.float32), instruction="open the drawer")

@@ -124,6 +124,9 @@ class Registry(Protocol):
     def load(self, kind: Kind, version: int | str) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Weights and manifest of a version or alias. Raises NotFound, or Corrupt where a checksum disagrees."""
 
+    def manifest(self, kind: Kind, version: int | str) -> dict[str, Any]:
+        """The manifest alone. Raises NotFound, Corrupt."""
+
     def file(self, kind: Kind, version: int | str, name: str) -> bytes | None:
         """What was published beside the weights under that name, or None. Raises NotFound, Corrupt."""
 

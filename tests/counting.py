@@ -10,7 +10,7 @@ from ramp.data.images import encode_steps
 from ramp.envs import label, make_env, make_expert
 from ramp.replay.local import LocalReplay
 from ramp.types import Encoding, EpisodeHeader, Outcome, Source
-from services.actor.recording import Recording
+from services.clients.recording import Recording
 from services.clients.replay import ReplayClient
 from services.common.settings import Settings, compose, save
 

@@ -38,7 +38,7 @@ class ReplayProcess:
 
     def launch(self, *, metrics: bool = False) -> None:
         """Does not wait until it answers."""
-        command = [sys.executable, "-m", self.module, "--dir", str(self.directory), "--port", "0"]
+        command = [sys.executable, "-m", self.module, "--dir", str(self.directory), "--port", self.port]
         command += [*self._options, *(["--metrics-port", "0"] if metrics else [])]
         with (self._folder / "log").open("a") as log:
             self._process = subprocess.Popen(
@@ -49,6 +49,11 @@ class ReplayProcess:
                 stderr=log,
                 text=True,
             )
+
+    @property
+    def port(self) -> str:
+        """That it is told to take. With 0 it takes the one that it had before, which lies in its directory."""
+        return "0"
 
     def forget_address(self) -> None:
         """The next start takes another port."""

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from math import comb
+from typing import TypeVar
 
 from ramp.errors import Invalid
+
+Start = TypeVar("Start", bound=Hashable)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,7 +30,7 @@ class Paired:
         return (self.first_only - self.second_only) / self.starts
 
 
-def mcnemar(first: Mapping[Hashable, bool], second: Mapping[Hashable, bool]) -> Paired:
+def mcnemar(first: Mapping[Start, bool], second: Mapping[Start, bool]) -> Paired:
     """Success by start, of two policies (McNemar 1947, exact binomial form).
 
     Raises Invalid where there are no starts, or not the same ones on both sides.

@@ -20,7 +20,7 @@ from ramp.models.depth import sees_depth, with_hidden_depth, without_depth
 from ramp.models.manifest import load_normalizer, load_policy, load_thoughts, load_told, load_world
 from ramp.models.vla.chunk_policy import ChunkPolicy
 from ramp.models.vla.config import Told
-from ramp.models.world.joint import JointModel
+from ramp.models.world.joint import JointModel, Prediction
 from ramp.types import POSITIVE, UNLABELLED, Observation, StepSchema
 
 
@@ -55,7 +55,7 @@ class Agent:
     def __init__(
         self,
         policy: ChunkPolicy,
-        world: JointModel,
+        world: JointModel | None,
         normalizer: Normalizer,
         *,
         version: int = 0,
@@ -64,9 +64,9 @@ class Agent:
         thoughts: ThoughtVocabulary | None = None,
         prompts: Prompts | None = None,
     ) -> None:
-        if policy.token_shape != world.token_shape:
+        if world is not None and policy.token_shape != world.token_shape:
             raise Invalid("world", f"tokens {world.token_shape}", f"the policy was trained on {policy.token_shape}")
-        self.policy, self.world, self.normalizer = policy.eval(), world.eval(), normalizer
+        self.policy, self.world, self.normalizer = policy.eval(), world.eval() if world else None, normalizer
         self.version, self.efficient, self.told = version, efficient, told or Told()
         self.indicator = POSITIVE  # what a policy that knows it is told
         self.thoughts, self.prompts = thoughts, prompts
@@ -80,19 +80,20 @@ class Agent:
         cls,
         policy_tensors: Mapping[str, Tensor],
         policy_manifest: Mapping[str, Any],
-        world_tensors: Mapping[str, Tensor],
+        world_tensors: Mapping[str, Tensor] | None,
         world_manifest: Mapping[str, Any],
         *,
         tokenizer: bytes | None = None,
         version: int = 0,
         efficient: bool = False,
     ) -> Agent:
-        """Rebuild from what a registry holds, `tokenizer` beside the policy where there is one.
+        """Rebuild from what a registry holds, `tokenizer` beside the policy where there is one. Without the world
+        model's tensors the agent can decide in efficient mode only.
 
         Raises Invalid where weights, configs or schemas do not fit together, or the tokenizer is missing.
         """
         policy = load_policy(policy_tensors, policy_manifest)
-        world = load_world(world_tensors, world_manifest)
+        world = None if world_tensors is None else load_world(world_tensors, world_manifest)
         told, normalizer = load_told(policy_manifest), load_normalizer(policy_manifest)
         if load_normalizer(world_manifest).to_dict() != normalizer.to_dict():
             raise Invalid("normalizer", "of policy and world model differ", "serve the two that were trained together")
@@ -120,9 +121,9 @@ class Agent:
     @torch.inference_mode()
     def decide_many(self, observations: list[Observation], *, generator: torch.Generator) -> list[AgentDecision]:
         """The same for several robots at once."""
-        observations = [self._checked(observation) for observation in observations]
+        observations = [self.checked(observation) for observation in observations]
         tensors = observation_tensors(observations, self.normalizer, self.prompts)
-        prediction = None if self.efficient else self.world.predict(tensors, generator=generator)
+        prediction = None if self.efficient else self._foresee(tensors, generator)
         tokens = prediction.tokens if prediction is not None and self.told.world else None
         remaining = [math.nan] * len(observations) if prediction is None else prediction.value.tolist()
         indicator = torch.full((len(observations),), self.indicator if self.told.indicator else UNLABELLED)
@@ -138,7 +139,7 @@ class Agent:
         """
         if self.thoughts is None:
             raise Invalid("policy.thought", False, "this policy was not trained to think; train one with true")
-        checked = self._checked(observation)
+        checked = self.checked(observation)
         written, track = self.policy.think(observation_tensors([checked], self.normalizer, self.prompts))
         ids = written[0].tolist()
         return AgentThought(
@@ -152,8 +153,13 @@ class Agent:
             return None
         return None if chunk is None else self.normalizer.denormalise_action(chunk)
 
-    def _checked(self, observation: Observation) -> Observation:
-        """As the policy takes it: with depth hidden where the robot has none."""
+    def _foresee(self, tensors: Mapping[str, Tensor], generator: torch.Generator) -> Prediction:
+        if self.world is None:
+            raise Invalid("efficient", False, "this agent was made without a world model; let it be efficient")
+        return self.world.predict(tensors, generator=generator)
+
+    def checked(self, observation: Observation) -> Observation:
+        """As the policy takes it: with depth hidden where the robot has none. Raises Invalid where it does not fit."""
         if sees_depth(self.schema) and self.policy.config.depth_dropout > 0.0:
             observation = replace(observation, images=with_hidden_depth(observation.images))
         check_observation(observation, self.schema)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
-from dataclasses import fields
 
 from ramp.errors import Corrupt, Invalid, NotFound
 from ramp.interfaces import Registry
 from ramp.models.agent import Agent
-from ramp.models.vla.instructions import TOKENIZER
 from ramp.types import POSITIVE, Kind, StepSchema
+from services.clients.agents import check_schema, read_agent
 from services.common.metrics import ACTOR_POLICY, ACTOR_REFUSED
 
 logger = logging.getLogger(__name__)
@@ -57,7 +56,7 @@ class Agents:
         return agent
 
     def _load(self, version: int, schema: StepSchema) -> Agent:
-        agent = self._kept.get(version) or self._read(version)
+        agent = self._kept.get(version) or read_agent(self._registry, version)
         if not agent.serves(schema):
             check_schema(version, agent.schema, schema)
         self._kept[version] = agent
@@ -66,22 +65,3 @@ class Agents:
             oldest = next(kept for kept in self._kept if kept != self._acting)
             del self._kept[oldest]
         return agent
-
-    def _read(self, version: int) -> Agent:
-        """A policy with the world model that its manifest names: the two were trained together."""
-        policy, policy_manifest = self._registry.load(Kind.POLICY, version)
-        if "world_version" not in policy_manifest:
-            raise Invalid("manifest", f"policy {version} names no world_version", "publish it with the one it used")
-        world, world_manifest = self._registry.load(Kind.WORLD, int(policy_manifest["world_version"]))
-        tokenizer = self._registry.file(Kind.POLICY, version, TOKENIZER)
-        return Agent.from_registry_parts(
-            policy, policy_manifest, world, world_manifest, tokenizer=tokenizer, version=version
-        )
-
-
-def check_schema(version: int, trained: StepSchema, robot: StepSchema) -> None:
-    """Raises Invalid, naming what differs first, where a policy was trained for another robot."""
-    for name in ("action_width", *(each.name for each in fields(StepSchema))):
-        theirs, ours = getattr(trained, name), getattr(robot, name)
-        if theirs != ours:
-            raise Invalid(f"schema.{name}", f"{theirs} of policy {version}", f"this robot has {ours}")

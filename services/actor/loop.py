@@ -23,7 +23,7 @@ from ramp.types import Encoding, EpisodeHeader, EpisodeSummary, Outcome, StepBat
 from services.actor.assignment import Assignment
 from services.actor.camera import Camera, Stopwatch
 from services.actor.drivers import Driver
-from services.actor.recording import Recording
+from services.clients.recording import Recording
 
 logger = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from typing import Annotated, ParamSpec
 import typer
 
 from ramp.errors import Invalid, NotFound, RampError
-from services.cli import bench, data, datasets, doctor, evaluate, keep, report, run, status, token, up
+from services.cli import bench, data, datasets, doctor, evaluate, keep, release, report, run, status, token, up
 
 Words = ParamSpec("Words")
 WRONG_INPUT, FAILED = 2, 1
@@ -46,6 +46,7 @@ def ramp(
       ramp data snapshot N   keep all of them as they are now
       ramp data views        answers that were made tables (query --as-view)
       ramp token new         let a robot, a learner or a person in; ramp token list, revoke
+      ramp release promote V let robots act by a version; ramp release list, rollback, history
       ramp bench             the comparisons of the papers: methods, conditioning, iterations, value
       ramp data export       its episodes as a LeRobot dataset; ramp data import brings one in
     """
@@ -90,6 +91,13 @@ tokens.command("new")(verb(token.new))
 tokens.command("list")(verb(token.list_))
 tokens.command("revoke")(verb(token.revoke))
 app.add_typer(tokens, name="token")
+
+releases = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Which version robots act by.")
+releases.command("list")(verb(release.list_))
+releases.command("promote")(verb(release.promote))
+releases.command("rollback")(verb(release.rollback))
+releases.command("history")(verb(release.history))
+app.add_typer(releases, name="release")
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -33,6 +33,7 @@ from torch import Tensor
 from ramp.errors import Corrupt, Full, Invalid, NotFound
 from ramp.replay import durable
 from ramp.types import Kind
+from services.common.place import ALIAS
 
 WEIGHTS = "weights.safetensors"
 MANIFEST = "manifest.json"
@@ -48,7 +49,6 @@ _RESERVED = (
     "files",
     "checksum",
 )  # written by the registry itself
-_ALIAS = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 _FILE = re.compile(r"[a-z][a-z0-9_.-]{0,63}")
 
 
@@ -59,7 +59,7 @@ class DirectoryRegistry:
     """
 
     def __init__(self, path: str | Path) -> None:
-        self._root = Path(path)
+        self.root = Path(path)
 
     def publish(
         self,
@@ -140,7 +140,7 @@ class DirectoryRegistry:
 
     def alias(self, kind: Kind, name: str, version: int) -> None:
         """Point `name` at a version, atomically. Raises NotFound for an unknown version, Invalid for a bad name."""
-        if not _ALIAS.fullmatch(name):
+        if not ALIAS.fullmatch(name):
             raise Invalid("alias", name, "use lower-case letters, digits, '-' and '_', a letter first")
         folder = self._folder(kind)
         if not (folder / _name(version)).is_dir():
@@ -154,7 +154,7 @@ class DirectoryRegistry:
 
     def resolve(self, kind: Kind, name: str) -> int | None:
         """The version an alias points to, or None."""
-        if not _ALIAS.fullmatch(name):
+        if not ALIAS.fullmatch(name):
             return None
         try:
             return int((self._folder(kind) / "aliases" / name).read_text())
@@ -166,7 +166,7 @@ class DirectoryRegistry:
     def aliases(self, kind: Kind) -> dict[str, int]:
         """Every alias with its version."""
         folder = self._folder(kind) / "aliases"
-        names = [path.name for path in folder.iterdir() if _ALIAS.fullmatch(path.name)] if folder.is_dir() else []
+        names = [path.name for path in folder.iterdir() if ALIAS.fullmatch(path.name)] if folder.is_dir() else []
         found = {name: self.resolve(kind, name) for name in sorted(names)}
         return {name: version for name, version in found.items() if version is not None}
 
@@ -178,7 +178,7 @@ class DirectoryRegistry:
         return sorted(int(path.name) for path in folder.iterdir() if re.fullmatch(r"\d{8}", path.name))
 
     def _folder(self, kind: Kind) -> Path:
-        return self._root / str(kind)
+        return self.root / str(kind)
 
     def _number(self, kind: Kind, version: int | str) -> int:
         if isinstance(version, int):

@@ -23,6 +23,7 @@ logger = logging.getLogger(__name__)
 LOOK_S = 1.0  # between looks whether the file of tokens has changed
 
 REPLAY = "/ramp.v1.Replay/"
+POLICY = "/ramp.v1.Policy/"
 _OPERATOR = frozenset({Role.OPERATOR})
 _LEARNER = frozenset({Role.LEARNER, Role.OPERATOR})
 RIGHTS: Mapping[str, frozenset[Role]] = {
@@ -40,6 +41,8 @@ RIGHTS: Mapping[str, frozenset[Role]] = {
     REPLAY + "ListViews": _LEARNER,
     REPLAY + "DropView": _OPERATOR,
     REPLAY + "Info": frozenset(Role),
+    POLICY + "Infer": frozenset({Role.ROBOT, Role.ACTOR, Role.OPERATOR}),
+    POLICY + "Info": frozenset(Role),
 }
 """By the method's name on the wire. What is not listed (reflection) is for operators."""
 

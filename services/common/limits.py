@@ -18,6 +18,7 @@ from ramp.replay.info import Limits
 from ramp.replay.run_tables import TABLES
 from ramp.types import Outcome
 from services.common.directory import parse
+from services.common.place import ALIAS, MODES
 from services.common.quotas import parse_quotas
 from services.common.sizes import FULL_RANGES, INFINITE, check_sizes
 from services.common.tls import check_exposure
@@ -98,6 +99,21 @@ RANGES: Mapping[str, tuple[float, float]] = {
     "replay.calls": (8, 65536),  # each is a thread while it lasts
     "replay.connections": (16, 1_000_000),
     "replay.max_message_mib": (16, 1024),  # one step of 16 cameras with 480 x 480 pixels fits
+    "serving.port": (0, 65535),
+    "serving.max_batch": (1, 1024),
+    "serving.max_wait_ms": (0, 1000),
+    "serving.queue": (1, 65536),
+    "serving.threads": (1, 1024),
+    "serving.versions": (1, 64),
+    "serving.look_s": (0.05, 3600),
+    "serving.drain_s": (0, 3600),
+    "serving.calls": (8, 65536),  # each is a thread while it lasts
+    "serving.connections": (16, 1_000_000),
+    "release.min_starts": (1, INFINITE),
+    "release.min_gain": (-1, 1),
+    "release.rollback_episodes": (1, INFINITE),
+    "release.rollback_drop": (0, 1),
+    "release.rollback_rise": (0, 1),
     "ray.object_store_mib": (80, INFINITE),  # Ray refuses less than 75 MiB
     "metrics.port": (0, 65535),
 }
@@ -129,6 +145,7 @@ def check_rules(settings: Settings) -> None:
     _check_safety(settings)
     _check_shards(settings)
     _check_one_a_node(settings)
+    _check_serving(settings)
 
 
 def _check_tasks(settings: Settings) -> None:
@@ -257,3 +274,14 @@ def _check_one_a_node(settings: Settings) -> None:
         if place.metrics_port and count > 1 and not place.resource:
             remedy = f"keep 0, or name in {name}.resource a Ray resource of which every node has 1"
             raise Invalid(f"{name}.metrics_port", place.metrics_port, remedy)
+
+
+def _check_serving(settings: Settings) -> None:
+    """A misspelt alias would serve nothing for ever."""
+    serving = settings.serving
+    if serving.mode not in MODES:
+        raise Invalid("serving.mode", serving.mode, f"choose {' or '.join(MODES)}")
+    if not serving.alias or not all(ALIAS.fullmatch(name) for name in serving.alias):
+        raise Invalid("serving.alias", serving.alias, "name aliases of the registry, e.g. stable,latest")
+    if serving.max_batch > serving.queue:
+        raise Invalid("serving.queue", serving.queue, f"give serving.max_batch={serving.max_batch} or more")

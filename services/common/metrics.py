@@ -19,10 +19,10 @@ from ramp.errors import Unavailable
 REGISTRY = CollectorRegistry()
 ProcessCollector(registry=REGISTRY)
 
-SERVICES = ("process", "coordination", "grpc", "replay", "registry", "actor", "learner", "conductor")
+SERVICES = ("process", "coordination", "grpc", "replay", "policy", "registry", "actor", "learner", "conductor")
 UNITS = ("seconds", "bytes", "ratio", "total", "steps", "items", "episodes", "version", "count", "updates", "loss")
 LABELS = ("task", "purpose", "source", "outcome", "stage", "table", "kind", "alias", "method", "code", "what", "role")
-NAME = re.compile(rf"ramp_({'|'.join(SERVICES)})(_[a-z0-9]+)+_({'|'.join(UNITS)})")
+NAME = re.compile(rf"ramp_({'|'.join(SERVICES)})((_[a-z0-9]+)+_({'|'.join(UNITS)})|_version)")
 
 _SHORT = (0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)  # s
 
@@ -153,6 +153,23 @@ REPLAY_SCRUBBED = counter("ramp_replay_scrubbed_bytes", "Bytes of closed segment
 REPLAY_NAME_TAKEN = gauge("ramp_replay_name_taken_count", "1 while a server with other data holds the shard's name")
 REPLAY_AWAY = gauge("ramp_replay_away_count", "Shards that this client does not reach")
 REPLAY_DAMAGED = gauge("ramp_replay_quarantined_count", "Places on disk whose bytes were not what had been written")
+
+# ------------------------------------------------------------------------------------------------- policy
+
+_BATCHES = (1, 2, 4, 8, 16, 32, 64, 128)
+POLICY_REQUESTS = counter("ramp_policy_requests_total", "Requests for actions, by status of the answer", ["code"])
+POLICY_REQUEST_SECONDS = histogram("ramp_policy_request_seconds", "From a request's arrival to its answer")
+POLICY_QUEUE = gauge("ramp_policy_queue_items", "Requests that wait for their turn")
+POLICY_BATCH = histogram("ramp_policy_batch_items", "Requests that one run of the model answers", buckets=_BATCHES)
+POLICY_INFER_SECONDS = histogram("ramp_policy_infer_seconds", "One run of the model")
+POLICY_VERSION = gauge("ramp_policy_version", "Version that new episodes begin with")
+POLICY_REFUSED = counter("ramp_policy_refused_total", "Published weights that the server refused, by status", ["code"])
+
+# ----------------------------------------------------------------------------------------------- registry
+
+REGISTRY_ALIAS = gauge("ramp_registry_alias_version", "Version that an alias points to", ["kind", "alias"])
+REGISTRY_PROMOTIONS = counter("ramp_registry_promotions_total", "Changes of an alias, by what", ["alias", "what"])
+REGISTRY_PROMOTED = gauge("ramp_registry_promoted_seconds", "Unix time of an alias's last such change", ["alias"])
 
 # ---------------------------------------------------------------------------------------------- conductor
 

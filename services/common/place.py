@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from services.common.quotas import Quota
 from services.common.tls import CertificateFiles
 from services.common.tokens import Role
+
+ALIAS = re.compile(r"[a-z][a-z0-9_-]{0,63}")  # name of a pointer to a version in the registry
+STANDARD, EFFICIENT = MODES = ("standard", "efficient")
+"""How a policy decides: told by its world model, or without it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,6 +99,36 @@ class ReplayPlace:
     scrub_mib_per_s: int = 32  # of closed segments, compared with their checksums beside everything else; 0: never
     max_message_mib: int = 32  # bound on one gRPC message
     mounts: tuple[str, ...] = ()  # LeRobot folders served as read-only tables, NAME:FOLDER or NAME:FOLDER:OUTCOME each
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServingPlace:
+    """The policy server. Tokens, quotas and certificates are replay's: one door key for both."""
+
+    host: str = "127.0.0.1"  # where it listens
+    port: int = 0  # 0 takes a free one
+    alias: tuple[str, ...] = ("stable", "latest")  # serve the version of the first of these aliases that there is
+    mode: str = STANDARD  # standard, or efficient: without the world model, which is not even loaded
+    max_batch: int = 8  # requests that one run of the model answers at most
+    max_wait_ms: float = 2.0  # that the first request of a batch waits for company
+    queue: int = 64  # requests that may wait; more are refused with a time to come again
+    threads: int = 1  # torch threads of the model
+    versions: int = 3  # kept in memory, for episodes that began with them
+    look_s: float = 1.0  # between looks at the registry
+    drain_s: float = 20.0  # for requests in hand, once the server is told to stop
+    calls: int = 128  # at once; each is a thread while it lasts
+    connections: int = 2048  # at once; more are closed when they come
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReleasePlace:
+    """When a version is let on robots, and when it is taken back."""
+
+    min_starts: int = 30  # held-out starts, of all tasks together, on which both versions must have been tried
+    min_gain: float = -0.05  # lower bound (95 %) of the difference in success to the stable one must be at least this
+    rollback_episodes: int = 20  # since the promotion, before it is judged
+    rollback_drop: float = 0.05  # rolled back where success is sure to have fallen by more than this
+    rollback_rise: float = 0.1  # rolled back where the share of episodes with a takeover is sure to have risen by more
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -43,9 +43,12 @@ class Server:
         self._health = health.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self.grpc)
 
-    def start(self, host: str, port: int, services: tuple[str, ...], tls: Certificates | None = None) -> int:
-        """Serve, encrypted where there are certificates; the port, chosen freely where 0 was given. Raises Unavailable
-        where it is taken."""
+    def start(
+        self, host: str, port: int, services: tuple[str, ...], tls: Certificates | None = None, *, ready: bool = True
+    ) -> int:
+        """Serve, encrypted where there are certificates; the port, chosen freely where 0 was given. Health says of the
+        services whether they are `ready`; `say_ready` follows where they are not yet. Raises Unavailable where the port
+        is taken."""
         reflection.enable_server_reflection((*services, health.SERVICE_NAME, reflection.SERVICE_NAME), self.grpc)
         try:
             bound = self._listen(f"{host}:{port}", tls)
@@ -54,7 +57,9 @@ class Server:
         if not bound:
             raise Unavailable(f"cannot listen on {host}:{port}")
         self.grpc.start()
-        self._tell(services, health_pb2.HealthCheckResponse.SERVING)
+        self._health.set("", health_pb2.HealthCheckResponse.SERVING)
+        for name in services:
+            self.say_ready(name, ready)
         return int(bound)
 
     def _listen(self, address: str, tls: Certificates | None) -> int:
@@ -62,9 +67,10 @@ class Server:
             return int(self.grpc.add_insecure_port(address))
         return int(self.grpc.add_secure_port(address, tls.credentials()))
 
-    def _tell(self, services: tuple[str, ...], status: int) -> None:
-        for name in ("", *services):
-            self._health.set(name, status)
+    def say_ready(self, service: str, ready: bool) -> None:
+        """What health answers about one service; "" is the process, which lives."""
+        status = health_pb2.HealthCheckResponse
+        self._health.set(service, status.SERVING if ready else status.NOT_SERVING)
 
     def retire(self) -> None:
         """Tell probes and balancers that this server is going; calls are still answered."""

@@ -28,7 +28,16 @@ from ramp.recipes import RECIPES
 from ramp.recipes.recipe import Recipe
 from ramp.replay.retention import RetentionConfig
 from services.common.limits import check_range, check_rules
-from services.common.place import ActorsPlace, LearnerPlace, MetricsPlace, RayPlace, RedisPlace, ReplayPlace
+from services.common.place import (
+    ActorsPlace,
+    LearnerPlace,
+    MetricsPlace,
+    RayPlace,
+    RedisPlace,
+    ReleasePlace,
+    ReplayPlace,
+    ServingPlace,
+)
 from services.common.private import write_private
 
 DEFAULT_RECIPE = "metaworld"
@@ -47,6 +56,8 @@ class Settings(Recipe):
     actors: ActorsPlace = field(default_factory=ActorsPlace)
     replay: ReplayPlace = field(default_factory=ReplayPlace)
     retention: RetentionConfig = field(default_factory=RetentionConfig)
+    serving: ServingPlace = field(default_factory=ServingPlace)
+    release: ReleasePlace = field(default_factory=ReleasePlace)
     redis: RedisPlace = field(default_factory=RedisPlace)
     ray: RayPlace = field(default_factory=RayPlace)
     metrics: MetricsPlace = field(default_factory=MetricsPlace)

@@ -127,6 +127,8 @@ class Conductor:
         self._note_all(self._fleet.watch.look(self.ledger))
         for words in self._fleet.end_stalled_learner():
             self._say(words)
+        for words in self._fleet.guard.said():
+            self._say(words)
         self._marks = self._fleet.watch.landmarks()
         for each in schedule.wanted(self.settings, self.ledger, self._marks):
             if schedule.is_complete(self.settings, self.ledger, each):

@@ -15,6 +15,7 @@ from ramp.replay.places import lay_out, planned, shard_name
 from services.clients.connect import AnyClient, connect
 from services.clients.credentials import own_credentials
 from services.clients.registry import DirectoryRegistry
+from services.clients.releases import Releases
 from services.common import metrics
 from services.common.audit import Audit, audit_log, person
 from services.common.coordination import HEARTBEAT_S, board_of, serving, without_password
@@ -24,6 +25,7 @@ from services.common.settings import Settings
 from services.common.tokens import Role
 from services.conductor import cluster, descendants, processes, redis_server, targets, topology
 from services.conductor.crew import Crew, Done, Lost, launcher
+from services.conductor.guard import Guard
 from services.conductor.journal import Process
 from services.conductor.ports import free_port, free_ports, listens
 from services.conductor.processes import Child, Command
@@ -35,6 +37,7 @@ from services.learner.group import run_learner
 
 LOOK_EVERY_S = 2.0  # at replay
 MEMORY_EVERY_S = 20.0  # the kernel goes through all page tables for it, while whoever is measured waits for new pages
+GUARD_EVERY_S = 30.0  # at what robots make of a version that was promoted
 PROBE_S = 5.0  # for replay to answer that look
 SETTLED_S = HEARTBEAT_S + 1.0  # after its start a Redis has heard of everybody
 LEARNER_STOP_S = 30.0  # for the update in hand and its checkpoint
@@ -60,6 +63,10 @@ class Fleet:
         where = (str(rundir.settings), self.replay_address, own_redis)
         self.crew = Crew(launcher(settings, *where), settings.actors.episode_s)
         self.learner = LearnerGroup(lambda: run_learner(*where))
+        self.guard = Guard(
+            Releases(self.registry), lambda: self.replay.query(timeout=PROBE_S), settings.release, Audit(rundir.audit)
+        )
+        self._guarding = Probe("releases", self.guard, GUARD_EVERY_S)
         replay = Probe("replay", self.shards, LOOK_EVERY_S)
         self.watch = Watch(
             self.registry, self.board, replay, Probe("memory", lambda: descendants.by_role(os.getpid()), MEMORY_EVERY_S)
@@ -90,6 +97,7 @@ class Fleet:
         if with_learner:
             yield self.learner.start()
         self.watch.start()
+        self._guarding.start()
 
     def _provide_tokens(self) -> None:
         """Those of the run's own processes, and a line in the audit log for each that is new."""
@@ -130,6 +138,7 @@ class Fleet:
 
     def stop_services(self, hurry: Callable[[], bool]) -> Iterator[Process]:
         """Ray, then replay and Redis."""
+        self._guarding.close()
         self.watch.close()
         cluster.stop()
         self.replay.close()

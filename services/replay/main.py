@@ -31,21 +31,18 @@ from ramp.replay.places import shard_name
 from ramp.replay.run_tables import shard_tables
 from ramp.replay.shard import Shard, ShardConfig
 from services.common import metrics
-from services.common.access import Access
-from services.common.audit import Audit
 from services.common.coordination import board_of, serving
 from services.common.directory import parse
-from services.common.gate import Gate
-from services.common.keyring import tokens_file
+from services.common.gate import gate_of
 from services.common.memory import keep_freed
-from services.common.quotas import Quotas, parse_quotas
+from services.common.periodic import Periodic
 from services.common.settings import Settings, load_settings
 from services.common.tls import check_exposure
 from services.replay.announcing import Identity, announce, name_of_host
 from services.replay.core import ReplayCore
 from services.replay.flight import FlightDoor
 from services.replay.server import ReplayServer
-from services.replay.upkeep import Housekeeping, Periodic, Scrub, Watch
+from services.replay.upkeep import Housekeeping, Scrub, Watch
 
 logger = logging.getLogger("services.replay")
 
@@ -103,21 +100,6 @@ def shard_config(settings: Settings) -> ShardConfig:
 def served_calls(settings: Settings) -> int:
     """A stream for every actor, some for every learner worker, and room for queries, robots and people."""
     return settings.replay.calls + settings.actors.count + 4 * settings.learner.workers
-
-
-def gate_of(settings: Settings, home: Path | None = None) -> Gate:
-    """Who is let in; what they do is written down in logs/ of `home`, or of the run's directory. A run that `ramp run`
-    has started has tokens; a server that is started without any is open, which `check_exposure` grants to its own
-    machine only. Raises NotFound, Invalid."""
-    path, quotas = tokens_file(settings), settings.replay.quotas
-    if not settings.replay.tokens and not path.exists():
-        logger.warning("no tokens in %s: whoever reaches this server is served", path)
-        return Gate()
-    return Gate(
-        access=Access(path),
-        quotas=Quotas(quotas.by_role(), parse_quotas(quotas.clients)),
-        audit=Audit((home or Path(settings.dir)) / "logs" / "audit.jsonl"),
-    )
 
 
 def _serve(options: argparse.Namespace) -> int:

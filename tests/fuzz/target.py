@@ -10,6 +10,7 @@ TARGETS = {
     "steps": ("wire:Steps", 40),
     "sampled": ("wire:Sampled", 25),
     "answers": ("wire:Answers", 15),
+    "observed": ("wire:Observed", 5),
     "service": ("service:Service", 5),
     "annotations": ("files:Annotations", 3),
     "checkpoint": ("files:Checkpoint", 3),

@@ -33,15 +33,17 @@ FLOORS = {
     "services.replay": 2,
     "services.actor": 2,
     "services.learner": 2,
+    "services.policy": 2,
     "services.query": 2,
     "services.conductor": 3,
     "services.cli": 4,
 }
-# The conductor starts actors and learners, so it alone may import them; the replay server is reached by wire only.
+# The conductor starts actors and learners, so it alone may import them; servers are reached by wire only.
 ONLY_FROM = {
     "services.actor": {"services.conductor"},
     "services.learner": {"services.conductor"},
     "services.replay": set(),
+    "services.policy": set(),
 }
 HOMES = {
     "ray": ("services.actor", "services.learner", "services.conductor"),

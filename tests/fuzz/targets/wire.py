@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from google.protobuf.message import DecodeError
+from rampwire.v1 import policy_pb2 as policy_wire
 from rampwire.v1 import replay_pb2 as wire
 
 from ramp.errors import Invalid
@@ -16,8 +17,8 @@ from ramp.replay.info import Limits
 from ramp.replay.local import LocalReplay
 from ramp.replay.shard import Shard, ShardConfig
 from ramp.replay.validate import check_follows, check_steps
-from ramp.types import Batch, Outcome, SampleSpec
-from services.common import codec, keeping_codec
+from ramp.types import Batch, Encoding, Observation, Outcome, SampleSpec
+from services.common import codec, keeping_codec, policy_codec
 from services.common.arrow_bytes import record_to_ipc
 from services.common.errors import from_wire, to_wire
 from services.replay.core import ReplayCore
@@ -95,6 +96,8 @@ ANSWERS: list[tuple[type, Callable[..., object]]] = [
     (wire.SampleSpec, codec.spec_from_wire),
     (wire.Error, from_wire),
     (wire.FetchedSteps, lambda message: _fetched(message)),
+    (policy_wire.PolicyInfo, policy_codec.served_from_wire),
+    (policy_wire.InferResponse, policy_codec.answer_from_wire),
 ]
 
 
@@ -125,6 +128,8 @@ class Answers(Target):
             codec.spec_to_wire(spec),
             to_wire(Invalid("field", 1, "remedy")),
             fetched,
+            policy_wire.PolicyInfo(version=1, loaded=[1], alias="stable", schema=header.schema, horizon=4),
+            policy_wire.InferResponse(action=[0.5] * 8, horizon=4, version=1, remaining=0.5, batch=2),
         ]
         shard.close()
 
@@ -141,3 +146,28 @@ class Answers(Target):
             decode(message)
         except Invalid:
             return
+
+
+class Observed(Target):
+    """An InferRequest, as the policy server reads it."""
+
+    def seeds(self) -> list[bytes]:
+        images = {camera: np.zeros(shape, np.uint8) for camera, shape in SCHEMA.cameras.items()}
+        seen = Observation(images=images, proprio=np.zeros(SCHEMA.proprio_width, np.float32), instruction="open it")
+        requests = [
+            policy_codec.request_to_wire(seen, session="arm", start=True, version=0, encoding=encoding)
+            for encoding in Encoding
+        ]
+        return [each.SerializeToString() for each in requests]
+
+    def feed(self, data: bytes) -> None:
+        try:
+            message = policy_wire.InferRequest.FromString(data)
+        except DecodeError:
+            return  # gRPC's own refusal
+        try:
+            seen = policy_codec.observation_from_wire(message, SCHEMA)
+        except Invalid:
+            return
+        assert set(seen.images) == set(SCHEMA.cameras)
+        assert all(frame.shape == SCHEMA.cameras[camera] for camera, frame in seen.images.items())

@@ -15,7 +15,7 @@ from ramp.recipes import RECIPES
 
 def stirred(beta: float, *, efficient: bool) -> Agent:
     """With weights that are not zero where a new policy's are: its output would be all noise."""
-    agent = policy._agent(replace(RECIPES["metaworld"](), seed=1), beta, efficient=efficient)
+    agent = policy.sample_agent(replace(RECIPES["metaworld"](), seed=1), beta, efficient=efficient)
     with torch.no_grad():
         for parameter in agent.policy.parameters():
             parameter.add_(0.02 * torch.randn(parameter.shape))
@@ -25,7 +25,7 @@ def stirred(beta: float, *, efficient: bool) -> Agent:
 @pytest.mark.parametrize("beta", [1.0, 2.0])
 @pytest.mark.parametrize("efficient", [True, False])
 def test_the_straight_line_ends_where_the_agent_does(beta: float, efficient: bool) -> None:
-    agent, seen = stirred(beta, efficient=efficient), policy._observation(RECIPES["metaworld"]())
+    agent, seen = stirred(beta, efficient=efficient), policy.sample_observation(RECIPES["metaworld"]())
     torch.manual_seed(5)
     chunk = agent.normalizer.denormalise_action(policy._straight(agent, seen)()[0].numpy()).clip(-1.0, 1.0)
     decision = agent.decide(seen, generator=torch.Generator().manual_seed(5))

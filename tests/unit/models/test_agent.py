@@ -71,12 +71,14 @@ def test_the_indicator_that_it_is_told_changes_what_it_does() -> None:
     assert not np.array_equal(chunks[0], chunks[2])
 
 
-def test_efficient_mode_never_runs_the_world_model() -> None:
-    robot = agent(efficient=True)
-    robot.world.forward = robot.world.tokenize = None
+def test_efficient_mode_never_runs_the_world_model_and_needs_none() -> None:
+    robot = Agent(policy(), None, normalizer(), efficient=True)
     decision = robot.decide(observation(), generator=generator(1))
     assert math.isnan(decision.remaining)
     assert np.isfinite(decision.chunk).all()
+    robot.efficient = False
+    with pytest.raises(Invalid, match="without a world model"):
+        robot.decide(observation(), generator=generator(1))
 
 
 @pytest.mark.parametrize(

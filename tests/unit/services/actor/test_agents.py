@@ -10,32 +10,15 @@ import pytest
 import torch
 
 from ramp.data.normalize import Normalizer
-from ramp.envs import make_env
 from ramp.errors import Corrupt, Invalid, NotFound
-from ramp.models.manifest import policy_manifest, weights, world_manifest
+from ramp.models.manifest import policy_manifest, weights
 from ramp.models.vla.config import Told
 from ramp.models.vla.policy import VLAPolicy
 from ramp.models.world.model import WorldModel
-from ramp.recipes import RECIPES
 from ramp.types import Kind, Observation, StepSchema
 from services.actor.agents import KEPT, Agents
 from services.clients.registry import WEIGHTS, DirectoryRegistry
-
-RECIPE = RECIPES["counting"]()
-ENV = make_env("count-up", RECIPE.env)
-
-
-def publish(registry: DirectoryRegistry, schema: StepSchema = ENV.schema, *, alias: bool = True) -> int:
-    """A policy and a world model with random weights."""
-    world = WorldModel(RECIPE.world, schema)
-    policy = VLAPolicy(RECIPE.policy, schema, world.token_shape)
-    normalizer = Normalizer.fit(np.random.rand(50, schema.proprio_width), np.random.rand(50, schema.action_width))
-    world_version = registry.publish(Kind.WORLD, weights(world), world_manifest(world, normalizer))
-    manifest = policy_manifest(policy, normalizer, Told()) | {"world_version": world_version}
-    version = registry.publish(Kind.POLICY, weights(policy), manifest)
-    if alias:
-        registry.alias(Kind.POLICY, "latest", version)
-    return version
+from tests.policies import ENV, RECIPE, publish
 
 
 @pytest.fixture

@@ -19,11 +19,12 @@ from ramp.errors import OverQuota
 from services.clients.replay import ReplayClient
 from services.common.coordination import Coordination, run_key
 from services.common.directory import Shard
+from services.common.gate import gate_of
 from services.common.keyring import provide, tokens_file
 from services.common.settings import child_environment, compose, save
 from services.common.tokens import Role
 from services.conductor.ports import free_port
-from services.replay.main import gate_of, main, served_calls, shard_config
+from services.replay.main import main, served_calls, shard_config
 from tests.replay_process import ReplayProcess
 from tests.tokens import know
 from tests.unit.services.common.redis_process import RedisProcess
@@ -91,7 +92,9 @@ def test_a_server_whose_name_is_another_shards_does_not_serve(tmp_path: Path) ->
 
 def test_a_server_and_its_clients_start_without_torch() -> None:
     """It takes most of a second, which everybody waits for after a crash."""
-    code = "import sys, services.replay.main, services.clients.replay; sys.exit('torch' in sys.modules)"
+    names = ("replay", "robot", "policy", "recording")
+    clients = ", ".join(f"services.clients.{name}" for name in names)
+    code = f"import sys, services.replay.main, {clients}; sys.exit('torch' in sys.modules)"
     environment = child_environment(PYTHONPATH=f"{ROOT}:{ROOT / 'proto'}")
 
     assert subprocess.run([sys.executable, "-c", code], env=environment, timeout=120).returncode == 0

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ramp.types import Source
-from services.actor.recording import Recording
+from services.clients.recording import Recording
 
 
 def recorded(steps: int, stride: int) -> Recording:
