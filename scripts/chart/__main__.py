@@ -8,7 +8,7 @@ import sys
 
 from scripts.chart.comments import entries
 from scripts.chart.helm import CHART, ROOT
-from scripts.chart.manifests import files
+from scripts.chart.manifests import PROFILES, files, options, rendered
 from scripts.chart.schema import schema
 from scripts.chart.table import with_table
 
@@ -22,7 +22,8 @@ def main() -> int:
     readme.write_text(with_table(readme.read_text(), found))
     for folder in ("base", "overlays"):
         shutil.rmtree(PLAIN / folder, ignore_errors=True)
-    for name, text in files().items():
+    made = files({profile: rendered(options(profile)) for profile in ("", *PROFILES)})
+    for name, text in made.items():
         (PLAIN / name).parent.mkdir(parents=True, exist_ok=True)
         (PLAIN / name).write_text(text)
     return 0

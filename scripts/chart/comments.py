@@ -29,8 +29,9 @@ class Entry:
 
 def entries(text: str) -> list[Entry]:
     """Every commented value, in the file's order. Raises ValueError for one without comment."""
-    found = [Entry(path, doc, _at(yaml.safe_load(text), path)) for path, doc in _documented(text)]
-    bare = sorted(set(_leaves(yaml.safe_load(text), ())) - {each.path for each in found})
+    values = yaml.safe_load(text)
+    found = [Entry(path, doc, _at(values, path)) for path, doc in _documented(text)]
+    bare = sorted(set(_leaves(values, ())) - {each.path for each in found})
     bare = [path for path in bare if not any(path[: len(each.path)] == each.path for each in found)]
     if bare:
         raise ValueError(f"no `# --` comment before {', '.join('.'.join(path) for path in bare)}")

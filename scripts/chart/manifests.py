@@ -23,19 +23,24 @@ GIVEN = (  # nothing random: Secrets come from outside, see README.md there
 Object = dict[str, Any]
 
 
-def files() -> dict[str, str]:
-    """Path below deploy/k8s to content."""
-    base = rendered([])
-    found = {"base/ramp.yaml": _dump(list(base.values())), "base/kustomization.yaml": _kustomization(["ramp.yaml"])}
+def files(found: dict[str, dict[str, Object]]) -> dict[str, str]:
+    """Path below deploy/k8s to content, of what `rendered` gave for "" (the defaults) and each profile."""
+    base = found[""]
+    made = {"base/ramp.yaml": _dump(list(base.values())), "base/kustomization.yaml": _kustomization(["ramp.yaml"])}
     for profile in PROFILES:
-        found |= _overlay(profile, base, rendered([f"--values={CHART}/values-{profile}.yaml"]))
-    return found
+        made |= _overlay(profile, base, found[profile])
+    return made
+
+
+def options(profile: str) -> list[str]:
+    """helm's, for a profile or ""."""
+    return [f"--values={CHART}/values-{profile}.yaml"] if profile else []
 
 
 def rendered(options: list[str]) -> dict[str, Object]:
     """Objects by kind and name, without helm's own marks and its test."""
     text = template(RELEASE, [*GIVEN, *options, "--skip-tests"], namespace=NAMESPACE)
-    found = [_plain(each) for each in yaml.safe_load_all(text) if each]
+    found = [_plain(each) for each in yaml.load_all(text, Loader=yaml.CSafeLoader) if each]
     return {f"{each['kind']} {each['metadata']['name']}": each for each in found}
 
 
@@ -77,4 +82,4 @@ def _plain(each: Object) -> Object:
 
 
 def _dump(objects: list[Object]) -> str:
-    return HEADER + yaml.safe_dump_all(objects, sort_keys=False, width=160)
+    return HEADER + yaml.dump_all(objects, Dumper=yaml.CSafeDumper, sort_keys=False, width=160)

@@ -40,7 +40,7 @@ def text(*options: str, helm: str = "helm4", release: str = RELEASE) -> str:
 @cache
 def objects(*options: str, release: str = RELEASE) -> tuple[Object, ...]:
     """Not to be changed: others get the same."""
-    return tuple(each for each in yaml.safe_load_all(text(*options, release=release)) if each)
+    return tuple(each for each in yaml.load_all(text(*options, release=release), Loader=yaml.CSafeLoader) if each)
 
 
 def refusal(*options: str) -> str:

@@ -29,9 +29,15 @@ def versions() -> list[str]:
 
 def objections(each: dict[str, Any], version: str) -> list[str]:
     """What the API server of that version would say; nothing of kinds that are not Kubernetes' own."""
-    if "." in each["apiVersion"].split("/")[0] and not each["apiVersion"].split("/")[0].endswith(".k8s.io"):
+    if is_custom(each):
         return []
     return [error.message for error in _builtin(each["kind"], each["apiVersion"], version).iter_errors(each)]
+
+
+def is_custom(each: dict[str, Any]) -> bool:
+    """Whether its kind is none of Kubernetes' own."""
+    group = each["apiVersion"].rpartition("/")[0]
+    return "." in group and not group.endswith(".k8s.io")
 
 
 def crd_objections(each: dict[str, Any]) -> list[str]:
@@ -61,14 +67,14 @@ def _builtin(kind: str, api: str, version: str) -> Draft202012Validator:
     group, _, number = api.rpartition("/")
     name = f"{kind.lower()}-{group.split('.')[0]}-{number}" if group else f"{kind.lower()}-{number}"
     shared = Resource.from_contents(definitions, default_specification=DRAFT202012)
-    registry: Registry[Any] = Registry().with_resource("_definitions.json", shared)
+    registry: Registry[Any] = Registry().with_resource(definitions["$id"], shared)
     return Draft202012Validator(json.loads((folder / f"{name}.json").read_text()), registry=registry)
 
 
 @cache
 def _custom(kind: str) -> Draft202012Validator:
     for path in sorted(CRDS.glob("*.yaml")):
-        crd = yaml.safe_load(path.read_text())
+        crd = yaml.load(path.read_text(), Loader=yaml.CSafeLoader)
         if crd["spec"]["names"]["kind"] == kind:
             served = next(each for each in crd["spec"]["versions"] if each["storage"])
             return Draft202012Validator(_closed(served["schema"]["openAPIV3Schema"], top=True))

@@ -279,6 +279,11 @@ def test_line_14_the_table_of_values_is_that_of_the_values() -> None:
     assert list((CHART / "ci").glob("*.yaml"))
 
 
+def test_line_14_a_value_without_a_comment_is_found() -> None:
+    with pytest.raises(ValueError, match=r"before a\.c$"):
+        entries("a:\n  # -- Known.\n  b: 1\n  c: 2\n")
+
+
 @pytest.mark.parametrize("helm", ["helm3", "helm4"])
 def test_line_14_every_set_of_values_is_linted(helm: str) -> None:
     for name in PROFILES:
@@ -294,10 +299,8 @@ def test_line_14_every_object_is_valid_in_every_kubernetes(version: str) -> None
 
 @every_profile
 def test_line_14_every_custom_resource_is_valid(name: str) -> None:
-    custom = [each for each in objects(*profile(name)) if "." in each["apiVersion"].split("/")[0]]
-    custom = [each for each in custom if not each["apiVersion"].split("/")[0].endswith(".k8s.io") and each["apiVersion"].split("/")[0]]
-    for each in custom:
-        if each["kind"] not in schemas.UNKNOWN:
+    for each in objects(*profile(name)):
+        if schemas.is_custom(each) and each["kind"] not in schemas.UNKNOWN:
             assert schemas.crd_objections(each) == [], each["metadata"]["name"]
 
 

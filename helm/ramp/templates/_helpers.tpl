@@ -131,7 +131,7 @@ redis://{{ include "ramp.redis.name" . }}.{{ .Release.Namespace }}.svc:6379/0
 {{- $chart := dict
       "recipe" "metaworld"
       "replay" $replay
-      "redis" (dict "url" (include "ramp.redis.url" .))
+      "redis" (dict "url" (include "ramp.redis.url" .) "run" (printf "%s-%s" .Release.Namespace .Release.Name))
       "ray" (dict "address" "auto")
       "metrics" (dict "host" "0.0.0.0" "port" 9100)
       "actors" (dict "count" (include "ramp.group.most" (dict "root" . "group" .Values.rollouts) | int) "resource" "rollout" "metrics_port" 9102)

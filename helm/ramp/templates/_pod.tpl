@@ -209,7 +209,8 @@ volumes:
     claimName: {{ include "ramp.runs.claim" . }}
 {{- end -}}
 
-{{/* How the kubelet asks a gRPC server; over TLS by the client's own probe. (dict "root" $ "port" 7001) */}}
+{{/* How the kubelet asks a gRPC server; over TLS by the client's own probe.
+     (dict "root" $ "port" 7001 "service" ""); without a service it asks for the process as a whole. */}}
 {{- define "ramp.probe" -}}
 {{- if .root.Values.tls.enabled -}}
 exec:
@@ -226,8 +227,15 @@ exec:
     - --key
     - /etc/ramp/tls/tls.key
     {{- end }}
+    {{- with .service }}
+    - --service
+    - {{ . }}
+    {{- end }}
 {{- else -}}
 grpc:
   port: {{ .port }}
+  {{- with .service }}
+  service: {{ . }}
+  {{- end }}
 {{- end }}
 {{- end -}}
