@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -43,6 +44,12 @@ def objects(*options: str, release: str = RELEASE) -> tuple[Object, ...]:
     return tuple(each for each in yaml.load_all(text(*options, release=release), Loader=yaml.CSafeLoader) if each)
 
 
+def of_chart(chart: Path, *options: str) -> list[Object]:
+    """Of another chart than ours. Raises CalledProcessError."""
+    done = _helm("helm4", "template", RELEASE, str(chart), "--namespace", NAMESPACE, *options)
+    return [each for each in yaml.load_all(done.stdout, Loader=yaml.CSafeLoader) if each]
+
+
 def refusal(*options: str) -> str:
     """What helm says to values that it does not take; fails where it takes them."""
     try:
@@ -58,8 +65,8 @@ def lint(helm: str, *options: str) -> str:
 
 
 def of_kind(kind: str, *options: str) -> dict[str, Object]:
-    """By component."""
-    found = [each for each in objects(*options) if each["kind"] == kind]
+    """By component; those of extraObjects have none."""
+    found = [each for each in objects(*options) if each["kind"] == kind and "labels" in each["metadata"]]
     return {each["metadata"]["labels"]["app.kubernetes.io/component"]: each for each in found}
 
 

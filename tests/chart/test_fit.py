@@ -1,14 +1,11 @@
-"""The chart fits the program: roles, ports, commands, settings, dashboards and rules are those of the code."""
+"""The chart fits the program: roles, ports, commands, files, tokens and settings are those of the code."""
 
 from __future__ import annotations
 
 import base64
-import json
-import re
 from pathlib import Path
 
 import pytest
-import yaml
 
 from services.common.keyring import OWN_ROLES
 from services.common.settings import Settings, compose
@@ -16,7 +13,6 @@ from services.common.tls import check_exposure
 from services.common.tokens import Role, digest, parse_tokens
 from services.conductor import topology
 from tests.chart.render import CHART, NAMESPACE, PROFILES, RELEASE, Object, objects, of_kind, pods, profile
-from tests.unit.sources import ROOT
 
 every_profile = pytest.mark.parametrize("name", PROFILES)
 
@@ -138,47 +134,3 @@ def test_names_in_the_certificate_are_those_that_clients_call(tmp_path: Path) ->
     service = of_kind("Service", *options)["policy"]["metadata"]["name"]
     assert {f"{service}.{NAMESPACE}.svc", "localhost"} <= set(names)
     assert found.replay.tls.client_ca == found.replay.tls.ca == "/etc/ramp/tls/ca.crt"
-
-
-def test_every_dashboard_is_a_config_map_with_the_label() -> None:
-    files = sorted((CHART / "dashboards").glob("*.json"))  # written by `make dashboards`; six of them
-    found = [each for each in objects("--set=monitoring.dashboards.enabled=true") if "grafana_dashboard" in each["metadata"]["labels"]]
-    assert sorted(name for each in found for name in each["data"]) == [path.name for path in files]
-    for each in found:
-        assert each["metadata"]["labels"]["grafana_dashboard"] == "1"
-        ((name, content),) = each["data"].items()
-        assert json.loads(content) == json.loads((CHART / "dashboards" / name).read_text())
-    assert not [each for each in objects() if "grafana_dashboard" in each["metadata"].get("labels", {})]
-
-
-def alerts() -> dict[str, Object]:
-    """By name, as they lie in the chart."""
-    rules = [yaml.safe_load(path.read_text()) for path in sorted((CHART / "rules").glob("*.yaml"))]
-    return {each.get("alert") or each["record"]: each for file in rules for group in file["groups"] for each in group["rules"]}
-
-
-def rendered(*options: str) -> dict[str, Object]:
-    found = of_kind("PrometheusRule", "--set=monitoring.prometheusRule.enabled=true", *options)
-    groups = found["rules"]["spec"]["groups"] if found else []
-    return {each.get("alert") or each["record"]: each for group in groups for each in group["rules"]}
-
-
-def test_every_rule_is_rendered_and_can_be_left_out() -> None:
-    assert set(rendered()) == set(alerts())
-    for name in alerts():
-        assert set(rendered(f"--set=monitoring.prometheusRule.disabled={{{name}}}")) == set(alerts()) - {name}
-
-
-def test_every_threshold_can_be_changed() -> None:
-    for name, rule in alerts().items():
-        if re.search(r"(>=|<=|==|!=|>|<)\s*-?[0-9][0-9.e+-]*\s*$", rule["expr"]):
-            changed = rendered(f"--set=monitoring.prometheusRule.thresholds.{name}=0.125")[name]["expr"].strip()
-            assert changed.endswith(" 0.125")
-
-
-def test_runbooks_lie_where_the_value_says() -> None:
-    for name, rule in rendered("--set=monitoring.prometheusRule.runbookUrl=https://runbooks.example/").items():
-        if "alert" in rule:
-            runbook = rule["annotations"]["runbook_url"]
-            assert runbook.startswith("https://runbooks.example/")
-            assert (ROOT / "docs" / "runbooks" / runbook.rpartition("/")[2]).is_file(), name
