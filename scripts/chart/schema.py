@@ -1,4 +1,4 @@
-"""values.schema.json from the commented values: every group closed, every value typed by its default or by the tables below."""
+"""values.schema.json from the commented values: every group closed, every value typed by its default or below."""
 
 from __future__ import annotations
 

@@ -24,7 +24,9 @@ UNKNOWN = {"Certificate"}  # cert-manager's: no schema at hand
 def versions() -> list[str]:
     """From the oldest that the chart allows to the newest that is known."""
     found = {path.name.split("-")[0].removeprefix("v") for path in _folder().iterdir() if path.name.startswith("v1.")}
-    return sorted((each for each in found if int(each.split(".")[1]) >= FIRST), key=lambda each: int(each.split(".")[1]))
+    return sorted(
+        (each for each in found if int(each.split(".")[1]) >= FIRST), key=lambda each: int(each.split(".")[1])
+    )
 
 
 def objections(each: dict[str, Any], version: str) -> list[str]:

@@ -87,7 +87,9 @@ def test_line_03_labels_and_selectors(name: str) -> None:
 
 def test_line_03_two_releases_in_one_namespace_do_not_collide() -> None:
     long = "a-release-with-a-name-that-is-as-long-as-helm-allows"
-    names = [{(o["kind"], o["metadata"]["name"]) for o in objects(release=each)} for each in ("a", "b", long, long[:-1])]
+    names = [
+        {(o["kind"], o["metadata"]["name"]) for o in objects(release=each)} for each in ("a", "b", long, long[:-1])
+    ]
     assert sum(map(len, names)) == len(set().union(*names))
 
 
@@ -164,7 +166,9 @@ def test_line_06_accounts_of_their_own_without_rights(name: str) -> None:
     used = [pod["spec"]["serviceAccountName"] for pod in pods(*profile(name)).values()]
     assert len(set(used)) == len(used)
     assert set(used) - accounts <= {"our-account"}
-    talking = {component for component, pod in pods(*profile(name)).items() if pod["spec"]["automountServiceAccountToken"]}
+    talking = {
+        component for component, pod in pods(*profile(name)).items() if pod["spec"]["automountServiceAccountToken"]
+    }
     assert talking == ({"conductor"} if name == "ci-cluster" else set())
 
 
@@ -219,7 +223,10 @@ def test_line_10_secrets_are_given_or_made_once_and_kept() -> None:
 
 def test_line_11_monitoring() -> None:
     everything = profile("ci-everything")
-    for kind, components in (("ServiceMonitor", {"replay", "policy"}), ("PodMonitor", {"conductor", "actor", "learner"})):
+    for kind, components in (
+        ("ServiceMonitor", {"replay", "policy"}),
+        ("PodMonitor", {"conductor", "actor", "learner"}),
+    ):
         found = of_kind(kind, *everything)
         assert set(found) == components
         for each in found.values():
@@ -266,8 +273,10 @@ def test_line_13_notes_name_three_commands_and_the_dangers() -> None:
     for command in ("helm test", "logs --follow", "port-forward"):
         assert command in notes
     for value in ("tls.enabled", "persistence.enabled", "max_gib", "networkPolicy.enabled", "ray.auth.enabled"):
-        assert f"WARNING: replay.{value}" in notes or f"WARNING: settings.retention.{value}" in notes or (
-            f"WARNING: {value}" in notes
+        assert (
+            f"WARNING: replay.{value}" in notes
+            or f"WARNING: settings.retention.{value}" in notes
+            or (f"WARNING: {value}" in notes)
         )
     assert "additionalLabels" in notes
 
@@ -293,7 +302,11 @@ def test_line_14_every_set_of_values_is_linted(helm: str) -> None:
 @pytest.mark.parametrize("version", schemas.versions())
 def test_line_14_every_object_is_valid_in_every_kubernetes(version: str) -> None:
     unique = {json.dumps(each, sort_keys=True) for name in PROFILES for each in objects(*profile(name))}
-    found = [f"{each['kind']} {each['metadata']['name']}: {why}" for each in map(json.loads, sorted(unique)) for why in schemas.objections(each, version)]
+    found = [
+        f"{each['kind']} {each['metadata']['name']}: {why}"
+        for each in map(json.loads, sorted(unique))
+        for why in schemas.objections(each, version)
+    ]
     assert found == []
 
 

@@ -37,7 +37,11 @@ def test_every_role_of_the_topology_has_a_component_with_its_ports() -> None:
         found = {each["containerPort"]: each["name"] for each in container(role.name)["ports"]}
         for port in role.ports:
             # Ray pods have Ray's own metrics under that name
-            name = "ramp-metrics" if port.name == "metrics" and role.name in ("actor", "learner", "conductor") else port.name
+            name = (
+                "ramp-metrics"
+                if port.name == "metrics" and role.name in ("actor", "learner", "conductor")
+                else port.name
+            )
             assert found[port.number] == name
 
 

@@ -22,8 +22,13 @@ def rendered(profile: str) -> dict[str, manifests.Object]:
 
 
 def built(folder: str) -> dict[str, manifests.Object]:
-    done = subprocess.run([tool("kubectl"), "kustomize", str(PLAIN / folder)], capture_output=True, text=True, check=True)
-    return {f"{each['kind']} {each['metadata']['name']}": each for each in yaml.load_all(done.stdout, Loader=yaml.CSafeLoader)}
+    done = subprocess.run(
+        [tool("kubectl"), "kustomize", str(PLAIN / folder)], capture_output=True, text=True, check=True
+    )
+    return {
+        f"{each['kind']} {each['metadata']['name']}": each
+        for each in yaml.load_all(done.stdout, Loader=yaml.CSafeLoader)
+    }
 
 
 def test_the_folder_is_that_of_the_chart() -> None:
@@ -32,7 +37,9 @@ def test_the_folder_is_that_of_the_chart() -> None:
         for name in ("base", "overlays")
         for path in (PLAIN / name).rglob("*.yaml")
     }
-    assert kept == manifests.files({profile: rendered(profile) for profile in ("", *manifests.PROFILES)}), "run make manifests"
+    assert kept == manifests.files({profile: rendered(profile) for profile in ("", *manifests.PROFILES)}), (
+        "run make manifests"
+    )
 
 
 @pytest.mark.parametrize("profile", manifests.PROFILES)

@@ -1,4 +1,4 @@
-"""Who reaches whom: computed from the rendered policies as Kubernetes defines them, and compared with the table below."""
+"""Who reaches whom: computed from the rendered policies as Kubernetes defines them, compared with the table below."""
 
 from __future__ import annotations
 
@@ -59,13 +59,21 @@ def matches(selector: Object, labels: dict[str, str]) -> bool:
 def is_peer(peer: Object, other: Place) -> bool:
     """An entry of `from` or `to`."""
     space = peer.get("namespaceSelector")
-    inside = other.namespace == NAMESPACE if space is None else matches(space, {"kubernetes.io/metadata.name": other.namespace})
+    inside = (
+        other.namespace == NAMESPACE
+        if space is None
+        else matches(space, {"kubernetes.io/metadata.name": other.namespace})
+    )
     return inside and matches(peer.get("podSelector", {}), other.own)
 
 
 def lets(policies: tuple[Object, ...], way: str, mine: Place, other: Place, port: int) -> bool:
     """Whether `mine` may be reached by (ingress) or reach (egress) `other`. Nobody's policy: everything."""
-    about = [each["spec"] for each in policies if mine.namespace == NAMESPACE and matches(each["spec"]["podSelector"], mine.own)]
+    about = [
+        each["spec"]
+        for each in policies
+        if mine.namespace == NAMESPACE and matches(each["spec"]["podSelector"], mine.own)
+    ]
     about = [each for each in about if way.capitalize() in each["policyTypes"]]
     key = "from" if way == "ingress" else "to"
     rules: list[Any] = [rule for each in about for rule in each.get(way) or []]
@@ -98,7 +106,9 @@ def changes(*options: str) -> dict[tuple[str, str], frozenset[int]]:
     there = set(pods(*options)) | set(STRANGERS)
     expected = {pair: ports for pair, ports in ALLOWED.items() if set(pair) <= there}
     found = matrix(*options)
-    return {pair: found.get(pair, frozenset()) for pair in found.keys() | expected if found.get(pair) != expected.get(pair)}
+    return {
+        pair: found.get(pair, frozenset()) for pair in found.keys() | expected if found.get(pair) != expected.get(pair)
+    }
 
 
 def test_the_matrix_is_the_table() -> None:
@@ -109,7 +119,13 @@ def test_the_matrix_is_the_table() -> None:
 def test_nothing_of_another_release_gets_in() -> None:
     own = {name: Place(tuple(pod["metadata"]["labels"].items())) for name, pod in pods().items()}
     policies = tuple(each for each in objects(release="other") if each["kind"] == "NetworkPolicy")
-    theirs = Place((("app.kubernetes.io/name", "ramp"), ("app.kubernetes.io/instance", "other"), ("app.kubernetes.io/component", "replay")))
+    theirs = Place(
+        (
+            ("app.kubernetes.io/name", "ramp"),
+            ("app.kubernetes.io/instance", "other"),
+            ("app.kubernetes.io/component", "replay"),
+        )
+    )
     for mine in own.values():
         assert not any(lets(policies, "ingress", theirs, mine, port) for port in PORTS)
 

@@ -1,4 +1,4 @@
-"""Dashboards and rules of the chart's folders, and of a copy of it that has made-up ones: what can be changed about them."""
+"""Dashboards and rules of the chart's folders, and of a copy of it that has made-up ones, and what can be changed."""
 
 from __future__ import annotations
 
