@@ -15,6 +15,7 @@ NAMES: Schema = {"type": "array", "items": {"type": "string", "minLength": 1}}
 QUANTITY: Schema = {"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)?(Ki|Mi|Gi|Ti|Pi|k|M|G|T|P)?$"}
 DURATION: Schema = {"type": "string", "pattern": r"^([0-9]+(ms|s|m|h))+$"}
 COUNT: Schema = {"type": "integer", "minimum": 0}
+NUMBER: Schema = {"type": ["number", "string"], "pattern": r"^-?[0-9][0-9.e+-]*$"}  # --set makes 0.5 a string
 AMOUNTS: Schema = {"type": "object", "additionalProperties": {"type": ["string", "number"]}}
 PULL: Schema = {"enum": ["Always", "IfNotPresent", "Never"]}
 ENV: Schema = {
@@ -53,7 +54,7 @@ BY_KEY: Mapping[str, Schema] = {
     "scrapeTimeout": DURATION,
     "sharedMemory": QUANTITY,
     "size": QUANTITY,
-    "thresholds": {"type": "object", "additionalProperties": {"type": "number"}},
+    "thresholds": {"type": "object", "additionalProperties": NUMBER},
 }
 BY_NAME: Mapping[str, Schema] = {
     "extraObjects": {"type": "array", "items": {"type": ["object", "string"]}},
