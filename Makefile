@@ -6,7 +6,7 @@ ARGS ?=
 export MUJOCO_GL ?= osmesa
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run up down test chaos lint format bench bench-gpu bench-replay proto doctor clean
+.PHONY: help setup tools run up down test manifests chaos lint format bench bench-gpu bench-replay proto doctor clean
 
 help: ## Show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -15,6 +15,9 @@ setup: .venv/.ready ## Create .venv from requirements.lock (every other command 
 
 .venv/.ready: requirements.lock pyproject.toml scripts/setup.sh
 	scripts/setup.sh
+
+tools: .venv/.ready ## Install what some tests need beside Python (helm, kubectl, ...) into .tools/bin
+	set -e; for each in scripts/tools/*.sh; do $$each; done
 
 run: .venv/.ready ## Teach the simulated arm; options: make run ARGS="--dir runs/mine seed=1"
 	$(BIN)/ramp run $(ARGS)
@@ -27,6 +30,9 @@ down: .venv/.ready ## Stop what `make up` has started; its data stay
 
 test: lint ## Lint, types and all tests; ends with how many passed
 	scripts/test.sh
+
+manifests: .venv/.ready ## Regenerate deploy/k8s, the chart's schema and its table of values from helm/ramp
+	$(BIN)/python -m scripts.chart
 
 chaos: .venv/.ready ## Prove at full size that nothing stored is lost; options: ARGS="power", ARGS="kills --count 40"
 	$(BIN)/python -m tests.chaos $(ARGS)
@@ -56,5 +62,5 @@ doctor: .venv/.ready ## Say what this machine lacks and which command installs i
 	$(BIN)/ramp doctor $(ARGS)
 
 clean: ## Remove .venv and caches; runs/ stays
-	rm -rf .venv .bench .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf .venv .bench .tools .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
