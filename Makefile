@@ -22,7 +22,7 @@ run: .venv/.ready ## Teach the simulated arm; options: make run ARGS="--dir runs
 test: lint ## Lint, types and all tests; ends with how many passed
 	scripts/test.sh
 
-chaos: .venv/.ready ## Prove at full size that nothing stored is lost; options: ARGS="power", ARGS="kills --count 40"
+chaos: .venv/.ready ## Prove at full size that nothing stored is lost; goes on where it was; options: ARGS="power", ARGS="--minutes 20"
 	$(BIN)/python -m tests.chaos $(ARGS)
 
 lint: .venv/.ready ## Style, formatting and types

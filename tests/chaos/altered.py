@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import threading
 import time
 from pathlib import Path
@@ -44,6 +43,7 @@ def alter(home: Path) -> None:
     os.fsync, time.time, grpc.server = held_fsync, set_time, impatient_server
 
 
-if __name__ == "__main__":
-    alter(Path(sys.argv[sys.argv.index("--dir") + 1]).parent / "altered")
-    sys.exit(replay.main())
+def main(arguments: list[str]) -> int:
+    """0 after an orderly stop."""
+    alter(Path(arguments[arguments.index("--dir") + 1]).parent / "altered")
+    return replay.main(arguments)

@@ -20,6 +20,7 @@ from tests.experience import store_episode
 from tests.waiting import eventually
 
 COUNT = 1_000
+PIECE = 250
 YEARS_S = 30 * 365 * 86_400.0
 MONTH = RetentionConfig(tables=("demos",), max_age_days=30)
 MOMENT = RetentionConfig(tables=("demos",), max_age_days=0.2 / 86_400)

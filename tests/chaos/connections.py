@@ -29,7 +29,7 @@ from tests.experience import make_header, make_steps, store_episode
 from tests.replay_process import ReplayProcess
 from tests.waiting import eventually
 
-COUNT = 1_000
+COUNT = PIECE = 1_000
 SPEC = SampleSpec(table="demos", batch_size=4, chunk=2)
 LARGE = SampleSpec(table="demos", batch_size=1024, chunk=2)
 HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])  # and empty SETTINGS

@@ -28,6 +28,7 @@ from tests.chaos.tape import Note, Tape
 from tests.experience import CAMERAS, make_steps
 
 COUNT = 10_000
+PIECE = 500
 CUTS_PER_TAPE = 100
 ACTS = 30
 THOROUGH = 3  # one cut in so many
