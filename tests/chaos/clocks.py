@@ -85,7 +85,7 @@ class Life:
         name = f"e{self.acts.total()}"
         store_episode(LocalReplay(self._shard), name)
         self._stored.append(name)
-        ends = [held.ended_at for held in self._shard._store.held()]
+        ends = [info.ended_at for info in self._shard.query()]
         assert ends == sorted(ends), "an episode ended before one that had ended before it"
 
     def _keep(self) -> None:
