@@ -66,7 +66,7 @@ def prove(name: str, size: int, until: float, tallies: Path) -> Tally:
         tally.add(count, time.monotonic() - began, commit(), date, rows)
         tally.save(tallies / f"{name}.json")
         publish(name, tally, max(size, module_of(name).COUNT), RESULTS, PAGE)
-        rate = 60.0 * tally.done / tally.seconds
+        rate = 60.0 * tally.done / max(tally.seconds, 0.1)
         print(f"{name}: {tally.done} of {size}, {rate:.3g} a minute", flush=True)
     return tally
 

@@ -15,6 +15,7 @@ from typing import Any
 import grpc
 
 from services.replay import main as replay
+from services.replay import vanished
 
 KEEPALIVE = {
     "grpc.keepalive_time_ms": 1_000,
@@ -41,6 +42,7 @@ def alter(home: Path) -> None:
         return server(*rest, options=list((dict(options) | KEEPALIVE).items()), **more)
 
     os.fsync, time.time, grpc.server = held_fsync, set_time, impatient_server
+    vanished.IDLE_S, vanished.BETWEEN_S, vanished.PROBES = 1, 1, 2
 
 
 def main(arguments: list[str]) -> int:

@@ -129,6 +129,17 @@ def check_promises(shard: Shard, sure: Promises, most: Promises) -> None:
     check_labels(shard)
     there = {each.name for each in shard.snapshots()}
     assert sure.snapshots.keys() & most.snapshots.keys() <= there <= sure.snapshots.keys() | most.snapshots
+    check_views(shard, sure, most)
+
+
+def check_views(shard: Shard, sure: Promises, most: Promises) -> None:
+    """Each names what it was made of, but for what was deleted since."""
+    there = {each.name for each in shard.views()}
+    assert sure.views.keys() & most.views.keys() <= there <= sure.views.keys() | most.views.keys()
+    for name in there:
+        ids = set((sure.views | most.views)[name])
+        shown = {info.episode_id for info in shard.query(name)}
+        assert ids - most.deleted <= shown <= ids - sure.deleted, f"view {name} shows {sorted(shown)}"
 
 
 def check_episode(shard: Shard, name: str) -> None:

@@ -40,7 +40,7 @@ class Tally:
 
     def add(self, count: int, seconds: float, commit: str, date: str, rows: Sequence[Row]) -> None:
         """A piece that held."""
-        self.rows = [added(one, other) for one, other in zip(self.rows, rows, strict=True)] or list(rows)
+        self.rows = [added(one, other) for one, other in zip(self.rows or [{}] * len(rows), rows, strict=True)]
         self.done, self.pieces = self.done + count, self.pieces + 1
         self.seconds, self.date = round(self.seconds + seconds, 1), date
         self.commits += [commit] if commit not in self.commits else []

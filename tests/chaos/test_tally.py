@@ -28,6 +28,7 @@ def proof(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[tuple[int, in
         return [ROW | {"kills": count, "slowest_start_ms": 10 - seed}]
 
     monkeypatch.setattr(command, "module_of", lambda _: SimpleNamespace(COUNT=10, PIECE=2, run=run))
+    monkeypatch.setattr(command.logging, "disable", lambda _: None)
     monkeypatch.setattr(command, "RESULTS", tmp_path / "results")
     monkeypatch.setattr(command, "PAGE", tmp_path / "page.md")
     return asked
