@@ -31,8 +31,9 @@ def reached(words: str) -> tuple[str, Credentials]:
     path = Path(words).expanduser()
     said = _read(path)
     files = {name: path.parent / Path(said[name]).expanduser() for name in FIELDS[1:] if name in said}
-    token = read_private(files.pop("token")).decode("utf-8", errors="replace").strip() if "token" in files else ""
-    return said["address"], Credentials(token=token, **files)
+    token = read_private(files["token"]).decode("utf-8", errors="replace").strip() if "token" in files else ""
+    ca, certificate, key = (files.get(name) for name in FIELDS[2:])
+    return said["address"], Credentials(token=token, ca=ca, certificate=certificate, key=key)
 
 
 def _read(path: Path) -> dict[str, str]:
