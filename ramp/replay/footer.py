@@ -28,6 +28,14 @@ from ramp.types import StepBatch
 
 TRAILER = struct.Struct("<QQQ8s")
 SEALED, HURT = b"RAMPSEAL", b"RAMPHURT"
+NOT_ONE = (
+    pa.ArrowException,
+    OSError,
+    ValueError,
+    LookupError,
+    AttributeError,
+    TypeError,
+)  # what Arrow makes of other bytes
 RECORDS = pa.schema(
     [
         ("kind", pa.string()),
@@ -97,7 +105,7 @@ class Footer:
     """A footer that was read and found whole."""
 
     def __init__(self, segment: str, data: bytes, size: Size) -> None:
-        """Raises ArrowException, ValueError where it was not written by a FooterWriter."""
+        """Raises what NOT_ONE names where it was not written by a FooterWriter."""
         self.size, self._segment, source = size, segment, pa.BufferReader(data)
         self._records, steps, frames = (pa.ipc.open_stream(source).read_all() for _ in range(3))
         _check(self._records, steps, frames, size.records)
@@ -185,7 +193,7 @@ def read_footer(path: Path) -> Footer | None:
         return None
     try:
         return Footer(path.name, data, Size(size, found[0]))
-    except (pa.ArrowException, ValueError, KeyError, AttributeError, TypeError):  # its columns are other ones
+    except NOT_ONE:
         return None
 
 
