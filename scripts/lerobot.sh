@@ -11,7 +11,7 @@ VERSION=0.4.4
 
 torch=$(grep -E '^torch==' requirements.lock)
 "$PYTHON" -m venv --clear "$TO"
-install() { "$TO/bin/python" -m pip install -qq --disable-pip-version-check "$@"; }
+install() { "$TO/bin/python" -m pip install -qq --no-compile --disable-pip-version-check "$@"; }
 install "$torch"  # first, so that no other package brings its own
 install "$torch" "datasets==4.1.1" "huggingface-hub==0.35.3" "av==15.1.0" "accelerate==1.10.1" pillow numpy
 install --no-deps "lerobot==$VERSION"
