@@ -190,6 +190,14 @@ def open_door(address: str) -> flight.FlightClient:
 
 def unread_flight(server: ReplayProcess, address: str) -> Row:
     """Learners that ask for a batch each and take nothing of it: each holds that one, and the others are served."""
+    held = held_unread(server)  # its connections are gone with its last reader
+    eventually(lambda: connected(server) == 0)
+    serves(address)
+    return {"value": round(held, 1), "unit": "batches held for each", "learners": UNREAD}
+
+
+def held_unread(server: ReplayProcess) -> float:
+    """Batches that the server keeps for each learner that does not read."""
     ticket = flight.Ticket(bulk_codec.ticket_to_bytes(LARGE, ""))
     process = psutil.Process(server.pid)
     with ExitStack() as opened:
@@ -205,9 +213,7 @@ def unread_flight(server: ReplayProcess, address: str) -> Row:
         assert grown < 4 * UNREAD * size, f"{grown} bytes for {UNREAD} learners that do not read"
         for each in asked:
             each.cancel()
-    eventually(lambda: connected(server) == 0)
-    serves(address)
-    return {"value": round(grown / UNREAD / size, 1), "unit": "batches held for each", "learners": UNREAD}
+    return grown / UNREAD / size
 
 
 def idle(server: ReplayProcess, address: str, door: str, count: int) -> Row:
