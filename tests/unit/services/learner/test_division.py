@@ -53,7 +53,7 @@ def store(shard: Shard, number: int) -> None:
     )
 
 
-def divided(shardss: Shards, share: float = 0.34) -> Division:
+def divided(shards: Shards, share: float = 0.34) -> Division:
     return Division(shards, NORMALIZER, share=share, failure_penalty=PENALTY)
 
 
