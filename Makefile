@@ -6,7 +6,7 @@ ARGS ?=
 export MUJOCO_GL ?= osmesa
 
 .DEFAULT_GOAL := help
-.PHONY: help setup tools run up down test manifests chaos lint format bench bench-gpu bench-replay proto doctor clean
+.PHONY: help setup tools run up down test manifests chaos lerobot lint format bench bench-gpu bench-replay proto doctor clean
 
 help: ## Show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,8 +34,12 @@ test: lint ## Lint, types and all tests; ends with how many passed
 manifests: .venv/.ready ## Regenerate deploy/k8s, the chart's schema and its table of values from helm/ramp
 	$(BIN)/python -m scripts.chart
 
-chaos: .venv/.ready ## Prove at full size that nothing stored is lost; options: ARGS="power", ARGS="kills --count 40"
+chaos: .venv/.ready ## Prove at full size that nothing stored is lost; goes on where it was; options: ARGS="power", ARGS="--minutes 20"
 	$(BIN)/python -m tests.chaos $(ARGS)
+
+lerobot: .venv/.ready ## Install LeRobot's own library into .tools/lerobot, and have it read what we export
+	scripts/lerobot.sh
+	$(BIN)/python -m pytest tests/unit/datasets/test_lerobot.py
 
 lint: .venv/.ready ## Style, formatting and types
 	$(BIN)/ruff check .

@@ -3,26 +3,34 @@
 Frames are sparse and small, so that the number of steps is what grows. There is no network; each size has processes of
 its own, which go on where those of the last size were killed.
 
-    python -m benchmarks growth
+    python -m benchmarks growth                                  up to a million steps
+    python -m benchmarks.growth runs/growth --steps 10000000     further, in a folder that is gone on with when it was
+                                                                 ended on the way; both write benchmarks/results/
 """
 
 from __future__ import annotations
 
+import argparse
 import itertools
+import json
 import multiprocessing
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import psutil
 
+from benchmarks.page import PAGE, figures, page
 from ramp.replay.shard import Shard, ShardConfig
 from ramp.types import EpisodeHeader, Order, Outcome, SampleSpec, Source, StepBatch, StepSchema
+from services.conductor.machine import commit, describe
+from services.conductor.record import Result, load, save, without_host
 
 Row = dict[str, Any]
 
@@ -30,7 +38,10 @@ STEPS = 50  # of an episode
 STRIDE = 10  # steps between frames
 SIDE = 8  # pixels
 SIZES = (10**4, 10**5, 10**6)
+FURTHER = (*SIZES, 2 * 10**6, 5 * 10**6, 10**7)
 QUICK = (10**3, 10**4)
+FLAT = 0.8  # of the figure at the smallest size, at least, at the largest
+SPEEDS = ("append_steps_per_s", "sample_batches_per_s", "priorities_per_s")
 PRIORITIES = 2000  # in one update
 PRODUCERS = 16
 SPEC = SampleSpec(table="demos", batch_size=256, chunk=8, horizons=(12, 24), order=Order.PRIORITIZED)
@@ -43,12 +54,34 @@ SCHEMA = StepSchema(
 
 
 def run(quick: bool) -> list[Row]:
-    """A row per size."""
-    rows: list[Row] = []
+    """A row per size, and what has become of each speed."""
     with tempfile.TemporaryDirectory(prefix="ramp-growth-") as folder:
-        for size in QUICK if quick else SIZES:
-            rows.append(_row(size, _in_process(_grow, Path(folder), size), _in_process(_start, Path(folder), size)))
-    return rows
+        return grown(Path(folder), QUICK if quick else SIZES)
+
+
+def grown(folder: Path, sizes: Sequence[int]) -> list[Row]:
+    """As `run`, in a folder whose sizes are measured once."""
+    rows: list[Row] = []
+    for size in sizes:
+        known = folder / f"{size}.json"
+        if not known.exists():
+            shard = folder / "shard"
+            row = _row(size, _in_process(_grow, shard, size), _in_process(_start, shard, size))
+            known.write_text(json.dumps(row), encoding="utf-8")
+            print(f"{row['name']}: {figures(row)}", flush=True)
+        rows.append(json.loads(known.read_text(encoding="utf-8")))
+    return rows + flatness(rows)
+
+
+def flatness(rows: Sequence[Row]) -> list[Row]:
+    """The largest size beside the smallest: 1 is flat. Of a latency the inverse, so that lower is worse everywhere."""
+    first, last, found = rows[0], rows[-1], list[Row]()
+    for key in (*SPEEDS, "sample_p50_ms"):
+        figure, before = last[key], first[key]
+        ratio = figure / before if key in SPEEDS else before / figure
+        name = f"growth: {key.replace('_', ' ')} at {last['value']:,} steps beside {first['value']:,}"
+        found.append({"name": name, "value": figure, "baseline": before, "ratio": round(ratio, 3), "target": FLAT})
+    return found
 
 
 def _row(size: int, grown: Row, started: Row) -> Row:
@@ -68,11 +101,12 @@ def _grow(folder: Path, size: int) -> Row:
     """Append until there are `size` steps, and measure at that size. The process closes nothing, as a kill ends it."""
     shard = Shard(folder, ShardConfig())
     first = shard.info().table("demos")
-    held = first.steps if first else 0
+    held = first.steps // STEPS if first else 0
     begun = time.perf_counter()
-    numbers = itertools.count(held // STEPS)
+    numbers = itertools.count(max(0, held - PRODUCERS))
+    _append(shard, numbers, min(held, PRODUCERS))  # those that a kill left out lie among the last ones
     tail = min(size // 10, 20_000)
-    _append(shard, numbers, (size - tail - held) // STEPS)
+    _append(shard, numbers, (size - tail) // STEPS - held)
     seconds = _timed(lambda: _append(shard, numbers, tail // STEPS))
     return {
         "append_steps_per_s": round(tail / seconds),
@@ -191,3 +225,34 @@ def _episode() -> StepBatch:
         frame_row=rows,
         images={name: random.integers(0, 256, (len(rows), *shape), np.uint8) for name, shape in SCHEMA.cameras.items()},
     )
+
+
+# -------------------------------------------------------------------------------------------- further
+
+
+def main() -> None:
+    """Up to any size, in pieces."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.growth", description="Replay as it grows, further.")
+    parser.add_argument("folder", type=Path, help="where the shard grows; gone on with where there is one")
+    parser.add_argument("--steps", type=int, default=FURTHER[-1], help=f"how far, of {FURTHER} (default: all)")
+    options = parser.parse_args()
+    options.folder.mkdir(parents=True, exist_ok=True)
+    began, date = time.monotonic(), datetime.now(UTC).isoformat(timespec="seconds")
+    rows = grown(options.folder, [size for size in FURTHER if size <= options.steps])
+    result = Result(
+        name="growth",
+        command=f"python -m benchmarks.growth {options.folder} --steps {options.steps}",
+        commit=commit(),
+        date=date,
+        machine=without_host(describe()),
+        seeds=(0,),
+        seconds=round(time.monotonic() - began, 1),
+        rows=tuple(rows),
+    )
+    results = Path(__file__).with_name("results")
+    save(result, results)
+    PAGE.write_text(page(load(results)), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -20,11 +20,12 @@ else runs there. Repeat with `make bench`, or one of them with `make bench ARGS=
 `make bench ARGS="--runs runs/one/report.json runs/other/report.json"`.
 """
 
-CHAOS = "chaos_"  # of results by `make chaos`
-PROOFS = """## Proof of reliability
+PROOFS = "chaos"  # the result of `make chaos`
+PROOFS_HEAD = """## Proof of reliability
 
-Written by `make chaos`; one of them again with `make chaos ARGS="kills"`. Each row is of a proof that held: one that
-does not ends the command with an error and writes nothing.
+Written by `make chaos`, which goes on where it was ended; one of them anew with `make chaos ARGS="kills --anew"`. What
+stands here has held: what does not ends the command with an error and is not written down. The line below is of the
+last piece; each row names the commits that it was tried at.
 """
 GPU_PIECES = ("policy", "world", "latency")
 NOT_RUN = "not run: needs a CUDA GPU; `make bench-gpu`"
@@ -35,13 +36,12 @@ def page(results: Sequence[Result]) -> str:
     if ratios := [row for result in results for row in result.rows if "ratio" in row]:
         parts += ["## Ratios\n", table(("what", "ratio", "target"), map(ratio_cells, ratios))]
     on_gpu = {result.name: result for result in results if result.name.startswith("gpu_")}
-    proofs = [result for result in results if result.name.startswith(CHAOS)]
+    proofs = [result for result in results if result.name == PROOFS]
     for result in results:
         if result.name not in on_gpu and result not in proofs:
             parts += [f"## {result.name}\n", *measured(result)]
-    parts += [PROOFS] if proofs else []
     for result in proofs:
-        parts += [f"### {result.name.removeprefix(CHAOS)}\n", *measured(result)]
+        parts += [PROOFS_HEAD, *measured(result)]
     parts.append("## Full size on one GPU\n")
     for name in [f"gpu_{piece}" for piece in GPU_PIECES] if on_gpu else ():
         parts += [f"### {name}\n", *(measured(on_gpu[name]) if name in on_gpu else [f"{NOT_RUN}\n"])]

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from services.common.settings import child_environment, compose, save
-from tests.unit.sources import ROOT
+from services.common.settings import compose, save
+from tests.warm import WarmProcess
 
 
 class ReplayProcess:
@@ -23,14 +21,13 @@ class ReplayProcess:
         self.directory, self._options = folder / name, options
         self.module = "services.replay.main"
         self.address = ""
-        self._process: subprocess.Popen[str] | None = None
+        self._process: WarmProcess | None = None
 
     def start(self, *, metrics: bool = False) -> str:
         """The address."""
         self.launch(metrics=metrics)
         assert self._process is not None
-        assert self._process.stdout is not None
-        address = self._process.stdout.readline().strip()
+        address = self._process.read_line()
         assert address, (self._folder / "log").read_text()
         assert self.address in ("", address), "a restarted server must be found where it was"
         self.address = address
@@ -38,17 +35,9 @@ class ReplayProcess:
 
     def launch(self, *, metrics: bool = False) -> None:
         """Does not wait until it answers."""
-        command = [sys.executable, "-m", self.module, "--dir", str(self.directory), "--port", self.port]
-        command += [*self._options, *(["--metrics-port", "0"] if metrics else [])]
-        with (self._folder / "log").open("a") as log:
-            self._process = subprocess.Popen(
-                [*command, "--settings", str(self._folder / "settings.yaml")],
-                cwd=ROOT,
-                env=child_environment(PYTHONPATH=f"{ROOT}:{ROOT / 'proto'}"),
-                stdout=subprocess.PIPE,
-                stderr=log,
-                text=True,
-            )
+        arguments = ["--dir", str(self.directory), "--port", self.port, *self._options]
+        arguments += ["--settings", str(self._folder / "settings.yaml"), *(["--metrics-port", "0"] if metrics else [])]
+        self._process = WarmProcess(self.module, arguments, self._folder / "log")
 
     @property
     def port(self) -> str:
@@ -64,7 +53,6 @@ class ReplayProcess:
         """kill -9."""
         assert self._process is not None
         self._process.kill()
-        self._process.wait()
 
     def wait(self) -> int:
         """The exit status of a server that ends by itself."""
@@ -83,5 +71,5 @@ class ReplayProcess:
         return self._process.pid
 
     def close(self) -> None:
-        if self._process is not None and self._process.poll() is None:
+        if self._process is not None and self._process.is_alive:
             self.kill()

@@ -28,6 +28,14 @@ from ramp.types import StepBatch
 
 TRAILER = struct.Struct("<QQQ8s")
 SEALED, HURT = b"RAMPSEAL", b"RAMPHURT"
+NOT_ONE = (
+    pa.ArrowException,
+    OSError,
+    ValueError,
+    LookupError,
+    AttributeError,
+    TypeError,
+)  # what Arrow makes of other bytes
 RECORDS = pa.schema(
     [
         ("kind", pa.string()),
@@ -97,9 +105,10 @@ class Footer:
     """A footer that was read and found whole."""
 
     def __init__(self, segment: str, data: bytes, size: Size) -> None:
-        """Raises ArrowException, ValueError where it was not written by a FooterWriter."""
+        """Raises what NOT_ONE names where it was not written by a FooterWriter."""
         self.size, self._segment, source = size, segment, pa.BufferReader(data)
         self._records, steps, frames = (pa.ipc.open_stream(source).read_all() for _ in range(3))
+        _check(self._records, steps, frames, size.records)
         self._ends = np.cumsum(self._records["steps"].to_numpy())
         self._places = _places(frames)
         rows = frames["row"].to_numpy().astype(np.int32)
@@ -122,6 +131,35 @@ class Footer:
         assert self._steps is not None
         steps = slice_steps(self._steps, begin, int(self._ends[row]))
         return steps, self._places[first : int(self._frame_ends[row])]
+
+
+def _check(records: pa.Table, steps: pa.Table, frames: pa.Table, size: int) -> None:
+    """Do the three say the same, of a segment with `size` bytes of records? Raises ArrowException, ValueError."""
+    for table in (records, steps, frames):
+        table.validate(full=True)
+        if any(column.null_count for column in table.columns):
+            raise ValueError("a footer with holes")
+    if records.schema != RECORDS or frames.column_names[:1] != ["row"] or set(frames.schema.types) != {pa.int64()}:
+        raise ValueError("the columns of a footer are others")
+    ends = {}
+    for name, bound in (("steps", steps.num_rows), ("frames", frames.num_rows)):
+        counts = records[name].to_numpy()
+        ends[name] = np.cumsum(counts)
+        if not _within(counts, bound) or counts.sum() != bound:
+            raise ValueError(f"a footer's {name} are not as many as it says")
+    rows, places = frames["row"].to_numpy(), _places(frames)
+    if not (_within(rows, steps.num_rows - 1) and (np.diff(rows) > 0).all() and _within(places, size)):
+        raise ValueError("a footer's frames lie elsewhere")
+    if (np.searchsorted(rows, ends["steps"]) != ends["frames"]).any():
+        raise ValueError("a footer's frames belong to other records")
+    offset, length = records["offset"].to_numpy(), records["length"].to_numpy()
+    if not (_within(offset, size) and _within(length, size) and (places.sum(axis=2) <= size).all()):
+        raise ValueError("a footer's records lie elsewhere")
+
+
+def _within(values: np.ndarray, bound: int) -> bool:
+    """Whether all are from 0 to `bound`."""
+    return not len(values) or bool(values.min() >= 0 and values.max() <= bound)
 
 
 def _places(frames: pa.Table) -> np.ndarray:
@@ -155,7 +193,7 @@ def read_footer(path: Path) -> Footer | None:
         return None
     try:
         return Footer(path.name, data, Size(size, found[0]))
-    except (pa.ArrowException, ValueError, KeyError):
+    except NOT_ONE:
         return None
 
 

@@ -18,8 +18,7 @@ from pathlib import Path
 from ramp.errors import Corrupt, NotFound
 from ramp.replay.entry import Entry, State
 from ramp.replay.log import Log
-from ramp.replay.record import Position
-from ramp.replay.retention import RetentionConfig, expired
+from ramp.replay.record import Mark, Position
 from ramp.replay.snapshot import Snapshot, Snapshots
 from ramp.replay.store import Store
 from ramp.replay.table import Table, TableConfig
@@ -55,11 +54,6 @@ class Keeper:
                 table.remove(episode_ids)
         return episode_ids
 
-    def expired(self, rule: RetentionConfig) -> list[str]:
-        """Ids that the rule gives up. Ages count back from the newest episode, not from a clock that may run wild."""
-        held = self._store.held()
-        return expired(held, rule, now=max((each.ended_at for each in held), default=0.0))
-
     def compact(self) -> int:
         """Bytes that the disk got back. Raises OSError where there is no room for a new edition; nothing is lost."""
         with self._lock:
@@ -72,12 +66,20 @@ class Keeper:
 
     def _rewrite(self, segment: str) -> int:
         """Bytes that the disk got back, whatever is appended meanwhile."""
+        names: set[str] = set()
+
+        def keep(mark: Mark) -> bool:
+            kept = self._store.wanted(mark)
+            names.update([mark.episode_id] if kept else [])
+            return kept
+
         try:
-            moved = self._log.rewrite(segment, self._store.wanted)
+            moved = self._log.rewrite(segment, keep)
         except Corrupt as error:
             logger.error("%s", error)
             return 0
-        places = {entry.header.episode_id: self._store.read(entry)[1] for entry in self._store.move(segment, moved)}
+        here = self._store.move(segment, moved, names)
+        places = {entry.header.episode_id: self._store.read(entry)[1] for entry in here}
         for table in self._all_tables():
             table.repoint(places)
         sizes, editions = self._log.sealed(), {place.segment for place in moved.values()}
@@ -133,4 +135,4 @@ class Keeper:
         """Raises Invalid, Conflict, Full, Unavailable."""
         with self._lock:
             self.snapshots.check(name)
-            return self.snapshots.take(name, self._log.seal(), len(self._store.held()))
+            return self.snapshots.take(name, self._log.seal(), self._store.ended_episodes)

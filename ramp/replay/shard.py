@@ -54,7 +54,7 @@ class Shard:
         self._guard = own(directory)
         self._log = Log(directory / "segments", config.segment_bytes)
         self._tombstones = Tombstones(directory / "tombstones")
-        self._store = Store(self._log, self._tombstones, config.limits)
+        self._store = Store(self._log, self._tombstones, config.limits, config.retention)
         self._tables = {name: Table(name, each, self._log.mapped) for name, each in config.tables.items()}
         self._keeper = Keeper(directory, self._log, self._store, self._tables)
         self._mounts: dict[str, Table] = {}
@@ -273,7 +273,7 @@ class Shard:
 
         Raises Full, or OSError where there is no room to write a segment again; both may pass.
         """
-        gone = self._keeper.expired(self.config.retention)
+        gone = self._store.expired()
         if gone:
             self.delete(gone, "retention")
         return len(gone), self._keeper.compact()

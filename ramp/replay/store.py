@@ -13,7 +13,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import NoReturn
 
 import numpy as np
@@ -29,19 +29,21 @@ from ramp.replay.log import Log
 from ramp.replay.notes import header_from_note, header_to_note
 from ramp.replay.record import Extent, Mark, Position, Record
 from ramp.replay.recovery import Recovery
-from ramp.replay.retention import Held
+from ramp.replay.retention import RetentionConfig, Roll
 from ramp.replay.tombstones import Tombstone, Tombstones
 from ramp.replay.validate import check_follows, check_header, check_steps
 from ramp.types import EpisodeHeader, Outcome, StepBatch
 
 logger = logging.getLogger(__name__)
 
+MAX_OPEN = 4096  # episodes at the same time
+
 
 class Store:
     """All episodes of one log. Thread-safe. Nothing is kept in memory but the index."""
 
-    def __init__(self, log: Log, tombstones: Tombstones, limits: Limits, max_open: int = 4096) -> None:
-        self._log, self._tombstones, self._limits, self._max_open = log, tombstones, limits, max_open
+    def __init__(self, log: Log, tombstones: Tombstones, limits: Limits, retention: RetentionConfig) -> None:
+        self._log, self._tombstones, self._limits, self._roll = log, tombstones, limits, Roll(retention)
         self._entries: dict[str, Entry] = {}
         self._dead: Counter[str] = Counter()  # bytes by segment that belong to nobody any more
         self._lock = threading.Lock()
@@ -56,11 +58,13 @@ class Store:
         self._tombstones.secure()
         for record in recovery.records():
             self._replay(record)
-        ended = [entry for entry in self._entries.values() if entry.state is State.ENDED]
+        ended = sorted(self._ended(), key=lambda entry: entry.order)
+        for entry in ended:
+            self._roll.add(entry.held())
         self._open = sum(entry.state is State.OPEN for entry in self._entries.values())
         self._next_order = max((entry.order + 1 for entry in ended), default=0)
         self._clock = SteadyClock(max((entry.ended_at for entry in ended), default=0.0))
-        return sorted(ended, key=lambda entry: entry.order)
+        return ended
 
     def _replay(self, record: Record) -> None:
         mark = record.mark
@@ -112,7 +116,7 @@ class Store:
             self._refuse_deleted(header.episode_id)
             entry = self._entries.get(header.episode_id)
             if entry is None:
-                if self._open >= self._max_open:
+                if self._open >= MAX_OPEN:
                     raise Full(f"{self._open} episodes are open; end or abort some first")
                 entry = Entry(header)
                 mark = Mark(kind="open", episode_id=header.episode_id, note=header_to_note(header))
@@ -195,6 +199,7 @@ class Store:
                 entry.marks.append(position)
                 entry.state, entry.outcome, entry.order, entry.ended_at = State.ENDED, outcome, order, now
                 self._closed_one()
+                self._roll.add(entry.held())
                 insert(entry)
             return Written(entry.progress(), entry.ticket, new)
 
@@ -262,6 +267,8 @@ class Store:
                 self._tombstones.add(stones)
             except OSError as error:
                 raise Full(f"no room to write down what is deleted: {error}") from error
+            for episode_id in episode_ids:
+                self._roll.remove(episode_id)
             for entry in entries:
                 del self._entries[entry.header.episode_id]
                 self._bury([*entry.positions, *entry.marks])
@@ -273,11 +280,17 @@ class Store:
             raise Conflict("episode_id", episode_id, "the episode is open: end or abort it first")
         return entry
 
-    def held(self) -> list[Held]:
-        """Every ended episode as retention sees it, oldest first."""
+    def expired(self) -> list[str]:
+        """Ids that the retention rule gives up."""
+        return self._roll.expired()
+
+    @property
+    def ended_episodes(self) -> int:
         with self._lock:
-            ended = [entry for entry in self._entries.values() if entry.state is State.ENDED]
-        return [entry.held() for entry in sorted(ended, key=lambda entry: entry.order)]
+            return sum(1 for _ in self._ended())
+
+    def _ended(self) -> Iterator[Entry]:
+        return (entry for entry in self._entries.values() if entry.state is State.ENDED)
 
     def dead_bytes(self) -> Mapping[str, int]:
         """Of deleted and aborted episodes, by segment."""
@@ -291,11 +304,11 @@ class Store:
         entry = self._entries.get(mark.episode_id)
         return entry is None or entry.state is not State.ABORTED or mark.kind != "batch"
 
-    def move(self, segment: str, moved: Mapping[Position, Position]) -> list[Entry]:
-        """A segment was written again: point to the new records; the ended episodes that lie there."""
+    def move(self, segment: str, moved: Mapping[Position, Position], episode_ids: Collection[str]) -> list[Entry]:
+        """A segment was written again: point to the new records of these episodes; the ended ones among them."""
         with self._lock:
             self._dead.pop(segment, None)
-            entries = [entry for entry in self._entries.values() if _lies_in(entry, moved)]
+            entries = [entry for entry in map(self._entries.get, episode_ids) if entry is not None]
         for entry in entries:
             with entry.lock:
                 entry.positions = [moved.get(position, position) for position in entry.positions]
@@ -356,9 +369,11 @@ class Store:
         return steps, FramePlaces(segments, frames[:, :, 0], frames[:, :, 1].astype(np.int32))
 
     def hurt(self, positions: Collection[Position]) -> list[str]:
-        """Ended episodes that had these records, which turned out to be damaged: they are served no more."""
+        """Ended episodes that had these records, which turned out to be damaged: they are served no more. What a record
+        said of itself cannot be believed, so all episodes are looked at; damage is rare."""
         with self._lock:
-            entries = [entry for entry in self._entries.values() if _lies_in(entry, positions)]
+            all_of_them = self._entries.values()
+            entries = [entry for entry in all_of_them if not {*entry.positions, *entry.marks}.isdisjoint(positions)]
         ended = [entry.header.episode_id for entry in entries if entry.state is State.ENDED]
         for entry in entries:
             with entry.lock:
@@ -366,6 +381,7 @@ class Store:
                     self._closed_one()
                 logger.error("episode %s: its bytes are damaged; it is not served", entry.header.episode_id)
                 entry.state = State.DAMAGED
+                self._roll.remove(entry.header.episode_id)
         return ended
 
     def parts(self, episode_id: str) -> tuple[EpisodeHeader, Outcome, list[StepBatch]]:
@@ -382,7 +398,3 @@ class Store:
         if digest(rows) != entry.digests[number]:
             raise Corrupt(f"episode {entry.header.episode_id}: batch {number} is not what was written")
         return steps_from_arrow(rows, entry.header.schema)
-
-
-def _lies_in(entry: Entry, positions: Collection[Position]) -> bool:
-    return any(position in positions for position in (*entry.positions, *entry.marks))

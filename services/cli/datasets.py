@@ -127,7 +127,9 @@ def import_(
     replay: Annotated[
         str,
         typer.Option(
-            "--replay", help="Host:port of a server (NAME=HOST:PORT,... of several shards); the token is that of --dir."
+            "--replay",
+            help="Host:port of a server (NAME=HOST:PORT,... of several shards), or a YAML file: address, token, ca. "
+            "With --dir, what is shown there is that run's.",
         ),
     ] = "",
     table: Annotated[
@@ -154,6 +156,7 @@ def import_(
     \b
     Examples:
       ramp data import datasets/mine --replay 127.0.0.1:7001
+      ramp data import datasets/mine --replay ~/factory.yaml
       ramp data import datasets/pusht --outcome success --stride 4
       ramp data import datasets/arm --task drawer-open-v3 --max-steps 300 --cast
     """
@@ -184,13 +187,14 @@ def _server(directory: Path | None, replay: str) -> tuple[str, Credentials, Enco
     from ramp.data.images import QUALITY
     from ramp.errors import Unavailable
     from ramp.types import Encoding
-    from services.clients.credentials import Credentials, own_credentials
+    from services.clients.credentials import own_credentials
+    from services.clients.reach import reached
     from services.common.settings import load_settings
     from services.common.tokens import Role
     from services.conductor import rundir
 
     if replay and directory is None:
-        return replay, Credentials(), Encoding.RAW, QUALITY
+        return *reached(replay), Encoding.RAW, QUALITY
     found = rundir.find(directory)
     settings = load_settings(found.settings)
     address = replay or settings.replay.address or found.replay_address()

@@ -24,6 +24,7 @@ QUEUE = 2  # assignments at one actor: it never idles while the conductor is bus
 BUDGET = 8  # deaths or errors of one actor within BUDGET_S
 BUDGET_S = 120.0
 RATE_WINDOW_S = 30.0
+START_S = 120.0  # longest until a new actor greets, where an episode may not take longer: the machine may be busy
 
 
 class Hands(Protocol):
@@ -91,7 +92,7 @@ class Crew:
     """All rollout actors of a run."""
 
     def __init__(self, launch: Launch, patience_s: float) -> None:
-        """`patience_s`: for one answer; an actor that takes longer hangs."""
+        """`patience_s`: for one answer; an actor that has greeted and takes longer hangs."""
         self._launch, self.patience_s = launch, patience_s
         self.members: list[Member] = []
 
@@ -153,9 +154,10 @@ class Crew:
     def _overdue(self) -> Iterator[Lost | Process]:
         """Members that have not answered for too long are ended and replaced."""
         for member in self.members:
-            waiting = member.queue or member.hello is not None
-            if waiting and time.monotonic() - member.since > self.patience_s:
-                yield from self._replace(member, f"hung: no answer within {self.patience_s:g} s")
+            starting = member.hello is not None
+            patience_s = max(START_S, self.patience_s) if starting else self.patience_s
+            if (member.queue or starting) and time.monotonic() - member.since > patience_s:
+                yield from self._replace(member, f"hung: no answer within {patience_s:g} s")
 
     def _new(self, name: str) -> Member:
         handle = self._launch(name)

@@ -15,6 +15,7 @@ from ramp.data.transforms import observation_tensors, remaining_time, to_tensors
 from ramp.errors import NotFound
 from ramp.evaluation.holdout import held_out
 from ramp.replay.shard import Shard
+from ramp.replay.shards import Shards
 from ramp.types import Batch, Episode, Outcome, SampleSpec
 from services.learner.published import observations
 
@@ -35,12 +36,12 @@ class Tried:
 
 
 class Division:
-    """Both parts of one shard, which nobody else has open. The same for whoever asks for the same share."""
+    """Both parts of what a run holds, which nobody else has open. The same for whoever asks for the same share."""
 
-    def __init__(self, shard: Shard, normalizer: Normalizer, *, share: float, failure_penalty: float) -> None:
+    def __init__(self, shards: Shards, normalizer: Normalizer, *, share: float, failure_penalty: float) -> None:
         """Raises NotFound where there are no episodes, Invalid where a task has only one."""
-        self._shard, self._normalizer, self._penalty = shard, normalizer, failure_penalty
-        task_of = {info.episode_id: info.task for info in shard.query() if info.frames}
+        self._shards, self._normalizer, self._penalty = shards, normalizer, failure_penalty
+        task_of = {info.episode_id: info.task for info in shards.query() if info.frames}
         if not task_of:
             raise NotFound("there are no episodes: let the run finish first")
         self.tried_on = held_out(task_of, share)
@@ -69,7 +70,7 @@ class Division:
         return map(self._whole, sorted(self.learnt_from))
 
     def _whole(self, episode_id: str) -> Tried:
-        episode = self._shard.fetch(episode_id)
+        episode = self._shards.fetch(episode_id)
         frames = len(episode.steps.frame_row)
         parts = [observations(episode, slice(start, start + AT_ONCE)) for start in range(0, frames, AT_ONCE)]
         return Tried(
@@ -80,12 +81,14 @@ class Division:
         )
 
     def _drawn(self, rows: int, horizons: tuple[int, ...], generator: np.random.Generator) -> Iterator[Batch]:
-        items = {table.name: table.items for table in self._shard.info().tables}
-        counts = np.array([items[name] for name in TABLES], np.float64)
-        for name, count in zip(TABLES, generator.multinomial(rows, counts / counts.sum()).tolist(), strict=True):
+        """Of every table of every shard as many as it holds of all items."""
+        places = [place for shard in self._shards.parts().values() for place in _places(shard)]
+        counts = np.array([items for _, _, items in places], np.float64)
+        turns = generator.multinomial(rows, counts / counts.sum()).tolist()
+        for (shard, name, _), count in zip(places, turns, strict=True):
             if count:
                 spec = SampleSpec(table=name, batch_size=count, chunk=1, horizons=horizons)
-                yield decode_batch(self._shard.sample(spec, generator)[0])
+                yield decode_batch(shard.sample(spec, generator)[0])
 
     def _learnt(self, batch: Batch) -> Tensors:
         keep = torch.tensor([episode in self.learnt_from for episode in batch.episode_id])
@@ -96,6 +99,12 @@ class Division:
         steps, success = episode.steps, np.array(episode.outcome is Outcome.SUCCESS)
         step, limit = steps.step[steps.frame_row], np.array(episode.header.max_steps)
         return remaining_time(step, np.array(len(steps)), limit, success, self._penalty)
+
+
+def _places(shard: Shard) -> list[tuple[Shard, str, int]]:
+    """Its tables, with their items."""
+    items = {table.name: table.items for table in shard.info().tables}
+    return [(shard, name, items[name]) for name in TABLES]
 
 
 def _rows(tensors: Tensors) -> int:

@@ -25,11 +25,10 @@ import numpy as np
 import torch
 
 from ramp.data.transforms import FOLDS, fold_of
-from ramp.errors import Invalid
 from ramp.evaluation.latency import median_seconds
 from ramp.models.world.latents import out_of_fold
-from ramp.replay.places import shard_places
-from ramp.replay.shard import Shard, ShardConfig
+from ramp.replay.shard_config import ShardConfig
+from ramp.replay.shards import Shards
 from services.common.settings import Settings
 from services.learner.contestants import Contestant, Lesson, contestant
 from services.learner.divergence import DivergedError
@@ -64,21 +63,13 @@ def measure(settings: Settings, run_dir: Path, model: str, share: float) -> Iter
     """What is said, as it happens. Raises RampError: no finished run, replay open elsewhere, divergence."""
     torch.set_num_threads(settings.learner.threads)
     basis, penalty = Basis.of_run(run_dir), settings.advantage.failure_penalty
-    with closing(Shard(_only_place(run_dir / "replay"), ShardConfig())) as shard:
-        division = Division(shard, basis.normalizer, share=share, failure_penalty=penalty)
+    with closing(Shards(run_dir / "replay", ShardConfig())) as shards:
+        division = Division(shards, basis.normalizer, share=share, failure_penalty=penalty)
         subject = contestant(model, settings, basis.schema)
         subject.model.to(training_device())
         for lesson in subject.lessons:
             yield from _teach(subject, lesson, division, settings)
         yield _tried(subject, division, settings.seed)
-
-
-def _only_place(replay: Path) -> Path:
-    """Raises Invalid where the episodes lie in several shards: their tables are not drawn from as one here."""
-    places = list(shard_places(replay).values())
-    if len(places) > 1:
-        raise Invalid("replay.shards", len(places), "take a run with one shard")
-    return places[0]
 
 
 def _teach(subject: Contestant, lesson: Lesson, division: Division, settings: Settings) -> Iterator[dict[str, Any]]:

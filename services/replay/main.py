@@ -43,6 +43,7 @@ from services.replay.core import ReplayCore
 from services.replay.flight import FlightDoor
 from services.replay.server import ReplayServer
 from services.replay.upkeep import Housekeeping, Scrub, Watch
+from services.replay.vanished import Keepalive
 
 logger = logging.getLogger("services.replay")
 
@@ -112,14 +113,14 @@ def _serve(options: argparse.Namespace) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     shard = Shard(options.dir, shard_config(settings))
-    if settings.replay.mounts:
+    if settings.replay.mounts and identity.name == shard_name(0):  # on every shard their steps would count again
         _mount(shard, settings.replay.mounts)
     core, calls = ReplayCore(shard), served_calls(settings)
-    upkeep = _upkeep(shard, settings.replay.scrub_mib_per_s, stop.set)
     door = FlightDoor(core, gate, options.dir / "segments", calls, identity.host)
     place = options.dir / "flight_address"
     bulk = _started(partial(door.start, tls=tls), host, identity.flight_port(settings), place)
     _tell(place, host, bulk.flight_port)
+    upkeep = [*_upkeep(shard, settings.replay.scrub_mib_per_s, stop.set), Keepalive(bulk.flight_port)]
     server = ReplayServer(core, gate, calls=calls, connections=settings.replay.connections, bulk=bulk)
     asked = settings.replay.port if options.port is None else options.port
     port = _started(partial(server.start, tls=tls), host, asked, options.dir / "address")

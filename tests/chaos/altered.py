@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import threading
 import time
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 import grpc
 
 from services.replay import main as replay
+from services.replay import vanished
 
 KEEPALIVE = {
     "grpc.keepalive_time_ms": 1_000,
@@ -42,8 +42,10 @@ def alter(home: Path) -> None:
         return server(*rest, options=list((dict(options) | KEEPALIVE).items()), **more)
 
     os.fsync, time.time, grpc.server = held_fsync, set_time, impatient_server
+    vanished.IDLE_S, vanished.BETWEEN_S, vanished.PROBES = 1, 1, 2
 
 
-if __name__ == "__main__":
-    alter(Path(sys.argv[sys.argv.index("--dir") + 1]).parent / "altered")
-    sys.exit(replay.main())
+def main(arguments: list[str]) -> int:
+    """0 after an orderly stop."""
+    alter(Path(arguments[arguments.index("--dir") + 1]).parent / "altered")
+    return replay.main(arguments)

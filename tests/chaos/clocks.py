@@ -20,6 +20,7 @@ from tests.experience import store_episode
 from tests.waiting import eventually
 
 COUNT = 1_000
+PIECE = 250
 YEARS_S = 30 * 365 * 86_400.0
 MONTH = RetentionConfig(tables=("demos",), max_age_days=30)
 MOMENT = RetentionConfig(tables=("demos",), max_age_days=0.2 / 86_400)
@@ -84,7 +85,7 @@ class Life:
         name = f"e{self.acts.total()}"
         store_episode(LocalReplay(self._shard), name)
         self._stored.append(name)
-        ends = [held.ended_at for held in self._shard._store.held()]
+        ends = [info.ended_at for info in self._shard.query()]
         assert ends == sorted(ends), "an episode ended before one that had ended before it"
 
     def _keep(self) -> None:

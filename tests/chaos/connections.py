@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import resource
 import socket
@@ -14,13 +15,17 @@ from typing import Any
 
 import grpc
 import psutil
+import pyarrow as pa
+from pyarrow import flight
+from pyarrow.flight import FlightDescriptor
 from rampwire.v1 import replay_pb2 as wire
 
 from ramp.types import Outcome, SampleSpec
 from services.clients.channel import open_channel
+from services.clients.flight import OPTIONS
 from services.clients.replay import ReplayClient
 from services.clients.road import Road
-from services.common import codec
+from services.common import bulk_codec, codec
 from services.replay.server import CALLS
 from services.replay.streams import MAX_CREDIT
 from tests.chaos.progress import Progress, Row
@@ -29,19 +34,24 @@ from tests.experience import make_header, make_steps, store_episode
 from tests.replay_process import ReplayProcess
 from tests.waiting import eventually
 
-COUNT = 1_000
+COUNT = PIECE = 1_000
 SPEC = SampleSpec(table="demos", batch_size=4, chunk=2)
 LARGE = SampleSpec(table="demos", batch_size=1024, chunk=2)
 HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])  # and empty SETTINGS
 UNREAD = 8  # learners that do not read
+SPARE_THREADS = 8  # that gRPC may keep for the next calls
 
 
 def run(*, count: int, seed: int, folder: Path) -> list[Row]:
     """`count` idle connections, a fiftieth as many that are cut. Raises AssertionError."""
+    cuts = max(count // 50, 2)
     proofs: list[tuple[str, Callable[[ReplayProcess, str], Row]]] = [
-        ("half-open", lambda server, address: cut(server, address, max(count // 50, 2), random.Random(seed))),
+        ("half-open", lambda server, address: cut(server, address, cuts, random.Random(seed))),
+        ("half-open at the Flight door", lambda server, address: vanish(server, address, cuts)),
         ("a learner that does not read", unread),
-        ("idle", lambda server, address: idle(server, address, count)),
+        ("a learner that does not read at the Flight door", unread_flight),
+        ("idle", lambda server, address: idle(server, address, address, count)),
+        ("idle at the Flight door", lambda server, address: idle(server, address, flight_address(server), count)),
         ("more calls than it serves", crowd),
     ]
     server, rows = ReplayProcess(folder), list[Row]()
@@ -145,13 +155,74 @@ def sampling(channel: grpc.Channel, spec: SampleSpec, credit: int, until: thread
     return method(requests())
 
 
-def idle(server: ReplayProcess, address: str, count: int) -> Row:
+def flight_address(server: ReplayProcess) -> str:
+    return (server.directory / "flight_address").read_text().strip()
+
+
+def vanish(server: ReplayProcess, address: str, count: int) -> Row:
+    """Producers at the Flight door lose their power in mid-episode: their threads and connections are not lost."""
+    eventually(lambda: connected(server) == 0)
+    before, progress = psutil.Process(server.pid).num_threads(), Progress("vanished producers", count)
+    for number in range(count):
+        relay = Relay(flight_address(server))
+        with open_door(relay.address) as door:
+            writer, answers = door.do_put(FlightDescriptor.for_command(bulk_codec.APPEND), pa.schema([]))
+            writer.write_metadata(bulk_codec.append_to_buffer(codec.open_request(make_header(f"vanished-{number}"))))
+            assert answers.read() is not None
+            try:
+                relay.vanish()
+            except PermissionError as error:
+                relay.close()
+                return {"skipped": f"this machine lets nobody vanish: {error}"}
+            with contextlib.suppress(pa.ArrowException, OSError):
+                writer.close()
+        progress.step()
+    eventually(lambda: connected(server) == 0)
+    eventually(lambda: psutil.Process(server.pid).num_threads() <= before + SPARE_THREADS)
+    serves(address)
+    return {"value": 0, "unit": "left behind", "connections": count}
+
+
+def open_door(address: str) -> flight.FlightClient:
+    host, _, port = address.rpartition(":")
+    return flight.FlightClient((host, int(port)), generic_options=list(OPTIONS.items()))
+
+
+def unread_flight(server: ReplayProcess, address: str) -> Row:
+    """Learners that ask for a batch each and take nothing of it: each holds that one, and the others are served."""
+    held = held_unread(server)  # its connections are gone with its last reader
+    eventually(lambda: connected(server) == 0)
+    serves(address)
+    return {"value": round(held, 1), "unit": "batches held for each", "learners": UNREAD}
+
+
+def held_unread(server: ReplayProcess) -> float:
+    """Batches that the server keeps for each learner that does not read."""
+    ticket = flight.Ticket(bulk_codec.ticket_to_bytes(LARGE, ""))
+    process = psutil.Process(server.pid)
+    with ExitStack() as opened:
+        door = opened.enter_context(open_door(flight_address(server)))
+        size = sum(batch.nbytes for batch in door.do_get(ticket).read_all().to_batches())
+        for _ in range(5):
+            door.do_get(ticket).read_all()
+        before = process.memory_info().rss
+        asked = [opened.enter_context(open_door(flight_address(server))).do_get(ticket) for _ in range(UNREAD)]
+        for _ in range(100):
+            door.do_get(ticket).read_all()
+        grown = process.memory_info().rss - before
+        assert grown < 4 * UNREAD * size, f"{grown} bytes for {UNREAD} learners that do not read"
+        for each in asked:
+            each.cancel()
+    return grown / UNREAD / size
+
+
+def idle(server: ReplayProcess, address: str, door: str, count: int) -> Row:
     """Half of them say nothing at all, half greet as HTTP/2 does and fall silent."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     eventually(lambda: connected(server) == 0)
     before = open_files(server)
-    host, _, port = address.rpartition(":")
+    host, _, port = door.rpartition(":")
     try:
         with ExitStack() as opened:
             for number in range(count):

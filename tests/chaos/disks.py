@@ -22,6 +22,7 @@ from tests.replay_process import ReplayProcess
 from tests.waiting import eventually
 
 COUNT = 50
+PIECE = 10
 SPEC = SampleSpec(table="demos", batch_size=4, chunk=2)
 BATCH = 12  # steps
 SMALL = 2**25  # bytes of a disk
@@ -37,7 +38,7 @@ def run(*, count: int, seed: int, folder: Path) -> list[Row]:
             row = prove(count, random.Random(f"{seed} {name}"), folder / name)
         except NotPermitted as error:
             row = {"skipped": str(error)}
-        rows.append({"name": f"disk: {name}"} | row | {"seconds": round(time.monotonic() - began, 1)})
+        rows.append({"name": f"disks: {name}"} | row | {"seconds": round(time.monotonic() - began, 1)})
     return rows
 
 

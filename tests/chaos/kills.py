@@ -11,28 +11,27 @@ import os
 import random
 import select
 import shutil
-import subprocess
-import sys
 import threading
 import time
 from collections import Counter
 from dataclasses import dataclass, field
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import numpy as np
 
 from ramp.replay.shard import Shard, ShardConfig
 from services.clients.replay import ReplayClient
-from services.common.settings import child_environment
 from tests.chaos.progress import Progress, Row
 from tests.chaos.writer import BATCH, BATCHES, Diary
 from tests.experience import CAMERAS, make_header, make_steps
 from tests.replay_process import ReplayProcess
-from tests.unit.sources import ROOT
+from tests.warm import WarmProcess
 
 COUNT = 300
 WRITERS = 8
-KILLS_PER_LIFE = 25
+KILLS_PER_LIFE = PIECE = 25
 ACKS_S = 180.0  # longest wait for the next acknowledgement, on a busy machine
 
 
@@ -56,28 +55,20 @@ class Producer:
     mark: int
     home: Path
     spooled: bool
-    process: subprocess.Popen[bytes] | None = field(default=None)
+    process: WarmProcess | None = field(default=None)
 
     @property
     def diary(self) -> Diary:
         return Diary.read(self.home / f"diary-{self.mark}")
 
-    def start(self, address: str, pulse: int) -> None:
+    def start(self, address: str, pulse: Connection) -> None:
         spool = str(self.home / f"spool-{self.mark}") if self.spooled else "-"
-        words = [address, str(self.home / f"diary-{self.mark}"), str(self.mark), spool, str(pulse)]
-        with (self.home / "writers.log").open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "tests.chaos.writer", *words],
-                cwd=ROOT,
-                env=child_environment(PYTHONPATH=f"{ROOT}:{ROOT / 'proto'}"),
-                stderr=log,
-                pass_fds=(pulse,),
-            )
+        words = [address, str(self.home / f"diary-{self.mark}"), str(self.mark), spool]
+        self.process = WarmProcess("tests.chaos.writer", words, self.home / "writers.log", pulse)
 
     def kill(self) -> None:
-        assert self.process is not None
-        self.process.kill()
-        self.process.wait()
+        if self.process is not None and self.process.is_alive:
+            self.process.kill()
 
     def stop(self) -> None:
         """After this episode, and once its spool is empty."""
@@ -98,7 +89,7 @@ class Life:
         self._home, self._count = home, Counter[str]()
         self._producers = [Producer(mark, home, spooled=mark % 2 == 0) for mark in range(1, writers + 1)]
         self._seen: list[str] = []  # ended episodes, as the server last listed them
-        self._acknowledged, self._pulse = os.pipe()
+        self._acknowledged, self._pulse = Pipe(duplex=False)
 
     def live(self, kills: int) -> Counter[str]:
         try:
@@ -113,17 +104,16 @@ class Life:
             self._end()
         finally:
             for producer in self._producers:
-                if producer.process is not None and producer.process.poll() is None:
-                    producer.kill()
+                producer.kill()
             self._server.close()
-            os.close(self._acknowledged)
-            os.close(self._pulse)
+            self._acknowledged.close()
+            self._pulse.close()
         return self._count
 
     def _await_acknowledgements(self, count: int) -> None:
         while count > 0:
             assert select.select([self._acknowledged], [], [], ACKS_S)[0], f"no acknowledgement; see {self._home}"
-            count -= len(os.read(self._acknowledged, count))
+            count -= len(os.read(self._acknowledged.fileno(), count))
         threading.Event().wait(self._draw.random() * 0.05)  # into the middle of whatever comes next
 
     def _kill(self) -> None:
@@ -148,7 +138,7 @@ class Life:
 
     def _empty_pulse(self) -> None:
         while select.select([self._acknowledged], [], [], 0)[0]:
-            os.read(self._acknowledged, 65536)
+            os.read(self._acknowledged.fileno(), 65536)
 
     def _look(self, address: str) -> None:
         """What was ended stays ended, in its order, whole; and what was acknowledged without a spool is there."""

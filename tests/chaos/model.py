@@ -155,6 +155,8 @@ class Model:
         self.tables = {name: TableModel(each) for name, each in config.tables.items()}
         self.saved = {name: Saved() for name in config.tables}
         self.snapshots: dict[str, list[str]] = {}  # name -> episodes that had ended
+        self.views: dict[str, list[str]] = {}  # name -> episodes, the deleted ones too
+        self.viewed: dict[str, TableModel] = {}
         self.version = 0
         self.remaining: dict[str, np.ndarray] = {}  # of the current generation
         self.labels: dict[str, list[Label]] = {}
@@ -223,7 +225,7 @@ class Model:
 
     def may_draw(self, table: str, order: Order, count: int) -> dict[tuple[str, int], float]:
         """What a batch may consist of, with its probabilities."""
-        known = self.tables[table]
+        known = self.table(table)
         if known.config.limiter.samples_per_insert is not None and count > 2 * known.config.limiter.slack:
             raise Invalid("batch_size", count, "")
         if not known.may_sample(count, count if order in (Order.FIFO, Order.LIFO) else 1):
@@ -231,7 +233,7 @@ class Model:
         return known.chances(order, count)
 
     def update_priorities(self, table: str, names: Sequence[tuple[str, int]], priority: float) -> int:
-        known = self.tables[table]
+        known = self.table(table)
         there = {item.name for item in (*known.items, *known.spent)}
         if not set(names) <= there:
             raise NotFound(table)
@@ -296,7 +298,7 @@ class Model:
             self.deleted.add(episode_id)
             self.ended = [each for each in self.ended if each != episode_id]
             self.labels.pop(episode_id, None)
-            for table in self.tables.values():
+            for table in (*self.tables.values(), *self.viewed.values()):
                 table.forget(episode_id)
         return len(gone)
 
@@ -317,6 +319,38 @@ class Model:
             raise NotFound(name)
         del self.snapshots[name]
 
+    # ------------------------------------------------------------------------------------------- views
+
+    def table(self, name: str) -> TableModel:
+        """One that can be sampled."""
+        if name not in self.tables and name not in self.viewed:
+            raise NotFound(name)
+        return self.tables.get(name) or self.viewed[name]
+
+    def lies_in(self, episode_id: str, table: str) -> bool:
+        return table in self.episodes[episode_id].header.tables or episode_id in self.views.get(table, ())
+
+    def view(self, name: str, episode_ids: Sequence[str]) -> int:
+        if name in self.views:
+            raise Conflict("name", name, "")
+        if not set(episode_ids) <= set(self.ended):
+            raise NotFound(name)
+        self.views[name] = list(dict.fromkeys(episode_ids))
+        self._show(name)
+        return len(self.views[name])
+
+    def _show(self, name: str) -> None:
+        """A table like any other, with what is left of its episodes."""
+        self.viewed[name] = TableModel(TableConfig())
+        for episode_id in self.views[name]:
+            if episode_id in self.ended:
+                self.viewed[name].inserts += self._insert(self.viewed[name], self.episodes[episode_id])
+
+    def drop_view(self, name: str) -> None:
+        if name not in self.views:
+            raise NotFound(name)
+        del self.views[name], self.viewed[name]
+
     # -------------------------------------------------------------------------------------------- life
 
     def save(self) -> None:
@@ -333,6 +367,8 @@ class Model:
                 if name in self.episodes[episode_id].header.tables:
                     self._insert(fresh, self.episodes[episode_id])
             self._restore(fresh, self.saved[name])
+        for name in self.views:
+            self._show(name)
         self.derive()
 
     def _restore(self, table: TableModel, saved: Saved) -> None:

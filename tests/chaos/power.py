@@ -31,6 +31,7 @@ from tests.chaos.tape import Note, Tape
 from tests.experience import CAMERAS, make_steps
 
 COUNT = 10_000
+PIECE = 500
 CUTS_PER_TAPE = 100
 ACTS = 30
 THOROUGH = 3  # one cut in so many
@@ -140,6 +141,17 @@ def check_promises(shard: Shard, sure: Promises, most: Promises) -> None:
     check_labels(shard)
     there = {each.name for each in shard.snapshots()}
     assert sure.snapshots.keys() & most.snapshots.keys() <= there <= sure.snapshots.keys() | most.snapshots
+    check_views(shard, sure, most)
+
+
+def check_views(shard: Shard, sure: Promises, most: Promises) -> None:
+    """Each names what it was made of, but for what was deleted since."""
+    there = {each.name for each in shard.views()}
+    assert sure.views.keys() & most.views.keys() <= there <= sure.views.keys() | most.views.keys()
+    for name in there:
+        ids = set((sure.views | most.views)[name])
+        shown = {info.episode_id for info in shard.query(name)}
+        assert ids - most.deleted <= shown <= ids - sure.deleted, f"view {name} shows {sorted(shown)}"
 
 
 def check_episode(shard: Shard, name: str) -> None:

@@ -22,4 +22,6 @@ class Progress:
         now = time.monotonic()
         if now - self._told >= EVERY_S or self.done == self._total:
             self._told = now
-            print(f"{self._what}: {self.done} of {self._total}, {now - self._began:.0f} s", file=sys.stderr, flush=True)
+            took = now - self._began
+            rate = 60.0 * self.done / max(took, 1e-3)
+            print(f"{self._what}: {self.done} of {self._total}, {rate:.3g} a minute", file=sys.stderr, flush=True)

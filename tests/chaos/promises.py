@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 class Act(NamedTuple):
     """batches ((id, how many), ...); end, abort id; delete (id, ...); annotate (version, (id, ...), extends); snapshot,
-    drop name; and what promises nothing: keep, checkpoint, restart."""
+    drop name; view (name, (id, ...)); drop_view name; and what promises nothing: keep, scrub, checkpoint, restart."""
 
     kind: str
     what: Any = ()
@@ -24,6 +24,7 @@ class Promises:
     deleted: set[str] = field(default_factory=set)
     labels: tuple[int, frozenset[str]] = (0, frozenset())  # of which world model, which episodes
     snapshots: dict[str, tuple[list[str], tuple[int, frozenset[str]]]] = field(default_factory=dict)
+    views: dict[str, tuple[str, ...]] = field(default_factory=dict)  # name -> ids, the deleted ones too
 
     @property
     def alive(self) -> list[str]:
@@ -52,6 +53,10 @@ class Promises:
             self.snapshots[what] = (self.alive, self.labels)
         elif kind == "drop":
             self.snapshots.pop(what)
+        elif kind == "view":
+            self.views[what[0]] = what[1]
+        elif kind == "drop_view":
+            self.views.pop(what)
 
     def with_(self, act: Act | None) -> Promises:
         """As it would be if the act had been answered."""

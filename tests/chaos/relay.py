@@ -1,4 +1,5 @@
-"""A TCP relay that can fall silent: both ends stay connected, and nothing gets through any more."""
+"""A TCP relay that can fall silent: both ends stay connected, and nothing gets through any more; or vanish, as a
+machine without power does: its sockets are gone, and nobody was told."""
 
 from __future__ import annotations
 
@@ -6,6 +7,8 @@ import contextlib
 import selectors
 import socket
 import threading
+
+REPAIR = 19  # TCP_REPAIR, which Python does not name
 
 
 class Relay:
@@ -31,6 +34,14 @@ class Relay:
         """Both ends learn that their connection is over, and new ones are passed on."""
         self._restored.set()
         self._silent.clear()
+
+    def vanish(self) -> None:
+        """Instead of `close`. Raises PermissionError where this process may not."""
+        self._closed.set()
+        self._thread.join()
+        for each in self._pairs:
+            each.setsockopt(socket.IPPROTO_TCP, REPAIR, 1)  # a socket that is mended is closed without a word
+        self.close()
 
     def close(self) -> None:
         self._closed.set()

@@ -40,7 +40,7 @@ class Story:
     def __init__(self, tape: Tape, seed: int) -> None:
         self._tape, self._draw = tape, random.Random(seed)
         self._promises = Promises()
-        self._version = self._names = self._snapshots = 0
+        self._version = self._names = self._snapshots = self._views = 0
         self._shard = Shard(tape.root / "shard", CONFIG)
 
     def tell(self, acts: int) -> None:
@@ -54,6 +54,9 @@ class Story:
             (self._extend, 2),
             (self._snapshot, 1),
             (self._drop, 1),
+            (self._view, 2),
+            (self._drop_view, 1),
+            (self._scrub, 1),
             (self._checkpoint, 1),
             (self._restart, 1),
         ]
@@ -161,6 +164,23 @@ class Story:
         name = self._draw.choice(sorted(self._promises.snapshots))
         return Act("drop", name), lambda: self._shard.drop_snapshot(name)
 
+    def _view(self) -> tuple[Act, Callable[[], object]] | None:
+        alive = self._promises.alive
+        if not alive:
+            return None
+        self._views += 1
+        name, ids = f"v{self._views}", tuple(self._draw.sample(alive, min(len(alive), 3)))
+        return Act("view", (name, ids)), lambda: self._shard.view(name, ids)
+
+    def _drop_view(self) -> tuple[Act, Callable[[], object]] | None:
+        if not self._promises.views:
+            return None
+        name = self._draw.choice(sorted(self._promises.views))
+        return Act("drop_view", name), lambda: self._shard.drop_view(name)
+
+    def _scrub(self) -> tuple[Act, Callable[[], object]]:
+        return Act("scrub"), lambda: self._shard.scrub(2**20)
+
     def _checkpoint(self) -> tuple[Act, Callable[[], object]]:
         return Act("checkpoint"), self._shard.checkpoint
 
@@ -196,6 +216,9 @@ def seen(shard: Shard, promises: Promises, act: Act) -> Act | None:
     if kind in ("snapshot", "drop"):
         there = what in {each.name for each in shard.snapshots()}
         return act if there == (kind == "snapshot") else None
+    if kind in ("view", "drop_view"):
+        there = (what[0] if kind == "view" else what) in {each.name for each in shard.views()}
+        return act if there == (kind == "view") else None
     return act
 
 

@@ -1,20 +1,20 @@
 """A producer that writes down, for good, what it was told: the record that a replay server is judged by.
 
-    python -m tests.chaos.writer ADDRESS DIARY MARK SPOOL PULSE      until SIGTERM
+    main([ADDRESS, DIARY, MARK, SPOOL], pulse)      until SIGTERM
 
 SPOOL is a directory, or - for none. In the diary, a line each, fsynced: "open NAME", "batch NAME" once a batch was
-acknowledged (without a spool: by the server), "ended NAME" once the END was. A byte goes to the descriptor PULSE with
-every acknowledgement. A diary that is there already is gone on with.
+acknowledged (without a spool: by the server), "ended NAME" once the END was. A byte goes into `pulse` with every
+acknowledgement. A diary that is there already is gone on with.
 """
 
 from __future__ import annotations
 
 import os
 import signal
-import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 from ramp.errors import Timeout
@@ -50,7 +50,8 @@ class Diary:
         return diary
 
 
-def main(address: str, diary: str, mark: str, spool: str, pulse: str) -> None:
+def main(arguments: list[str], pulse: Connection) -> None:
+    address, diary, mark, spool = arguments
     replay.CALL_TIMEOUT_S = PATIENCE_S
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
@@ -61,7 +62,7 @@ def main(address: str, diary: str, mark: str, spool: str, pulse: str) -> None:
         os.write(file, f"{word} {name}\n".encode())
         os.fsync(file)
         if word != "open":
-            os.write(int(pulse), b".")
+            os.write(pulse.fileno(), b".")
 
     with ReplayClient(address, name=f"p{mark}", spool=place, spool_bytes=SPOOL_BYTES, patience_s=PATIENCE_S) as client:
         while not stop.is_set():
@@ -79,7 +80,3 @@ def produce(client: ReplayClient, name: str, mark: int, write: Callable[[str, st
         write("batch", name)
     writer.end(Outcome.SUCCESS)
     write("ended", name)
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])

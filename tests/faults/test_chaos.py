@@ -53,4 +53,4 @@ def test_jumping_clocks_change_nothing(tmp_path: Path) -> None:
 def test_broken_connections_are_let_go_of(tmp_path: Path) -> None:
     rows = connections.run(count=100, seed=0, folder=tmp_path)
 
-    assert len(rows) == 4
+    assert len(rows) == 7

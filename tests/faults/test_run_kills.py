@@ -15,6 +15,7 @@ from tests.loop.launched import (
     LONG_JOINT_STAGE,
     LaunchedRun,
     assert_books_agree,
+    assert_stops_in_order,
     has_ended,
     labels,
     resume_to_the_end,
@@ -28,7 +29,23 @@ pytestmark = [pytest.mark.faults, pytest.mark.timeout(900)]
 @pytest.fixture
 def run(tmp_path: Path) -> Iterator[LaunchedRun]:
     """A run of the test world that has got to the joint stage."""
-    launched = LaunchedRun(tmp_path / "run", "counting", "actors.episode_s=40", *LONG_JOINT_STAGE)
+    yield from joint_run(tmp_path / "run", *LONG_JOINT_STAGE)
+
+
+@pytest.fixture
+def lasting_run(tmp_path: Path) -> Iterator[LaunchedRun]:
+    """The same, long enough to be broken four times before it is through."""
+    yield from joint_run(tmp_path / "run", *LONG_JOINT_STAGE, "stages.joint_updates=400")
+
+
+@pytest.fixture
+def endless_run(tmp_path: Path) -> Iterator[LaunchedRun]:
+    """The same, until it is told to stop."""
+    yield from joint_run(tmp_path / "run", "actors.episode_s=30", "stages.joint_updates=1000000")
+
+
+def joint_run(folder: Path, *words: str) -> Iterator[LaunchedRun]:
+    launched = LaunchedRun(folder, "counting", *words)
     try:
         launched.until(launched.is_in_joint_stage)
         yield launched
@@ -45,62 +62,50 @@ def assert_it_got_there(run: LaunchedRun) -> None:
     assert_books_agree(run.folder)
 
 
-@pytest.mark.parametrize("role", ["replay", "actor", "redis"])
-def test_a_killed_service_is_started_again_and_the_run_goes_on(run: LaunchedRun, role: str) -> None:
-    victim = run.pids(role)[0]
+def died(run: LaunchedRun) -> dict[int, journal.Process]:
+    """Deaths by process id."""
+    return {event.pid: event for event in run.news(journal.Process) if event.what == "died"}
+
+
+def restarted(run: LaunchedRun) -> list[str]:
+    return [event.name for event in run.news(journal.Process) if event.what == "restarted"]
+
+
+def until_back(run: LaunchedRun, victims: set[int]) -> None:
+    """Until these were found dead and started again, and rollouts have come in since."""
+    run.until(lambda: victims <= died(run).keys())
+    names = {died(run)[victim].name for victim in victims}
+    run.until(lambda: names <= set(restarted(run)))
     before = run.rollouts()
-
-    os.kill(victim, signal.SIGKILL)
-
-    run.until(lambda: any(event.what == "died" and event.pid == victim for event in run.news(journal.Process)))
-    assert run.finish() == 0, run.last_words()
-    back = [event for event in run.news(journal.Process) if event.what == "restarted"]
-    assert [event.name.split("-")[0] for event in back] == [role]
-    assert run.rollouts() > before
-    assert_it_got_there(run)
+    run.until(lambda: run.rollouts() > before)
 
 
-def test_a_replay_service_that_hangs_is_killed_and_started_again(run: LaunchedRun) -> None:
-    """Stopped, it lives, keeps its ports and its locks, and answers nobody: all of the run waits for it."""
-    victim = run.pids("replay")[0]
-
-    os.kill(victim, signal.SIGSTOP)
-
-    run.until(lambda: any(event.what == "died" and event.pid == victim for event in run.news(journal.Process)))
-    assert run.finish() == 0, run.last_words()
-    died = next(event for event in run.news(journal.Process) if event.what == "died")
-    assert died.detail.startswith("hung")
-    assert_it_got_there(run)
-
-
-@pytest.mark.parametrize("role", ["actor", "redis"])
-def test_a_service_whose_work_others_do_is_killed_where_it_hangs_and_started_again(tmp_path: Path, role: str) -> None:
-    """The run gets on without it, and a short one would be over before anybody noticed; this one ends when told."""
-    run = LaunchedRun(tmp_path / "run", "counting", "actors.episode_s=40", "stages.joint_updates=1000000")
-    try:
-        run.until(run.is_in_joint_stage)
+def test_every_service_is_killed_and_started_again_and_the_run_gets_there(lasting_run: LaunchedRun) -> None:
+    """One after the other; the learner first, as it has to go back to its checkpoint."""
+    run = lasting_run
+    for role in ("learner", "replay", "actor", "redis"):
         victim = run.pids(role)[0]
-        os.kill(victim, signal.SIGSTOP)
-        run.until(lambda: any(event.what == "restarted" for event in run.news(journal.Process)))
-        died = [event for event in run.news(journal.Process) if event.what == "died"]
-        assert [(event.name.split("-")[0], event.pid) for event in died] == [(role, victim)]
-        assert died[0].detail.startswith("hung")
-        run.process.send_signal(signal.SIGINT)
-        assert run.finish() == 130, run.last_words()
-        assert_books_agree(run.folder)
-    finally:
-        run.kill()
-
-
-def test_a_killed_learner_worker_goes_on_from_its_checkpoint(run: LaunchedRun) -> None:
-    victim = run.pids("learner")[0]
-    os.kill(victim, signal.SIGKILL)
+        os.kill(victim, signal.SIGKILL)
+        until_back(run, {victim})
     assert run.finish() == 0, run.last_words()
+    assert [name.split("-")[0] for name in restarted(run)] == ["learner", "replay", "actor", "redis"]
     assert "going on from checkpoint" in (run.folder / "logs" / "learner.log").read_text()
-    told = [(event.what, event.pid) for event in run.news(journal.Process) if event.name.startswith("learner-")]
-    assert told[0] == ("died", victim)
-    assert told[1][0] == "restarted"
     assert_it_got_there(run)
+
+
+def test_a_service_that_hangs_is_killed_and_started_again(endless_run: LaunchedRun) -> None:
+    """Stopped, it lives, keeps its ports and its locks, and answers nobody. Actor and Redis first, as the run gets on
+    without them; then replay, for which all of it waits."""
+    run = endless_run
+    for roles in (("actor", "redis"), ("replay",)):
+        victims = {run.pids(role)[0] for role in roles}
+        for victim in victims:
+            os.kill(victim, signal.SIGSTOP)
+        until_back(run, victims)
+        assert all(died(run)[victim].detail.startswith("hung") for victim in victims)
+    assert sorted(name.split("-")[0] for name in restarted(run)) == ["actor", "redis", "replay"]
+    assert_stops_in_order(run, signal.SIGINT)
+    assert_books_agree(run.folder)
 
 
 def test_a_killed_conductor_takes_all_with_it_and_the_resumed_run_gets_there(run: LaunchedRun) -> None:

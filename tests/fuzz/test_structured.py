@@ -84,9 +84,11 @@ def test_no_field_of_a_request_breaks_the_service(tmp_path: Path, monkeypatch: p
     service.settle()
 
 
-@pytest.mark.parametrize(
-    "name", ["sampled", "answers", "annotations", "checkpoint", "tombstones", "snapshots", "spool"]
-)
+SMALL = ("sampled", "answers", "requests", "tickets", "parcels", "pictures", "footer")
+FILES = ("annotations", "checkpoint", "tombstones", "snapshots", "spool")
+
+
+@pytest.mark.parametrize("name", [*SMALL, *FILES])
 def test_no_change_of_true_bytes_breaks_a_decoder(name: str, tmp_path: Path) -> None:
     target: Target = load(name)(tmp_path)
     seeds = target.seeds()

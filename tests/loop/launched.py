@@ -22,6 +22,7 @@ from services.conductor import journal
 from services.conductor.descendants import role_of
 from tests.loop.fleet import assert_whole
 from tests.unit.sources import ROOT
+from tests.waiting import eventually
 
 PATIENCE_S = 280.0  # for anything; machines in tests are busy
 LONG_JOINT_STAGE = ("stages.joint_updates=150", "training.publish_every=30", "training.relabel_every=60")
@@ -120,6 +121,18 @@ def resume_to_the_end(folder: Path) -> None:
         assert resumed.finish() == 0, resumed.last_words()
     finally:
         resumed.kill()
+
+
+def assert_stops_in_order(run: LaunchedRun, number: signal.Signals) -> None:
+    """A signal ends it, and every process of it, and the last words tell how to go on."""
+    children = run.processes()
+    run.process.send_signal(number)
+    assert run.finish() == 130, run.last_words()
+    assert run.news(journal.RunFinished)[-1].reason == "interrupted"
+    stopped = {event.name for event in run.news(journal.Process) if event.what == "stopped"}
+    assert stopped >= {"learner", "actor-0", "replay", "redis"}
+    eventually(lambda: all(map(has_ended, children)))
+    assert "ramp run --resume" in run.output.read_text()
 
 
 def has_ended(process: psutil.Process) -> bool:

@@ -11,7 +11,15 @@ import pytest
 from ramp.types import Kind
 from services.clients.registry import DirectoryRegistry
 from services.conductor.journal import STAGES
-from tests.loop.launched import LONG_JOINT_STAGE, LaunchedRun, assert_books_agree, labels, resume_to_the_end, stages
+from tests.loop.launched import (
+    LONG_JOINT_STAGE,
+    LaunchedRun,
+    assert_books_agree,
+    assert_stops_in_order,
+    labels,
+    resume_to_the_end,
+    stages,
+)
 from tests.shrunk import SHRUNK
 
 pytestmark = [pytest.mark.loop, pytest.mark.timeout(900)]
@@ -21,8 +29,7 @@ def test_the_full_recipe_passes_all_stages_over_a_stop_and_its_policies_act(tmp_
     run = LaunchedRun(tmp_path / "run", "full", *SHRUNK, *LONG_JOINT_STAGE)
     try:
         run.until(run.is_in_joint_stage)
-        run.process.send_signal(signal.SIGINT)
-        assert run.finish() == 130, run.last_words()
+        assert_stops_in_order(run, signal.SIGTERM)
         resume_to_the_end(run.folder)
     finally:
         run.kill()

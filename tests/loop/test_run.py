@@ -1,9 +1,10 @@
-"""The whole run, as a newcomer starts it, on the test world: every process is real."""
+"""The whole run, as a newcomer starts it, on the test world: every process is real.
+
+Stopped and resumed it is in test_full.py and in tests/faults/test_run_kills.py."""
 
 from __future__ import annotations
 
 import json
-import signal
 import subprocess
 import sys
 import urllib.request
@@ -15,17 +16,8 @@ import pytest
 from services.common.settings import child_environment
 from services.conductor import journal
 from services.conductor.journal import STAGES
-from tests.loop.launched import (
-    LONG_JOINT_STAGE,
-    LaunchedRun,
-    assert_books_agree,
-    has_ended,
-    labels,
-    resume_to_the_end,
-    stages,
-)
+from tests.loop.launched import LONG_JOINT_STAGE, LaunchedRun, assert_books_agree, labels, stages
 from tests.unit.sources import ROOT
-from tests.waiting import eventually
 
 pytestmark = [pytest.mark.loop, pytest.mark.timeout(900), pytest.mark.xdist_group("run")]
 
@@ -125,31 +117,3 @@ def test_a_run_directory_is_not_overwritten(finished: LaunchedRun) -> None:
     refused = ramp("run", "counting", "--dir", str(finished.folder))
     assert refused.returncode == 2
     assert "add --resume" in refused.stderr
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_ctrl_c_stops_in_order_and_the_run_is_resumed_to_its_end(tmp_path: Path, number: signal.Signals) -> None:
-    run = LaunchedRun(tmp_path / "run", "counting", *LONG_JOINT_STAGE)
-    try:
-        run.until(run.is_in_joint_stage)
-        children = run.processes()
-        run.process.send_signal(number)
-        assert run.finish() == 130, run.last_words()
-        assert run.news(journal.RunFinished)[-1].reason == "interrupted"
-        assert {event.name for event in run.news(journal.Process) if event.what == "stopped"} >= {
-            "learner",
-            "actor-0",
-            "replay",
-            "redis",
-        }
-        eventually(lambda: all(map(has_ended, children)))
-        assert "ramp run --resume" in run.output.read_text()
-
-        resume_to_the_end(run.folder)
-        assert "going on from checkpoint" in (run.folder / "logs" / "learner.log").read_text()
-    finally:
-        run.kill()
-    counted = labels(run.events())
-    assert (counted["stage2"], counted["final"]) == (1, 1)
-    assert stages(run.events()) == list(STAGES)
-    assert_books_agree(run.folder)

@@ -16,7 +16,7 @@ from services.conductor.study.plan import START, Arm, Plan
 from services.conductor.study.table import rows
 from services.conductor.study.value_plan import ValuePlan
 
-pytestmark = [pytest.mark.loop, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.loop, pytest.mark.timeout(600), pytest.mark.xdist_group("study")]
 
 PLAN = Plan(
     arms=(
@@ -36,13 +36,19 @@ PLAN = Plan(
 )
 
 
-def test_a_comparison_goes_through_and_a_second_start_measures_nothing_again(tmp_path: Path) -> None:
-    cells = arms.measure(PLAN, tmp_path, "test")
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of all comparisons here: they share their data, as a user's do."""
+    return tmp_path_factory.mktemp("comparisons")
+
+
+def test_a_comparison_goes_through_and_a_second_start_measures_nothing_again(folder: Path) -> None:
+    cells = arms.measure(PLAN, folder, "methods")
     names = {row["name"] for row in rows(PLAN, cells)}
     assert {"start, all tasks", "awr, all tasks", "ramp against efficient, same starts"} <= names
     assert {"alone, count-down", "ramp against alone, same starts"} <= names
     assert not {"alone, all tasks", "alone, count-up"} & names
-    registry = DirectoryRegistry(data(tmp_path, 0).registry)
+    registry = DirectoryRegistry(data(folder, 0).registry)
     versions = {arm.name: cells.get(cell(0, arm.name))["version"] for arm in PLAN.arms}  # type: ignore[index]
     assert versions[START] == registry.resolve(Kind.POLICY, STAGE2)
     assert versions["bad"] == versions["efficient"] == versions["ramp"]
@@ -51,15 +57,13 @@ def test_a_comparison_goes_through_and_a_second_start_measures_nothing_again(tmp
         manifest = registry.manifest(Kind.POLICY, versions[method])
         assert (manifest["algorithm"], manifest["update"], manifest["parent"]) == (method, 4, versions[START])
     published = registry.versions(Kind.POLICY)
-    arms.measure(PLAN, tmp_path, "test")
+    arms.measure(PLAN, folder, "methods")
     assert registry.versions(Kind.POLICY) == published
 
 
-def test_value_models_are_compared_on_the_data_of_a_run_and_a_second_start_measures_nothing_again(
-    tmp_path: Path,
-) -> None:
+def test_value_models_are_compared_on_the_data_of_a_run_and_a_second_start_measures_nothing_again(folder: Path) -> None:
     plan = ValuePlan(recipe="counting", seeds=(0,), held_out=0.3, updates=6, collect=PLAN.collect)
-    cells = values.measure(plan, tmp_path, "test")
+    cells = values.measure(plan, folder, "values")
     table = {row["name"]: row for row in value_table.rows(plan, cells)}
     for arm in [each.name for each in plan.arms]:
         whole, tasks = table[f"{arm}, all tasks"], [table[f"{arm}, {task}"] for task in ("count-up", "count-down")]
@@ -73,6 +77,6 @@ def test_value_models_are_compared_on_the_data_of_a_run_and_a_second_start_measu
         for which in ("this value output", "only the other output", "neither output")
     }
     assert "wm-state+value against wm-value-only, same episodes" in table
-    written = {path: path.stat().st_mtime_ns for path in cells_of(tmp_path, "test").rglob("*.json")}
-    values.measure(plan, tmp_path, "test")
-    assert written == {path: path.stat().st_mtime_ns for path in cells_of(tmp_path, "test").rglob("*.json")}
+    written = {path: path.stat().st_mtime_ns for path in cells_of(folder, "values").rglob("*.json")}
+    values.measure(plan, folder, "values")
+    assert written == {path: path.stat().st_mtime_ns for path in cells_of(folder, "values").rglob("*.json")}

@@ -1,6 +1,6 @@
 """Run by an interpreter that has LeRobot's own library: loads a folder with it and writes what it saw as .npz.
 
-    LEROBOT_PYTHON tests/unit/datasets/lerobot_reader.py FOLDER OUT.npz
+    .tools/lerobot/bin/python tests/unit/datasets/lerobot_reader.py FOLDER OUT.npz
 
 Where torchvision is not installed, or does not fit to torch, the two things that the library takes from it are put in
 its place: a reader of videos over PyAV, and pictures as tensors.

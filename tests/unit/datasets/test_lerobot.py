@@ -1,10 +1,4 @@
-"""The real LeRobot library loads what we export. It pins an older torch, so it lives in an environment of its own:
-
-python3.11 -m venv lerobot-env
-lerobot-env/bin/pip install torch "datasets<5" "huggingface-hub<0.36" "av<16" accelerate pillow
-lerobot-env/bin/pip install --no-deps lerobot==0.4.4
-LEROBOT_PYTHON=lerobot-env/bin/python .venv/bin/python -m pytest tests/unit/datasets/test_lerobot.py
-"""
+"""The real LeRobot library loads what we export. It lives in an environment of its own: `make lerobot` makes it."""
 
 from __future__ import annotations
 
@@ -18,11 +12,12 @@ import pytest
 from ramp.datasets.columns import shown
 from tests.unit.datasets.made import make_episode
 from tests.unit.datasets.test_round_trip import MEAN_ERROR, export
+from tests.unit.sources import ROOT
 
-INTERPRETER = os.environ.get("LEROBOT_PYTHON", "")
+INTERPRETER = Path(os.environ.get("LEROBOT_PYTHON", ROOT / ".tools/lerobot/bin/python"))
 READER = Path(__file__).with_name("lerobot_reader.py")
 
-pytestmark = pytest.mark.skipif(not INTERPRETER, reason=f"LEROBOT_PYTHON names no interpreter. {__doc__}")
+pytestmark = pytest.mark.skipif(not INTERPRETER.exists(), reason=f"there is no {INTERPRETER}: run `make lerobot`")
 
 
 @pytest.mark.parametrize("lossless", [False, True], ids=["video", "images"])
@@ -31,7 +26,7 @@ def test_the_library_reads_every_row_of_an_exported_folder(tmp_path: Path, lossl
     folder = export(tmp_path / "made", episodes, lossless=lossless)
 
     environment = {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "hf"), "PATH": os.environ["PATH"]}
-    command = [INTERPRETER, str(READER), str(folder), str(tmp_path / "seen.npz")]
+    command = [str(INTERPRETER), str(READER), str(folder), str(tmp_path / "seen.npz")]
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
 

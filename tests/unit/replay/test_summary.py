@@ -44,7 +44,7 @@ def test_every_column_of_every_ended_episode(mixed: Shard, tmp_path: Path) -> No
     rows = summarise(Shelf(tmp_path)).to_pylist()
 
     assert len(list((tmp_path / "segments").glob("*.arrows"))) > 2
-    assert [row.pop("ended_at") for row in rows] == [each.ended_at for each in mixed._store.held()]
+    assert [row.pop("ended_at") for row in rows] == [each.ended_at for each in mixed.query()]
     assert rows[1] == {
         "number": 1,
         "episode_id": "across",

@@ -83,7 +83,8 @@ def test_what_was_exported_is_imported_into_another_server(
         words += ("--task", "count-up", "--table", "demos")
         assert ramp(*words) == 0
         assert capsys.readouterr().out.splitlines()[-1] == "2 episodes imported, 0 were there"
-        assert ramp(*words[:3], "--replay", server.address) == 0
+        (tmp_path / "there.yaml").write_text(f"address: {server.address}\n")
+        assert ramp(*words[:3], "--replay", str(tmp_path / "there.yaml")) == 0
         assert capsys.readouterr().out.splitlines()[-1] == "0 episodes imported, 2 were there"
     finally:
         server.close()

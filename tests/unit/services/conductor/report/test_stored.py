@@ -10,6 +10,7 @@ import pytest
 from ramp.errors import NotFound
 from ramp.replay.info import Limits
 from ramp.replay.log import Log
+from ramp.replay.retention import RetentionConfig
 from ramp.replay.store import Store
 from ramp.replay.tombstones import Tombstones
 from services.conductor.report.stored import stored
@@ -18,7 +19,7 @@ from tests.unit.services.conductor.report.made_run import stored_episode
 
 def write(directory: Path, *ids: str) -> None:
     log = Log(directory / "segments")
-    store = Store(log, Tombstones(directory / "tombstones"), Limits())
+    store = Store(log, Tombstones(directory / "tombstones"), Limits(), RetentionConfig())
     for episode_id in ids:
         episode = stored_episode(episode_id)
         store.begin(episode.header)
