@@ -1,4 +1,4 @@
-"""Writes deploy/image/NAME.lock: every package that the image installs, with the checksum of the one file it comes from.
+"""Writes deploy/image/NAME.lock: every package that the image installs, with the checksum of the file it comes from.
 
     python scripts/image/lock.py build|cpu|cuda [options of pip]
 
@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[2]
-WANTED = {"build": ("pip", "setuptools"), "cpu": (".",), "cuda": (".[full]",)}
+WANTED = {"build": ("pip", "setuptools"), "cpu": (".", "async-timeout"), "cuda": (".[full]", "async-timeout")}
+"""The image has Debian 12's Python 3.11.2; before 3.11.3 redis needs async-timeout."""
 OURS = "ramp-fleet"
 HEAD = "# Made by `python scripts/image/lock.py {name}` from requirements.lock and pyproject.toml; not to be edited.\n"
 

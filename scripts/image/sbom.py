@@ -39,8 +39,9 @@ def bill(components: list[Component]) -> Component:
 def python_component(distribution: Distribution) -> Component:
     """One installed distribution, with the licence that it declares."""
     name = re.sub(r"[-_.]+", "-", distribution.name).lower()
-    declared = distribution.metadata.get("License-Expression") or distribution.metadata.get("License") or ""
-    licences = [declared] if declared and "\n" not in declared else []  # some put the whole text there
+    metadata = distribution.metadata
+    declared = metadata.get_all("License-Expression") or metadata.get_all("License") or []
+    licences = [each for each in declared if each and "\n" not in each]  # some put the whole text there
     return _component(name, distribution.version, f"pkg:pypi/{name}@{quote(distribution.version)}", licences)
 
 

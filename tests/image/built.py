@@ -18,10 +18,10 @@ class BuiltImage:
         self.engine, self.name = engine, name
 
     def run(self, *argv: str, options: Sequence[str] = (), hardened: bool = True) -> str:
-        """What a command says inside, standard error included. AssertionError with it where the command fails."""
+        """What a command prints inside. AssertionError with that and its standard error where it fails."""
         words = ["run", "--rm", *(HARDENED if hardened else ()), *options, self.name, *argv]
-        done = subprocess.run([self.engine, *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        assert done.returncode == 0, done.stdout
+        done = subprocess.run([self.engine, *words], capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
     @contextmanager
