@@ -37,7 +37,7 @@ inside() {
       buildah run "$container" -- "$@" || status=$?
       buildah rm "$container" >/dev/null
       return "$status" ;;
-    *) "$engine" run --rm --interactive --read-only --network none "$TAG" "$@" ;;
+    *) "$engine" run --rm --interactive --read-only --network none --no-healthcheck "$TAG" "$@" ;;
   esac
 }
 

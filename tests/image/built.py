@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 HARDENED = ("--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges", "--tmpfs=/tmp", "--shm-size=1g")
+UNTIMED = "--no-healthcheck"  # podman's timers of health checks need systemd; `healthy` asks by itself
 
 
 class BuiltImage:
@@ -19,7 +20,7 @@ class BuiltImage:
 
     def run(self, *argv: str, options: Sequence[str] = (), hardened: bool = True) -> str:
         """What a command prints inside. AssertionError with that and its standard error where it fails."""
-        words = ["run", "--rm", *(HARDENED if hardened else ()), *options, self.name, *argv]
+        words = ["run", "--rm", UNTIMED, *(HARDENED if hardened else ()), *options, self.name, *argv]
         done = subprocess.run([self.engine, *words], capture_output=True, text=True)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
@@ -29,7 +30,7 @@ class BuiltImage:
         """A container that runs in the background, by its name; removed at the end."""
         name = f"ramp-test-{uuid.uuid4().hex[:8]}"
         try:
-            self._tell("run", "--detach", "--name", name, *HARDENED, *options, self.name, *argv)
+            self._tell("run", "--detach", UNTIMED, "--name", name, *HARDENED, *options, self.name, *argv)
             yield name
         finally:
             self._tell("rm", "--force", name)
@@ -55,8 +56,11 @@ class BuiltImage:
             [self.engine, "logs", "--follow", name], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
         assert log.stdout is not None
-        with log, log.stdout as lines:
-            yield from lines
+        with log:
+            try:
+                yield from log.stdout
+            finally:
+                log.kill()
 
     def healthy(self, name: str) -> bool:
         """What the image's own health check finds now in a started container."""
