@@ -6,7 +6,7 @@ ARGS ?=
 export MUJOCO_GL ?= osmesa
 
 .DEFAULT_GOAL := help
-.PHONY: help setup tools run up down test manifests chaos lerobot lint format bench bench-gpu bench-replay proto doctor clean
+.PHONY: help setup tools run up down test manifests chaos lerobot lint format bench bench-gpu bench-replay proto doctor image clean
 
 help: ## Show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -65,6 +65,9 @@ proto: .venv/.ready ## Regenerate the Python code of proto/
 doctor: .venv/.ready ## Say what this machine lacks and which command installs it
 	$(BIN)/ramp doctor $(ARGS)
 
+image: ## Build the container image and its bill of materials; options: VARIANT=cuda BASE_IMAGE=... TAG=...; docs/image.md
+	scripts/image.sh $(ARGS)
+
 clean: ## Remove .venv and caches; runs/ stays
-	rm -rf .venv .bench .tools .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf .venv .bench .image .tools .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
