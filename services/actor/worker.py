@@ -48,7 +48,7 @@ class RolloutActor:
         self._collector = Collector(
             settings, registry, self._replay, robot=name, batch_steps=settings.actors.batch_steps
         )
-        self._metrics_port = metrics.serve(0, settings.metrics.host)
+        self._metrics_port = metrics.serve(0, settings.metrics.host, services=("actor", "spool", "coordination"))
         self._episodes = 0
         self._announce("idle", 0)
         logger.info("%s collects, pid %d, metrics on port %d", name, os.getpid(), self._metrics_port)

@@ -186,7 +186,8 @@ class Fleet:
                 descendants.kill(os.getpid(), TRAIN_CONTROLLER)
 
     def _announce(self) -> None:
-        port = metrics.serve(self.settings.metrics.port, self.settings.metrics.host)
+        place = self.settings.metrics
+        port = metrics.serve(place.port, place.host, services=("conductor", "coordination", "spool"))
         self.board.announce("conductor", "conductor", {"pid": os.getpid(), "metrics_port": port})
 
     def _children(self) -> list[Child]:

@@ -75,6 +75,10 @@ def connect(settings_path: str, run_dir: str, replay_address: str, redis_url: st
         board=board,
         publisher=Publisher(registry, board, replay, settings.recipe, precision=settings.training.precision, home=home),
         checkpoints=Checkpoints(home),
-        telemetry=Telemetry(board, rank(), metrics_port=metrics.serve(0, settings.metrics.host)),
+        telemetry=Telemetry(board, rank(), metrics_port=_serve_metrics(settings)),
         basis_path=home / "basis.json",
     )
+
+
+def _serve_metrics(settings: Settings) -> int:
+    return metrics.serve(0, settings.metrics.host, services=("learner", "coordination"))

@@ -40,12 +40,15 @@ from services.common.tls import check_exposure
 from services.replay.announcing import announce
 from services.replay.core import ReplayCore
 from services.replay.flight import FlightDoor
+from services.replay.robots import RollCall
 from services.replay.server import ReplayServer
 from services.replay.upkeep import Housekeeping, Periodic, Scrub, Watch
+from services.replay.volume import Volume
 
 logger = logging.getLogger("services.replay")
 
 T = TypeVar("T")
+METERED = ("replay", "grpc", "coordination")
 SIGNAL_POLL_S = 0.2  # the kernel may hand a signal to gRPC's threads; Python runs its handler when this one wakes
 
 
@@ -120,7 +123,7 @@ def _serve(options: argparse.Namespace) -> int:
     if settings.replay.mounts:
         _mount(shard, settings.replay.mounts)
     core, calls = ReplayCore(shard), served_calls(settings)
-    upkeep = _upkeep(shard, settings.replay.scrub_mib_per_s, stop.set)
+    upkeep = [*_upkeep(shard, settings.replay.scrub_mib_per_s, stop.set), Volume(options.dir), RollCall(core.robots)]
     door, place = FlightDoor(core, gate, options.dir / "segments", calls), options.dir / "flight_address"
     bulk = _started(partial(door.start, tls=tls), host, _flight_port(settings, options.shard), place)
     _tell(place, host, bulk.flight_port)
@@ -139,7 +142,7 @@ def _serve(options: argparse.Namespace) -> int:
         shard.close()
         raise
     if options.metrics_port is not None:
-        served = metrics.serve(options.metrics_port, settings.metrics.host)
+        served = metrics.serve(options.metrics_port, settings.metrics.host, services=METERED)
         logger.info("metrics at http://%s:%d/metrics", settings.metrics.host, served)
     for each in upkeep:
         each.start()

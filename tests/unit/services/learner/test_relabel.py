@@ -199,7 +199,7 @@ def test_labels_come_from_the_output_that_took_no_loss_from_the_episode(
     model = world(settings, replay, 1)
     for episode_id in ("count-up-0-demos", "count-up-1-demos"):
         episode = replay.fetch(episode_id)
-        found = model.remaining(episode, slice(0, 2), normalizer, seed=0)
+        found = model.foresee(episode, slice(0, 2), normalizer, seed=0).remaining
         both = _both(model, replay, episode_id, normalizer)
         np.testing.assert_allclose(found, both[:, fold_of(episode_id)], rtol=1e-5)
         assert found.dtype == np.float32
