@@ -28,7 +28,7 @@ from prometheus_client import (
 
 from ramp.errors import Unavailable
 
-disable_created_metrics()  # type: ignore[no-untyped-call]  # a time series for each that nobody looks at
+disable_created_metrics()  # a time series for each that nobody looks at
 REGISTRY = CollectorRegistry()
 ProcessCollector(registry=REGISTRY)
 

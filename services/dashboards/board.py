@@ -15,7 +15,9 @@ from grafana_foundation_sdk.builders.dashboard import (
     QueryVariable,
     Row,
 )
+from grafana_foundation_sdk.cog.builder import Builder
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.models import dashboard as models
 from grafana_foundation_sdk.models.dashboard import (
     DashboardCursorSync,
     DashboardLinkType,
@@ -63,10 +65,12 @@ def dashboard_file(board: Board, others: Sequence[Board]) -> str:
             made.with_panel(built(panel))
     found = json.loads(json.dumps(made.build(), cls=JSONEncoder))
     found |= {"id": None, "schemaVersion": SCHEMA_VERSION}
+    for number, panel in enumerate(found["panels"], 1):
+        panel["id"] = number
     return json.dumps(found, indent=1, sort_keys=True) + "\n"
 
 
-def _variables() -> list[DatasourceVariable | QueryVariable | ConstantVariable]:
+def _variables() -> list[Builder[models.VariableModel]]:
     namespace = 'namespace=~"$namespace"'
     run = f'{namespace},release=~"$release"'
     name = {metric: m.definition(metric).name for metric in (m.ACTOR_EPISODES, m.REPLAY_DISK)}
@@ -82,12 +86,12 @@ def _variables() -> list[DatasourceVariable | QueryVariable | ConstantVariable]:
 
 
 def _query(name: str, label: str, query: str) -> QueryVariable:
-    made = QueryVariable(name).label(label).query({"query": query, "refId": name}).datasource(DATASOURCE)
+    made = QueryVariable(name).label(label).query(query).datasource(DATASOURCE)
     made.multi(True).include_all(True).all_value(".*").current(ALL)
     return made.refresh(VariableRefresh.ON_TIME_RANGE_CHANGED).sort(VariableSort.ALPHABETICAL_ASC)
 
 
-def _annotations() -> list[AnnotationQuery]:
+def _annotations() -> list[Builder[models.AnnotationQuery]]:
     firing = scraped("ALERTS", alertstate="firing", alertname="Ramp.*")
     return [
         _annotation("Promotions", "green", f"{grown(m.REGISTRY_PROMOTIONS, 'alias', what='promote')} > 0"),
@@ -107,7 +111,7 @@ def _annotation(name: str, color: str, expression: str) -> AnnotationQuery:
     return AnnotationQuery().name(name).datasource(DATASOURCE).enable(True).icon_color(color).expr(expression)
 
 
-def _links(board: Board, others: Sequence[Board]) -> list[DashboardLink]:
+def _links(board: Board, others: Sequence[Board]) -> list[Builder[models.DashboardLink]]:
     return [
         DashboardLink(other.title)
         .type(DashboardLinkType.LINK)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from grafana_foundation_sdk.builders import common, heatmap, prometheus, stat, timeseries
@@ -11,7 +11,7 @@ from grafana_foundation_sdk.builders.dashboard import DashboardLink, ThresholdsC
 from grafana_foundation_sdk.models.common import (
     BigValueColorMode,
     BigValueGraphMode,
-    GraphTresholdsStyleMode,
+    GraphThresholdsStyleMode,
     LegendDisplayMode,
     LegendPlacement,
     SortOrder,
@@ -105,7 +105,7 @@ def built(of: Panel) -> Built:
     if of.alert:
         made.links([_runbook(of.alert)])
         if isinstance(made, timeseries.Panel):
-            made.thresholds_style(common.GraphThresholdsStyleConfig().mode(GraphTresholdsStyleMode.DASHED))
+            made.thresholds_style(common.GraphThresholdsStyleConfig().mode(GraphThresholdsStyleMode.DASHED))
     if of.stacked and isinstance(made, timeseries.Panel):
         made.stacking(common.StackingConfig().mode(StackingMode.NORMAL)).fill_opacity(30)
     return made
@@ -124,7 +124,7 @@ def _stat() -> stat.Panel:
     return made.color_mode(BigValueColorMode.VALUE)
 
 
-_KINDS = {"timeseries": _timeseries, "stat": _stat, "heatmap": heatmap.Panel}
+_KINDS: dict[str, Callable[[], Built]] = {"timeseries": _timeseries, "stat": _stat, "heatmap": heatmap.Panel}
 
 
 def _target(query: Query, ref: str, kind: str) -> prometheus.Dataquery:

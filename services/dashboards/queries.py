@@ -53,7 +53,7 @@ def over(window: str) -> Scope:
     return replace(_scope.get(), window=window)
 
 
-def scraped(name: str, *, down: bool = False, **where: str) -> str:
+def scraped(name: str, **where: str) -> str:
     """A series that Prometheus itself makes, such as `up`; with a matcher a keyword."""
     return _selector(name, [*_scope.get().run, *_matchers(where)])
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -69,6 +70,7 @@ class Newcomers:
             seconds = self._published.pop(episode) - self._ended.pop(episode)
             metrics.LEARNER_RELEASE_SECONDS.observe(max(seconds, 0.0))
             self._counted[episode] = None
-        for kept in (self._ended, self._published, self._counted):
+        memories: tuple[dict[str, Any], ...] = (self._ended, self._published, self._counted)
+        for kept in memories:
             for episode in list(kept)[: max(0, len(kept) - KEPT)]:
                 kept.pop(episode)

@@ -81,8 +81,9 @@ def test_titles_are_told_apart_and_the_first_row_can_be_read_from_afar(name: str
     row = [panel["type"] for panel in found[1:7]]
     assert first["type"] == "row"
     assert row == ["stat"] * 6
-    graphs = [panel["title"] for panel in found if panel["type"] != "stat"]
+    graphs = [panel["title"] for panel in found if panel["type"] not in ("stat", "row")]
     assert len(graphs) == len(set(graphs))
+    assert len({panel["id"] for panel in found}) == len(found)
 
 
 @pytest.mark.parametrize("name", NAMES)
