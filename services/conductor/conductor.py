@@ -166,7 +166,7 @@ class Conductor:
         if self._status_due():
             metrics.progress("conductor", self.ledger.stage)
             view = self._publish()
-            metrics.CONDUCTOR_STAGE.labels(view.stage).set(view.progress)
+            metrics.set_only(metrics.CONDUCTOR_STAGE, {view.stage: view.progress})
             metrics.CONDUCTOR_INFLIGHT.set(len(self._fleet.crew.inflight))
 
     def _publish(self) -> RunView:

@@ -110,13 +110,13 @@ STALLED = Alert(
 )
 STALE = Alert(
     name="RampStaleExperience",
-    figure=figures.staleness,
+    figure=figures.behind,
     bound=20,
     unit="short",
     lasting="15m",
     severity="warning",
-    summary="Learners of {{ $labels.release }} train on experience that is {{ $value }} policies old",
-    description="Actors act by old weights, or the table holds more old experience than new.",
+    summary="{{ $labels.robot }} of {{ $labels.release }} acts by a policy that is {{ $value }} publications old",
+    description="What it brings tells little about the policy that is trained now.",
 )
 REWINDS = Alert(
     name="RampNanRewinds",

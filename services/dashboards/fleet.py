@@ -108,13 +108,13 @@ _FRESHNESS = (
         "Published policies between the one that acted and the newest, mean of what learners train with.",
         "short",
         figures.staleness(),
-        alert=alerts.STALE,
     ),
     panel(
         "Robots behind",
         "Published policies since the one that a robot acted by in its last append: the 32 that are furthest behind.",
         "short",
         by("{{release}} {{robot}}", figures.behind()),
+        alert=alerts.STALE,
     ),
 )
 _STANDING = (

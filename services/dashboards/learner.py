@@ -12,7 +12,7 @@ _NOW = (
     number("Updates", "Applied a second, all models.", "ops", per_second(m.LEARNER_UPDATES)),
     number("Waits", "Share of time without data.", "percentunit", figures.waiting(), alert=alerts.LEARNER_STARVED),
     number("Policy", "Last published version.", "short", now(m.LEARNER_VERSION, how="max", kind="policy")),
-    number("Staleness", "Policies behind, mean.", "short", figures.staleness(), alert=alerts.STALE),
+    number("Staleness", "Policies behind, mean.", "short", figures.staleness()),
     number("Rewinds", "Returns to a checkpoint.", "short", figures.rewinds(), alert=alerts.REWINDS, seldom=True),
     number(
         "Left out",

@@ -17,6 +17,7 @@ from services.clients.credentials import Credentials, own_credentials
 from services.clients.replay import ReplayClient
 from services.common.settings import load_settings
 from services.common.tokens import Role
+from services.conductor import journal
 from services.conductor.fleet import free_port
 from tests.certificates import Authority
 from tests.experience import make_header
@@ -34,7 +35,12 @@ from services.dashboards.generated import BOARDS
 pytestmark = [pytest.mark.loop, pytest.mark.timeout(600), pytest.mark.xdist_group("run")]
 
 RULES = ROOT / "helm" / "ramp" / "rules" / "ramp.yaml"
-LONG = ("stages.joint_updates=4000", "training.publish_every=30", "training.relabel_every=60", "env.image_encoding=png")
+LONG = (
+    "stages.joint_updates=4000",
+    "training.publish_every=30",
+    "training.relabel_every=1000",
+    "env.image_encoding=png",
+)
 ELSEWHERE = ("ramp_policy_", "ramp_registry_", "ramp_replay_backup_seconds")  # parts that a run may be without
 
 
@@ -80,6 +86,8 @@ def refused(run: LaunchedRun) -> None:
     settings = load_settings(run.folder / "settings.yaml")
     address = (run.folder / "replay" / "address").read_text().strip()
     known = own_credentials(settings, Role.ACTOR)
+    with ReplayClient(address, name="known", credentials=known) as client:
+        client.wait_ready(60.0)
     nobody = Credentials(token="no", ca=known.ca)
     with ReplayClient(address, name="stranger", credentials=nobody) as stranger, pytest.raises(Unauthenticated):
         stranger.info()
@@ -102,8 +110,9 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
     prometheus = Prometheus(folder / "prometheus", folder / "run" / "prometheus.json", RULES, free_port("127.0.0.1"))
     try:
         run.until(run.is_in_joint_stage)
-        refused(run)
         os.kill(run.pids("replay")[0], signal.SIGKILL)
+        run.until(lambda: any(event.what == "restarted" for event in run.news(journal.Process)))
+        refused(run)
         wanted = dict(expressions())
 
         def all_answered() -> bool:

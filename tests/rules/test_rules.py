@@ -46,7 +46,8 @@ def up(component: str) -> str:
 
 FREE = f'ramp_replay_disk_free_bytes{{{RUN},shard="shard-0"}}'
 CLOCK = f'ramp_process_progress_seconds{{{RUN},stage="learner-world"}}'
-AGE = f"ramp_learner_policy_age_version{{{RUN}}}"
+NEWEST = f'ramp_learner_published_version{{{RUN},kind="policy"}}'
+ACTED = f'ramp_replay_robot_policy_version{{{RUN},robot="arm-1"}}'
 REWINDS = f'ramp_learner_rewinds_total{{{RUN},component="learner"}}'
 ERROR = f'ramp_learner_value_error_ratio_sum{{{RUN},task="t"}}'
 ERRORS = f'ramp_learner_value_error_ratio_count{{{RUN},task="t"}}'
@@ -85,7 +86,12 @@ CASES = [
         at="30m",
     ),
     Case(alert="RampStalled", fires={CLOCK: "1x60"}, quiet={CLOCK: "0+60x60"}, at="30m"),
-    Case(alert="RampStaleExperience", fires={AGE: "30x60"}, quiet={AGE: "3x60"}, at="30m"),
+    Case(
+        alert="RampStaleExperience",
+        fires={NEWEST: "50x60", ACTED: "3x60"},
+        quiet={NEWEST: "50x60", ACTED: "49x60"},
+        at="30m",
+    ),
     Case(alert="RampNanRewinds", fires={REWINDS: "0x10 1x50"}, quiet={REWINDS: "1x60"}, at="20m"),
     Case(
         alert="RampValueDrift",
