@@ -74,6 +74,7 @@ def _here(expression: str) -> str:
 def not_here(prometheus: Prometheus, wanted: Mapping[str, str]) -> set[str]:
     """Names of expressions about a part that no process of this run is."""
     absent = [part for part in ELSEWHERE if not prometheus.ask(f'{{__name__=~"{part}.*"}} > 0')]
+    absent += [] if prometheus.ask('up{component="policy"}') else ['component="policy"']
     return {name for name, expression in wanted.items() if any(part in expression for part in absent)}
 
 

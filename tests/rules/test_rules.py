@@ -119,7 +119,7 @@ CASES = [
     ),
     Case(alert="RampRobotSilent", fires={HEARD: "1x60"}, quiet={HEARD: "0+60x60"}, at="30m"),
     Case(alert="RampCertificateExpiry", fires={EXPIRY: "259200x120"}, quiet={EXPIRY: "2592000x120"}, at="90m"),
-    Case(alert="RampBackupTooOld", fires={BACKUP: "1x400"}, quiet={BACKUP: "0+600x400"}, at="3000m", every="10m"),
+    Case(alert="RampBackupTooOld", fires={BACKUP: "1x800"}, quiet={BACKUP: "0+240x800"}, at="3000m", every="4m"),
 ]
 
 

@@ -147,9 +147,9 @@ def test_grafana_s_strict_schemas_accept_it(name: str) -> None:
     found = board(name)
     errors = [error.message for error in _validator(jsonschema, "dashboard", None).iter_errors(found)]
     for panel in panels(name):
-        parts = {"Options": panel["options"], "FieldConfig": panel["fieldConfig"]["defaults"].get("custom", {})}
+        parts = {"Options": panel.get("options"), "FieldConfig": panel["fieldConfig"]["defaults"].get("custom", {})}
         for part, value in parts.items():
-            if validator := _validator(jsonschema, panel["type"], part):
+            if value and (validator := _validator(jsonschema, panel["type"], part)):
                 errors += [f"{panel['title']}: {error.message}" for error in validator.iter_errors(value)]
         for target in panel["targets"]:
             errors += [error.message for error in _validator(jsonschema, "prometheus", None).iter_errors(target)]

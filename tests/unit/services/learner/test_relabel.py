@@ -126,7 +126,7 @@ def test_a_failed_commit_counts_no_episodes(
         raise Unavailable("gone")
 
     counted: list[int] = []
-    monkeypatch.setattr(relabel.LEARNER_RELABELLED, "inc", counted.append)
+    monkeypatch.setattr(relabel.metrics.LEARNER_RELABELLED, "inc", counted.append)
     monkeypatch.setattr(replay, "annotate", annotate)
     relabeller = Relabeller(replay, normalizer)  # type: ignore[arg-type]
     relabeller.use(world(settings, replay, 1))
@@ -143,7 +143,8 @@ def test_a_slice_takes_its_frames_from_as_many_episodes_as_it_needs(
     monkeypatch.setattr(relabel, "FRAMES", frames[0] + frames[1])
     relabeller, labels = Relabeller(replay, normalizer), []  # type: ignore[arg-type]
     model = world(settings, replay, 1)
-    ended = [len(list(relabeller._predict(model, replay.fetch(f"count-up-{s}-demos"), labels))) for s in range(2)]
+    found = [replay.fetch(f"count-up-{seed}-demos") for seed in range(2)]
+    ended = [len(list(relabeller._predict(model, episode, labels, new=False))) for episode in found]
     assert ended == [0, 1]
     assert [len(remaining) for _, _, remaining in labels] == frames[:2]
     relabeller.close()
