@@ -6,7 +6,7 @@ ARGS ?=
 export MUJOCO_GL ?= osmesa
 
 .DEFAULT_GOAL := help
-.PHONY: help setup tools run up down test manifests chaos lerobot lint format bench bench-gpu bench-replay proto doctor image clean
+.PHONY: help setup tools run up down test manifests dashboards chaos lerobot lint format bench bench-gpu bench-replay proto doctor image clean
 
 help: ## Show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -61,6 +61,9 @@ bench-replay: .venv/.ready ## Measure replay beside Reverb (installed into .benc
 
 proto: .venv/.ready ## Regenerate the Python code of proto/
 	$(BIN)/python proto/generate.py
+
+dashboards: .venv/.ready ## Regenerate Grafana's dashboards and Prometheus' rules in helm/ramp
+	$(BIN)/python -m services.dashboards helm/ramp
 
 doctor: .venv/.ready ## Say what this machine lacks and which command installs it
 	$(BIN)/ramp doctor $(ARGS)

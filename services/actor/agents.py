@@ -22,6 +22,7 @@ class Agents:
 
     def __init__(self, registry: Registry, *, alias: str = "latest") -> None:
         self._registry, self._alias = registry, alias
+        ACTOR_REFUSED.labels(Kind.POLICY.value)  # 0 is told, too
         self._kept: OrderedDict[int, Agent] = OrderedDict()
         self._refused: set[int] = set()
         self._acting = 0  # newest version that the alias brought and that fitted

@@ -32,7 +32,13 @@ class Collector:
 
     def run(self, assignment: Assignment) -> EpisodeSummary:
         """Collect one episode; weights change only here, between episodes. Raises NotFound, Invalid, Unavailable."""
-        watch = Stopwatch()
+        metrics.progress("actor", assignment.purpose)
+        try:
+            return self._collect(assignment, Stopwatch())
+        finally:
+            metrics.idle("actor")
+
+    def _collect(self, assignment: Assignment, watch: Stopwatch) -> EpisodeSummary:
         with watch("setup"):
             env = self._env(assignment.task)
             driver = self._driver(assignment, env, watch)
@@ -94,4 +100,3 @@ def count(summary: EpisodeSummary) -> None:
     }
     for what, seconds in spent.items():
         metrics.add_seconds(metrics.ACTOR_SECONDS.labels(what), seconds)
-    metrics.progress("actor")

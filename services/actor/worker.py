@@ -49,7 +49,8 @@ class RolloutActor:
         self._collector = Collector(
             settings, registry, self._replay, robot=name, batch_steps=settings.actors.batch_steps
         )
-        self._metrics_port = metrics.serve(settings.actors.metrics_port, settings.metrics.host)
+        parts = ("actor", "spool", "coordination")
+        self._metrics_port = metrics.serve(settings.actors.metrics_port, settings.metrics.host, services=parts)
         self._serving = serving(settings.metrics.host, self._metrics_port)
         self._episodes = 0
         self._announce("idle", 0)

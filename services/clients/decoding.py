@@ -25,7 +25,11 @@ class Decoder:
         began = time.monotonic()
         encoded = sum(_cells(frames) for frames in (*batch.images.values(), *batch.future_images.values()))
         if encoded:
-            batch = decode_batch(batch, self._pool.map)
+            metrics.LEARNER_DECODING.inc(encoded)
+            try:
+                batch = decode_batch(batch, self._pool.map)
+            finally:
+                metrics.LEARNER_DECODING.dec(encoded)
             metrics.LEARNER_DECODED.inc(encoded)
             metrics.add_seconds(metrics.LEARNER_DECODE_SECONDS, time.monotonic() - began)
         return batch

@@ -30,7 +30,8 @@ from services.clients.channel import delays, pause_after
 from services.clients.credentials import Metadata
 from services.clients.spool import Parcel, Spool
 from services.common import codec
-from services.common.errors import from_call, from_wire
+from services.common.errors import from_call, from_wire, status_of
+from services.common.metrics import SPOOL_REFUSED
 
 logger = logging.getLogger(__name__)
 
@@ -244,6 +245,7 @@ class Sender:
         if not isinstance(error, FINAL):
             raise error
         logger.error("episode %s was refused: %s", parcel.episode_id, error)
+        SPOOL_REFUSED.labels(status_of(error).name).inc()
         refused = self._ledger.refused
         refused.setdefault(parcel.episode_id, error)
         while len(refused) > self._keep_refused:

@@ -20,6 +20,7 @@ from ramp.errors import Full
 from ramp.replay import durable
 from ramp.replay.checksum import checksum
 from ramp.replay.ownership import own
+from services.common.metrics import SPOOL_BYTES, SPOOL_EPISODES
 
 logger = logging.getLogger(__name__)
 
@@ -80,6 +81,7 @@ class Parcel:
     def _add(self, frame: bytes, last: bool) -> None:
         place = self._write(frame, last) if self._fd >= 0 else 0
         self.size += len(frame) + HEAD.size
+        SPOOL_BYTES.inc(len(frame) + HEAD.size)
         if last:
             self._last = len(self)
         if self._fd >= 0:
@@ -151,7 +153,7 @@ class Spool:
         """Without a directory everything stays in memory and dies with the process."""
         self._directory, self.max_bytes = directory, max_bytes
         self._lock = threading.Lock()
-        self._guard = -1
+        self._guard, self._closed = -1, False
         self._number = 0
         self.parcels: list[Parcel] = []
         if directory:
@@ -164,7 +166,8 @@ class Spool:
             self._number = max(self._number, int(path.stem.partition("-")[0]))
             parcel = Parcel.load(path)
             if len(parcel):
-                self.parcels.append(parcel)
+                self._keep(parcel)
+                SPOOL_BYTES.inc(parcel.size)
             else:
                 parcel.discard()
 
@@ -179,8 +182,12 @@ class Spool:
                     durable.sync(directory)
             except OSError as error:
                 raise Full(f"the spool cannot be written: {error}") from error
-            self.parcels.append(parcel)
+            self._keep(parcel)
             return parcel
+
+    def _keep(self, parcel: Parcel) -> None:
+        self.parcels.append(parcel)
+        SPOOL_EPISODES.inc()
 
     @property
     def size(self) -> int:
@@ -193,6 +200,10 @@ class Spool:
 
     def close(self) -> None:
         """Leave what waits to whoever opens the directory next."""
+        if not self._closed:
+            SPOOL_BYTES.dec(self.size)
+            SPOOL_EPISODES.dec(len(self.parcels))
+        self._closed = True
         if self._guard >= 0:
             os.close(self._guard)
             self._guard = -1
@@ -202,3 +213,5 @@ class Spool:
             if parcel in self.parcels:
                 self.parcels.remove(parcel)
                 dispose(parcel)
+                SPOOL_BYTES.dec(parcel.size)
+                SPOOL_EPISODES.dec()

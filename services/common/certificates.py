@@ -8,6 +8,8 @@ import threading
 import grpc
 
 from ramp.errors import Invalid, NotFound
+from services.common.expiry import expires_at
+from services.common.metrics import CERTIFICATE_EXPIRY
 from services.common.tls import CertificateFiles
 
 logger = logging.getLogger(__name__)
@@ -48,6 +50,9 @@ class Certificates:
     def _read(self) -> grpc.ServerCertificateConfiguration:
         files = self._files
         pair = (files.key.read_bytes(), files.certificate.read_bytes())
+        CERTIFICATE_EXPIRY.labels("certificate").set(expires_at(files.certificate))
+        if files.client_ca:
+            CERTIFICATE_EXPIRY.labels("client_ca").set(expires_at(files.client_ca))
         return grpc.ssl_server_certificate_configuration(
             [pair], files.client_ca.read_bytes() if files.client_ca else None
         )

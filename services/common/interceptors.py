@@ -15,7 +15,7 @@ from ramp.errors import Denied, Invalid, RampError, Unauthenticated
 from services.common.access import Client
 from services.common.errors import ERROR_TRAILER, status_of, to_wire
 from services.common.gate import Gate
-from services.common.metrics import GRPC_CALLS, GRPC_SECONDS
+from services.common.metrics import GRPC_CALLS, GRPC_INFLIGHT, GRPC_SECONDS
 
 logger = logging.getLogger(__name__)
 
@@ -118,9 +118,11 @@ class _Call:
         self._began = time.monotonic()
 
     def __enter__(self) -> _Call:
+        GRPC_INFLIGHT.labels("grpc").inc()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        GRPC_INFLIGHT.labels("grpc").dec()
         GRPC_SECONDS.labels(self._method).observe(time.monotonic() - self._began)
         if isinstance(error, RampError):
             self._abort(error)

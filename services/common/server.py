@@ -11,6 +11,7 @@ from grpc_reflection.v1alpha import reflection
 
 from ramp.errors import Unavailable
 from services.common.certificates import Certificates
+from services.common.metrics import GRPC_LIMIT
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,6 +34,7 @@ class Server:
     """
 
     def __init__(self, bounds: Bounds, interceptors: tuple[grpc.ServerInterceptor, ...]) -> None:
+        GRPC_LIMIT.labels("grpc").set(bounds.calls)
         threads = ThreadPoolExecutor(max_workers=bounds.calls, thread_name_prefix="call")
         self.grpc = grpc.server(
             threads,

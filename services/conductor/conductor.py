@@ -62,6 +62,8 @@ class Conductor:
         self._room = Room(settings.sampling, len(parse(self._fleet.replay_address)))
         self._messages: deque[str] = deque(maxlen=MESSAGES)
         self._signals, self._ending = 0, False
+        for purpose in ("demo", "rollout", "eval"):
+            metrics.CONDUCTOR_LOST.labels(purpose)  # 0 is told, too
         self._began = time.monotonic()
         self._status_due, self._adopt_at = Rhythm(STATUS_EVERY_S), float("inf")
         self._unconfirmed_since: dict[str, float] = {}
@@ -154,7 +156,6 @@ class Conductor:
                 case Done():
                     self._note(journal.Episode(summary=what.summary, actor=what.actor, label=what.dispatch.label))
                     self._episode_seconds.append(what.summary.seconds - what.summary.replay_seconds)
-                    metrics.progress(self.ledger.stage)
                 case Lost():
                     asked = what.dispatch.assignment
                     metrics.CONDUCTOR_LOST.labels(asked.purpose).inc()
@@ -165,8 +166,9 @@ class Conductor:
 
     def _draw(self) -> None:
         if self._status_due():
+            metrics.progress("conductor", self.ledger.stage)
             view = self._publish()
-            metrics.CONDUCTOR_STAGE.labels(view.stage).set(view.progress)
+            metrics.set_only(metrics.CONDUCTOR_STAGE, {view.stage: view.progress})
             metrics.CONDUCTOR_INFLIGHT.set(len(self._fleet.crew.inflight))
 
     def _publish(self) -> RunView:

@@ -190,8 +190,8 @@ class Fleet:
                 descendants.kill(os.getpid(), TRAIN_CONTROLLER)
 
     def _announce(self) -> None:
-        host = self.settings.metrics.host
-        where = serving(host, metrics.serve(self.settings.metrics.port, host))
+        host, parts = self.settings.metrics.host, ("conductor", "registry", "coordination", "spool")
+        where = serving(host, metrics.serve(self.settings.metrics.port, host, services=parts))
         self.board.announce("conductor", "conductor", {"pid": os.getpid(), **where})
 
     def _children(self) -> list[Child]:

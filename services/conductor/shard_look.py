@@ -8,7 +8,7 @@ from ramp.errors import Unavailable
 from ramp.replay.info import ReplayInfo
 from services.clients.connect import AnyClient
 from services.clients.replay import ReplayClient
-from services.common.metrics import REPLAY_AWAY
+from services.common.metrics import CONDUCTOR_AWAY
 
 
 class ShardLook:
@@ -25,7 +25,7 @@ class ShardLook:
         if isinstance(client, ReplayClient):
             return client.info(self._timeout_s)
         self.shards = client.infos(self._timeout_s)
-        REPLAY_AWAY.set(sum(each is None for each in self.shards.values()))
+        CONDUCTOR_AWAY.set(sum(each is None for each in self.shards.values()))
         if not any(self.shards.values()):
             raise Unavailable("no replay shard answers")
         return client.total()

@@ -22,6 +22,7 @@ from ramp.recipes.recipe import MixtureConfig
 from ramp.types import Batch, Order, SampleSpec
 from services.clients.sampling import SampleStream
 from services.clients.sharded_stream import ShardedStream
+from services.common.metrics import LEARNER_PREFETCHED
 from services.common.settings import Settings
 from services.learner.chosen import Chosen
 from services.learner.progress import Basis
@@ -64,6 +65,7 @@ class Stream:
     def __init__(self, replay: Replay, spec: SampleSpec, converter: Callable[[Batch], Sampled]) -> None:
         self._replay, self._spec, self._convert = replay, spec, converter
         self._ready: queue.Queue[Sampled | Exception] = queue.Queue(AHEAD)
+        self._prefetched = LEARNER_PREFETCHED.labels(spec.table)
         self._closed = threading.Event()
         self._batches: Iterator[Batch] = iter(())
         self._thread = threading.Thread(target=self._fill, name=f"stream-{spec.table}", daemon=True)
@@ -75,6 +77,7 @@ class Stream:
             item = self._ready.get(timeout=timeout_s)
         except queue.Empty:
             return None
+        self._prefetched.dec()
         if isinstance(item, Exception):
             raise item
         return item
@@ -85,6 +88,7 @@ class Stream:
         self._closed.set()
         _close(self._batches)
         self._thread.join(PATIENCE_S + CLOSING_S)
+        self._prefetched.dec(self._ready.qsize())
 
     @property
     def rows(self) -> int:
@@ -117,6 +121,7 @@ class Stream:
                 self._ready.put(item, timeout=0.2)
             except queue.Full:
                 continue
+            self._prefetched.inc()
             return
 
 

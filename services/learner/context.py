@@ -83,5 +83,6 @@ def connect(settings_path: str, run_dir: str, replay_address: str, redis_url: st
 
 def _place(settings: Settings, node: str) -> dict[str, Value]:
     """Where this worker is, and serves its metrics."""
-    port = metrics.serve(settings.learner.metrics_port, settings.metrics.host)
+    parts = ("learner", "coordination")
+    port = metrics.serve(settings.learner.metrics_port, settings.metrics.host, services=parts)
     return {"node": node, **serving(settings.metrics.host, port)}

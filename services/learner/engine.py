@@ -15,7 +15,8 @@ from __future__ import annotations
 import math
 import os
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,6 +39,11 @@ deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
 MOMENTS = ("exp_avg", "exp_avg_sq")  # of AdamW
 
 
+def untimed(_: str) -> AbstractContextManager[None]:
+    """Around what nobody counts."""
+    return nullcontext()
+
+
 @dataclass(frozen=True, kw_only=True)
 class Plan:
     """How a model is optimised."""
@@ -57,12 +63,16 @@ class Plan:
 class Engine:
     """A model, its AdamW and its averaged weights. Only parameters that take gradients at construction are trained."""
 
-    def __init__(self, model: nn.Module, plan: Plan) -> None:
-        """Collective: every worker calls it, and starts from worker 0's weights. Raises Invalid for ZeRO stage 3."""
+    def __init__(
+        self, model: nn.Module, plan: Plan, spent: Callable[[str], AbstractContextManager[None]] = untimed
+    ) -> None:
+        """Collective: every worker calls it, and starts from worker 0's weights. `spent("sync")` surrounds every
+        exchange of gradients. Raises Invalid for ZeRO stage 3."""
         if plan.zero_stage not in (0, 1, 2):
             raise Invalid("learner.zero_stage", plan.zero_stage, "use 0, 1 or 2")
         _ensure_group()
         self.model, self.plan, self.updates = model, plan, 0
+        self.gradient_norm = 0.0  # of the last update, before clipping
         self._began = 0  # updates at the last restart: AdamW and the averaged weights know nothing of those before
         self._trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
         optimizer = torch.optim.AdamW(
@@ -77,6 +87,7 @@ class Engine:
         )
         # With one worker there is nobody to reduce with, and copying gradients into buckets would be for nothing.
         self._engine.enable_backward_allreduce = workers() > 1 or plan.zero_stage > 0
+        self._engine.allreduce_gradients = _inside(spent, self._engine.allreduce_gradients)
         share_buffers(model)
         self._averaged = [p.detach().clone() for p in self._trained.values()] if plan.ema else []
 
@@ -174,10 +185,11 @@ class Engine:
         """Gradients are whole on every worker, so the norm tells all of them the same."""
         self._engine.backward(loss)
         limit = self.plan.grad_clip or math.inf
-        norm = torch.nn.utils.clip_grad_norm_(self._trained.values(), limit)
-        if not math.isfinite(float(norm)):
+        norm = float(torch.nn.utils.clip_grad_norm_(self._trained.values(), limit))
+        if not math.isfinite(norm):
             self._engine.zero_grad()
             return False
+        self.gradient_norm = norm
         self._engine.step()
         return True
 
@@ -187,7 +199,8 @@ class Engine:
             return False
         self._engine.backward(loss)
         self._engine.step()
-        if not math.isfinite(float(self._engine.get_global_grad_norm() or 0.0)):
+        self.gradient_norm = float(self._engine.get_global_grad_norm() or 0.0)
+        if not math.isfinite(self.gradient_norm):
             raise DivergedError(f"the gradient's norm was not finite in update {self.updates}")
         return True
 
@@ -295,6 +308,14 @@ def training_device() -> torch.device:
     if torch.cuda.is_available():
         return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
     return torch.device("cpu")
+
+
+def _inside(spent: Callable[[str], AbstractContextManager[None]], exchange: Callable[..., Any]) -> Callable[..., Any]:
+    def timed(*arguments: Any, **named: Any) -> Any:
+        with spent("sync"):
+            return exchange(*arguments, **named)
+
+    return timed
 
 
 def _copy(tensor: Tensor) -> Tensor:

@@ -33,6 +33,7 @@ from services.learner.batches import Mixture, convert, open_mixture, policy_batc
 from services.learner.context import Context
 from services.learner.divergence import DivergedError
 from services.learner.engine import agree, from_first, rank, share_buffers, workers
+from services.learner.newcomers import Newcomers
 from services.learner.pretrained import STAGE2, Pretrained
 from services.learner.progress import DEMOS, DONE, JOINT, POLICY, WORLD, Progress, total
 from services.learner.publish import finite
@@ -61,6 +62,7 @@ class Learner:
         self._trainer: Trainer | None = None
         self._world: PublishedWorld | None = None
         self._relabeller: Relabeller | None = None
+        self._newcomers = Newcomers(self._settings.advantage.failure_penalty)
         self._rewinds = Rewinds(context.checkpoints)
         self._pretrained = Pretrained(self._settings.training.restart, context.registry)
         self._saved_at = 0  # updates of the stage at the last checkpoint
@@ -83,6 +85,7 @@ class Learner:
         with suppress(DivergedError):  # then the checkpoint before is the last one
             self._checkpoint()
         self._announce()
+        metrics.idle("learner")
         if self._relabeller is not None:
             self._relabeller.close()
 
@@ -179,6 +182,8 @@ class Learner:
             applied, report = self._models.update(model, sampled, world)
         if applied:
             self._says.updated(model, report, self.progress)
+            if model == POLICY_MODEL:
+                self._newcomers.trained(sampled.keys)
         acted = [version for version in sampled.policy_versions if version]
         if acted and model == POLICY_MODEL:
             age = self.progress.policy_version - sum(acted) / len(acted)
@@ -220,6 +225,7 @@ class Learner:
             with self._says.spent("publish"):
                 try:
                     number = self._at.publisher.publish(Kind.POLICY, engine.weights(averaged=True), manifest, aliases)
+                    self._newcomers.published()
                 except Full as error:
                     if aliases != ("latest",):
                         raise
@@ -297,9 +303,9 @@ class Learner:
     def _found(self, states: dict | None = None) -> None:
         """Models on the basis that the demonstrations gave."""
         self._at.read_basis()
-        self._trainer = Trainer(self._settings, self._at.basis, states or {})
+        self._trainer = Trainer(self._settings, self._at.basis, states or {}, spent=self._says.spent)
         if rank() == 0:
-            self._relabeller = Relabeller(self._at.replay, self._at.basis.normalizer)
+            self._relabeller = Relabeller(self._at.replay, self._at.basis.normalizer, self._newcomers)
         self._world = None
         self._use_world(self.progress.world_version)
         if self.progress.stage in (POLICY, JOINT):

@@ -15,6 +15,7 @@ from ramp.models.manifest import load_world
 from ramp.models.world.joint import JointModel, Prediction
 from ramp.models.world.latents import out_of_fold
 from ramp.types import Episode, Kind, Observation
+from services.learner.foresight import Foresight, misses
 from services.learner.latents import FrameLatents, Key
 from services.learner.precision import matrix_products
 
@@ -69,17 +70,19 @@ class PublishedWorld:
         self._forget()
         return found
 
-    def remaining(self, episode: Episode, rows: slice, normalizer: Normalizer, seed: int) -> np.ndarray:
-        """float32 [F'] in [0, 1]: remaining time at some of the episode's frames, by the output that took no loss from
-        this episode. Both outputs are of one network and share its weights (docs/recipe.md)."""
+    def foresee(self, episode: Episode, rows: slice, normalizer: Normalizer, seed: int) -> Foresight:
+        """At some of the episode's frames; the remaining time by the output that took no loss from this episode. Both
+        outputs are of one network and share its weights (docs/recipe.md)."""
         seen = observation_tensors(observations(episode, rows), normalizer)
         tensors = {name: tensor.to(self._device) for name, tensor in seen.items()}
         steps = episode.steps.step[episode.steps.frame_row[rows]].tolist()
         tensors["latents"] = self._seen([(episode.header.episode_id, step) for step in steps], tensors["images"])
         generator = torch.Generator(device=self._device).manual_seed(seed)
-        both = self._predict(tensors, generator).remaining
-        fold = torch.full((len(both),), fold_of(episode.header.episode_id), device=both.device)
-        return out_of_fold(both, fold).cpu().numpy().astype(np.float32)
+        found = self._predict(tensors, generator)
+        fold = torch.full((len(found.remaining),), fold_of(episode.header.episode_id), device=self._device)
+        remaining = out_of_fold(found.remaining, fold).cpu().numpy().astype(np.float32)
+        horizons = self._model.config.foreseen
+        return Foresight(remaining=remaining, misses=misses(found.tokens, tensors["latents"], steps, horizons))
 
     def _predict(self, tensors: Mapping[str, Tensor], generator: torch.Generator) -> Prediction:
         with matrix_products(self._device, self._bfloat16):

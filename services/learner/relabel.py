@@ -24,7 +24,9 @@ from ramp.errors import Corrupt, NotFound, RampError
 from ramp.replay.info import EpisodeInfo
 from ramp.types import Episode
 from services.clients.connect import AnyClient
-from services.common.metrics import LEARNER_RELABEL_FAILURES, LEARNER_RELABELLED
+from services.common import metrics
+from services.learner.foresight import Foresight, joined
+from services.learner.newcomers import Newcomers
 from services.learner.published import PublishedWorld
 
 LOG = logging.getLogger(__name__)
@@ -39,8 +41,9 @@ Labels = tuple[str, np.ndarray, np.ndarray]  # episode, steps int32 [F], remaini
 class Relabeller:
     """Worker 0's. `slice()` costs a small prediction at most; `work()` labels and waits for a given time."""
 
-    def __init__(self, replay: AnyClient, normalizer: Normalizer) -> None:
-        self._replay, self._normalizer = replay, normalizer
+    def __init__(self, replay: AnyClient, normalizer: Normalizer, newcomers: Newcomers | None = None) -> None:
+        """`newcomers` is told of the episodes that a pass finds."""
+        self._replay, self._normalizer, self._newcomers = replay, normalizer, newcomers
         self._world: PublishedWorld | None = None
         self._pool = ThreadPoolExecutor(2, thread_name_prefix="relabel")
         self._pass: Iterator[Future[Any] | None] | None = None
@@ -95,8 +98,9 @@ class Relabeller:
             self._failed = None
         except RampError as error:
             LOG.warning("relabelling is tried again later: %s", error)
-            LEARNER_RELABEL_FAILURES.inc()
+            metrics.LEARNER_RELABEL_FAILURES.inc()
             self._failed = error
+        metrics.idle("relabel")
         newer = self._labelling is not self._world
         self._pass, self._due = None, 0.0 if newer else time.monotonic() + PAUSE_S
         return None
@@ -108,17 +112,19 @@ class Relabeller:
         extends = info.result().annotation_version == world.version
         wanted = self._pool.submit(self._replay.query, unlabelled_by=world.version if extends else 0)
         yield from _until(wanted)
+        if self._newcomers is not None:
+            self._newcomers.heard(wanted.result())
         labels: list[Labels] = []
         for name, pending in self._fetched(wanted.result()):
             yield from _until(pending)
             episode = self._received(name, pending)
             if episode is not None:
-                yield from self._predict(world, episode, labels)
+                yield from self._predict(world, episode, labels, new=extends)
         if labels:
             commit = self._pool.submit(self._replay.annotate, world.version, labels, extends=extends)
             yield from _until(commit)
             result = commit.result()
-            LEARNER_RELABELLED.inc(len(labels))
+            metrics.LEARNER_RELABELLED.inc(len(labels))
             if not extends:
                 LOG.info("world model %d labelled %d episodes: %s", world.version, len(labels), result)
 
@@ -140,17 +146,22 @@ class Relabeller:
             self._passed_over.add(name)
             return None
 
-    def _predict(self, world: PublishedWorld, episode: Episode, labels: list[Labels]) -> Iterator[None]:
+    def _predict(self, world: PublishedWorld, episode: Episode, labels: list[Labels], *, new: bool) -> Iterator[None]:
+        """`new`: the episode came after this version had been published."""
         rows = episode.steps.frame_row
-        parts = []
+        parts: list[Foresight] = []
         for start in range(0, len(rows), FRAMES):
-            parts.append(world.remaining(episode, slice(start, start + FRAMES), self._normalizer, seed=start))
-            self._unsliced += len(parts[-1])
+            parts.append(world.foresee(episode, slice(start, start + FRAMES), self._normalizer, seed=start))
+            metrics.progress("relabel")
+            self._unsliced += len(parts[-1].remaining)
             if self._unsliced >= FRAMES:
                 self._unsliced = 0
                 yield None
         steps = episode.steps.step[rows].astype(np.int32)
-        labels.append((episode.header.episode_id, steps, np.concatenate(parts or [np.zeros(0, np.float32)])))
+        found = joined(parts)
+        labels.append((episode.header.episode_id, steps, found.remaining))
+        if new and self._newcomers is not None:
+            self._newcomers.judge(episode, steps, found)
 
 
 def _until(future: Future[Any]) -> Iterator[Future[Any]]:

@@ -33,6 +33,7 @@ class Telemetry:
         self._counts: dict[str, int] = defaultdict(int)
         self._updates, self._began = 0, time.monotonic()
         self._spent: dict[str, float] = defaultdict(float)
+        self._inside: list[float] = []  # of each body that is being counted, what bodies in it took
         self._stop, self._stop_due = False, 0.0
         self._total = 0
         self.means: dict[str, float] = {}  # of the last entry that had curves
@@ -46,7 +47,7 @@ class Telemetry:
     def updated(self, model: str, report: Mapping[str, float], progress: Progress) -> None:
         """An update of one model was applied, with what its algorithm reports."""
         metrics.LEARNER_UPDATES.labels(model).inc()
-        metrics.progress(f"learner-{progress.stage}")
+        metrics.progress("learner", progress.stage)
         self._updates += 1
         for name, value in report.items():
             self.observe(f"{model}.{name}", value)
@@ -58,14 +59,19 @@ class Telemetry:
 
     @contextmanager
     def spent(self, what: str) -> Iterator[None]:
-        """Counts the body's time; "wait" is the time in which the learner had no data."""
+        """Counts the body's time, but for what is counted inside it under another name; "wait" is the time in which the
+        learner had no data, "sync" that in which gradients are exchanged."""
         began = time.monotonic()
+        self._inside.append(0.0)
         try:
             yield
         finally:
             seconds = time.monotonic() - began
-            metrics.LEARNER_SECONDS.labels(what).inc(seconds)
-            self._spent[what] += seconds
+            own = max(0.0, seconds - self._inside.pop())
+            if self._inside:
+                self._inside[-1] += seconds
+            metrics.LEARNER_SECONDS.labels(what).inc(own)
+            self._spent[what] += own
 
     def tell(self, progress: Progress, *, now: bool = False) -> None:
         """Write an entry if one is due, or at once."""

@@ -10,7 +10,8 @@ from __future__ import annotations
 import logging
 import zlib
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
@@ -23,7 +24,7 @@ from services.common import metrics
 from services.common.settings import Settings
 from services.learner.checkpoint import States
 from services.learner.divergence import DivergedError
-from services.learner.engine import Engine, Plan, rank, training_device
+from services.learner.engine import Engine, Plan, rank, training_device, untimed
 from services.learner.latents import FrameLatents
 from services.learner.precision import in_bfloat16
 from services.learner.progress import Basis
@@ -40,10 +41,19 @@ BAD_IN_A_ROW = 3  # updates that were not finite; then the weights themselves ar
 class Trainer:
     """Engines over one world model and one policy. Every worker holds the same; each trains on its share of rows."""
 
-    def __init__(self, settings: Settings, basis: Basis, states: States, *, filled: bool = False) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        basis: Basis,
+        states: States,
+        *,
+        filled: bool = False,
+        spent: Callable[[str], AbstractContextManager[None]] = untimed,
+    ) -> None:
         """Folders of published weights are read for models of which `states` holds nothing, unless the caller fills
-        them. Raises NotFound and Invalid where a folder has no such weights."""
-        self._settings = settings
+        them. `spent("sync")` surrounds every exchange of gradients. Raises NotFound and Invalid where a folder has no
+        such weights."""
+        self._settings, self._spent = settings, spent
         self.device = training_device()
         self.bfloat16 = in_bfloat16(settings.training.precision, self.device)
         torch.manual_seed(settings.seed)
@@ -68,10 +78,11 @@ class Trainer:
         if name not in self._engines:
             if name in (TOKENIZER, PREDICTOR):
                 self.world.train_only(name)
-            engine = Engine(self.policy if name == POLICY else self.world, self._plan(name))
+            engine = Engine(self.policy if name == POLICY else self.world, self._plan(name), self._spent)
             if name in self._states:
                 engine.load(self._states.pop(name))
             self._engines[name] = engine
+            metrics.LEARNER_SKIPPED.labels(name)  # 0 is told, too
         return self._engines[name]
 
     def drop(self, name: str) -> None:
@@ -100,6 +111,10 @@ class Trainer:
 
         Raises DivergedError after BAD_IN_A_ROW updates of this model that were not finite. Collective.
         """
+        with metrics.timed(metrics.LEARNER_UPDATE_SECONDS.labels(name)):
+            return self._update(name, sampled, world)
+
+    def _update(self, name: str, sampled: Sampled, world: PublishedWorld | None) -> tuple[bool, Mapping[str, float]]:
         engine = self.engine(name)
         tensors = {key: tensor.to(self.device) for key, tensor in sampled.tensors.items()}
         if world is not None and self.told.world:
@@ -112,6 +127,7 @@ class Trainer:
         loss, report = engine.loss(self._algorithms[name], tensors, generator=generator)
         if engine.step(loss):
             self._bad[name] = 0
+            metrics.LEARNER_GRADIENT.labels(name).set(engine.gradient_norm)
             return True, {**report, "frames_kept": self.latents.kept_share} if name == PREDICTOR else report
         self._skip(name, engine.updates)
         return False, {}

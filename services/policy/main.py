@@ -100,7 +100,8 @@ def _serve(options: argparse.Namespace) -> int:
         host, serving.port if options.port is None else options.port, tls, ready=versions.current is not None
     )
     if options.metrics_port is not None:
-        served = metrics.serve(options.metrics_port, settings.metrics.host)
+        parts = ("policy", "registry", "grpc", "coordination")
+        served = metrics.serve(options.metrics_port, settings.metrics.host, services=parts)
         logger.info("metrics at http://%s:%d/metrics", settings.metrics.host, served)
     follow.start()
     print(f"{host}:{port}", flush=True)

@@ -16,9 +16,10 @@ from ramp.replay.batches import bytes_to_arrow, places_to_arrow
 from ramp.replay.columns import step_columns
 from ramp.replay.entry import Written
 from ramp.replay.shard import Shard
-from ramp.types import EpisodeHeader, Outcome, SampleSpec
+from ramp.types import EpisodeHeader, Outcome, SampleSpec, Source
 from services.common import codec, metrics
 from services.common.arrow_bytes import record_from_ipc
+from services.replay.robots import Robots
 
 logger = logging.getLogger(__name__)
 
@@ -31,8 +32,10 @@ class ReplayCore:
     """One shard behind whatever doors. Thread-safe."""
 
     def __init__(self, shard: Shard) -> None:
-        self.shard = shard
+        self.shard, self.robots = shard, Robots()
         self._limits = shard.config.limits
+        for what in ("asked", "retention"):
+            metrics.REPLAY_DELETED.labels(what)  # 0 is told, too
 
     # ---------------------------------------------------------------------------------------- appending
 
@@ -49,10 +52,17 @@ class ReplayCore:
         self._refuse_larger(rows.nbytes)  # its columns may share bytes
         written = self.shard.write_rows(episode_id, number, rows)
         if written.new:
-            metrics.REPLAY_APPENDED_STEPS.inc(rows.num_rows)
-            metrics.REPLAY_APPENDED_BYTES.inc(rows.nbytes)
+            self._note(episode_id, rows)
         metrics.add_seconds(metrics.REPLAY_APPEND_SECONDS, time.monotonic() - began)
         return written
+
+    def _note(self, episode_id: str, rows: pa.RecordBatch) -> None:
+        """Steps that are new: how many of whom, and who brings them."""
+        counts = np.bincount(rows.column("source").to_numpy(), minlength=len(Source))
+        for source in Source:
+            metrics.REPLAY_APPENDED_STEPS.labels(source.name.lower()).inc(int(counts[source]))
+        metrics.REPLAY_APPENDED_BYTES.inc(rows.nbytes)
+        self.robots.heard(self.shard.header(episode_id).robot, rows.column("policy_version")[-1].as_py())
 
     def _refuse_larger(self, size: int) -> None:
         most = self._limits.max_message_bytes
@@ -78,8 +88,12 @@ class ReplayCore:
     def sync(self, written: Sequence[Written]) -> None:
         """Returns when all of them are durable. Raises Unavailable."""
         if written:
-            with metrics.timed(metrics.REPLAY_SYNC_SECONDS):
-                self.shard.synced(*written)
+            metrics.REPLAY_UNSYNCED.inc(len(written))
+            try:
+                with metrics.timed(metrics.REPLAY_SYNC_SECONDS):
+                    self.shard.synced(*written)
+            finally:
+                metrics.REPLAY_UNSYNCED.dec(len(written))
 
     def delete(self, episode_ids: Sequence[str], reason: str) -> int:
         """As Shard.delete. Raises Invalid for too many ids at once and for a reason that is none, too."""

@@ -30,6 +30,7 @@ from ramp.errors import Full, Invalid, RampError, Timeout, Unavailable
 from services.common import bulk_codec, metrics
 from services.common.access import Access, Client
 from services.common.errors import status_of, to_flight
+from services.common.expiry import expires_at
 from services.common.gate import Gate
 from services.common.tls import CertificateFiles
 from services.replay.author import Author
@@ -42,6 +43,7 @@ logger = logging.getLogger(__name__)
 METHODS = {flight.FlightMethod.DO_GET: "/ramp.v1.Replay/Sample", flight.FlightMethod.DO_PUT: "/ramp.v1.Replay/Append"}
 BEARER, ENTRANCE = "Bearer ", "entrance"
 CALLS = 64  # of either kind, served at the same time
+DOORS = {"FlightSample": "flight_sample", "FlightAppend": "flight_append"}
 
 
 class FlightDoor:
@@ -96,6 +98,7 @@ def _certificates(tls: CertificateFiles | None) -> dict[str, Any]:
     if tls is None:
         return {}
     tls.check()
+    metrics.CERTIFICATE_EXPIRY.labels("flight").set(expires_at(tls.certificate))
     shown = {"tls_certificates": [(tls.certificate.read_bytes(), tls.key.read_bytes())]}
     asked = {"verify_client": True, "root_certificates": tls.client_ca.read_bytes()} if tls.client_ca else {}
     return shown | asked
@@ -131,7 +134,10 @@ class _Served(flight.FlightServerBase):
 
     def __init__(self, core: ReplayCore, gate: Gate, calls: int, **place: Any) -> None:
         self._core, self._quotas = core, gate.quotas
-        self._seats = {method: threading.BoundedSemaphore(calls) for method in ("FlightSample", "FlightAppend")}
+        self._seats = {method: threading.BoundedSemaphore(calls) for method in DOORS}
+        for door in DOORS.values():
+            metrics.GRPC_LIMIT.labels(door).set(calls)
+            metrics.GRPC_INFLIGHT.labels(door).set(0)
         self._generators: queue.SimpleQueue[np.random.Generator] = queue.SimpleQueue()
         self.nonce, self.stopping = "", threading.Event()
         super().__init__(middleware={ENTRANCE: _Entrance(gate.access)}, **place)
@@ -211,7 +217,9 @@ class _Served(flight.FlightServerBase):
         """Producers cannot take the learners' seats: a stream of appends lasts as long as its producer likes."""
         if not self._seats[method].acquire(blocking=False):
             raise Full("as many calls are served as may be; try later")
-        seat = contextlib.ExitStack()
+        seat, inflight = contextlib.ExitStack(), metrics.GRPC_INFLIGHT.labels(DOORS[method])
+        inflight.inc()
+        seat.callback(inflight.dec)
         seat.callback(self._seats[method].release)
         return seat
 

