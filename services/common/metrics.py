@@ -151,6 +151,10 @@ REPLAY_DELETED = counter("ramp_replay_deleted_episodes", "Episodes deleted becau
 REPLAY_FREED = counter("ramp_replay_freed_bytes", "Bytes given back by writing segments again")
 REPLAY_SCRUBBED = counter("ramp_replay_scrubbed_bytes", "Bytes of closed segments compared with their checksums")
 REPLAY_NAME_TAKEN = gauge("ramp_replay_name_taken_count", "1 while a server with other data holds the shard's name")
+REPLAY_BACKUP = gauge(
+    "ramp_replay_backup_seconds", "Unix time of the last backup; of the first start before there is one"
+)
+REPLAY_BACKUP_FAILURES = counter("ramp_replay_backup_failures_total", "Backups that were broken off")
 REPLAY_AWAY = gauge("ramp_replay_away_count", "Shards that this client does not reach")
 REPLAY_DAMAGED = gauge("ramp_replay_quarantined_count", "Places on disk whose bytes were not what had been written")
 

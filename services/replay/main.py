@@ -28,12 +28,18 @@ from ramp.replay.info import Limits
 from ramp.replay.places import shard_name
 from ramp.replay.run_tables import shard_tables
 from ramp.replay.shard import Shard, ShardConfig
+from services.backup.copying import Told
+from services.backup.manifest import Manifest
+from services.backup.part import Part
+from services.backup.periodic import Backups
+from services.backup.shard import back_up_shard
 from services.common import metrics
 from services.common.access import Access
 from services.common.audit import Audit
 from services.common.coordination import Coordination, run_key
 from services.common.gate import Gate
 from services.common.keyring import tokens_file
+from services.common.periodic import Periodic
 from services.common.quotas import Quotas, parse_quotas
 from services.common.settings import Settings, load_settings
 from services.common.tls import check_exposure
@@ -41,7 +47,7 @@ from services.replay.announcing import announce
 from services.replay.core import ReplayCore
 from services.replay.flight import FlightDoor
 from services.replay.server import ReplayServer
-from services.replay.upkeep import Housekeeping, Periodic, Scrub, Watch
+from services.replay.upkeep import Housekeeping, Scrub, Watch
 
 logger = logging.getLogger("services.replay")
 
@@ -121,6 +127,8 @@ def _serve(options: argparse.Namespace) -> int:
         _mount(shard, settings.replay.mounts)
     core, calls = ReplayCore(shard), served_calls(settings)
     upkeep = _upkeep(shard, settings.replay.scrub_mib_per_s, stop.set)
+    if settings.replay.backup.url:
+        upkeep.append(_backups(shard, options.dir, options.shard, settings))
     door, place = FlightDoor(core, gate, options.dir / "segments", calls), options.dir / "flight_address"
     bulk = _started(partial(door.start, tls=tls), host, _flight_port(settings, options.shard), place)
     _tell(place, host, bulk.flight_port)
@@ -168,6 +176,13 @@ def _flight_port(settings: Settings, shard: str) -> int:
 def _upkeep(shard: Shard, scrub_mib_per_s: int, on_failure: Callable[[], None]) -> list[Periodic]:
     scrub = [Scrub(shard, scrub_mib_per_s * 2**20)] if scrub_mib_per_s else []
     return [Watch(shard, on_failure), Housekeeping(shard), *scrub]
+
+
+def _backups(shard: Shard, directory: Path, name: str, settings: Settings) -> Periodic:
+    def make(part: Part, keep: int, told: Told) -> Manifest:
+        return back_up_shard(part, directory, shard, keep, told)
+
+    return Backups(name, settings.replay.backup, make)
 
 
 def _leave(status: int) -> None:
