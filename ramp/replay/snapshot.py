@@ -3,6 +3,7 @@
     snapshots/before-upgrade/    a directory that a shard can be opened on, or that a backup copies away
         segments/*.arrows        the same files as the shard's, which nobody writes to any more
         annotations/             the generations of labels
+        views/                   as they are then
         tombstones, checkpoint.arrow, snapshot.json
 
 It is made under a hidden name and renamed when it is complete. What is deleted later stays in it.
@@ -93,6 +94,10 @@ class Snapshots:
             durable.sync(hidden / "annotations" / generation.name)
         if (hidden / "annotations").exists():
             durable.sync(hidden / "annotations")
+        if (self._shard / "views").exists():
+            skipped = shutil.ignore_patterns(".*")
+            shutil.copytree(self._shard / "views", hidden / "views", ignore=skipped, copy_function=os.link)
+            durable.sync(hidden / "views")
         for name in ("tombstones", "checkpoint.arrow"):
             if (self._shard / name).exists():
                 shutil.copyfile(self._shard / name, hidden / name)

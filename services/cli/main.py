@@ -10,7 +10,7 @@ from typing import Annotated, ParamSpec
 import typer
 
 from ramp.errors import Invalid, NotFound, RampError
-from services.cli import bench, data, datasets, doctor, evaluate, keep, release, report, run, status, token, up
+from services.cli import backup, bench, data, datasets, doctor, evaluate, keep, release, report, run, status, token, up
 
 Words = ParamSpec("Words")
 WRONG_INPUT, FAILED = 2, 1
@@ -47,6 +47,7 @@ def ramp(
       ramp data views        answers that were made tables (query --as-view)
       ramp token new         let a robot, a learner or a person in; ramp token list, revoke
       ramp release promote V let robots act by a version; ramp release list, rollback, history
+      ramp backup URL        a run's data to a folder or a bucket; ramp restore brings it back
       ramp bench             the comparisons of the papers: methods, conditioning, iterations, value
       ramp data export       its episodes as a LeRobot dataset; ramp data import brings one in
     """
@@ -69,6 +70,8 @@ app.command("status")(verb(status.status))
 app.command("eval")(verb(evaluate.evaluate))
 app.command("report")(verb(report.report))
 app.command("doctor")(verb(doctor.doctor))
+app.command("backup")(verb(backup.backup))
+app.command("restore")(verb(backup.restore))
 benches = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The comparisons of the papers.")
 benches.command("methods")(verb(bench.methods))
 benches.command("conditioning")(verb(bench.conditioning))

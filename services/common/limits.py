@@ -95,6 +95,8 @@ RANGES: Mapping[str, tuple[float, float]] = {
     "replay.port": (0, 65535),
     "replay.flight_port": (0, 65535),
     "replay.segment_mib": (1, 65536),
+    "replay.backup.every_h": (0.01, INFINITE),
+    "replay.backup.keep": (1, 100_000),
     "replay.scrub_mib_per_s": (0, 65536),
     "replay.calls": (8, 65536),  # each is a thread while it lasts
     "replay.connections": (16, 1_000_000),

@@ -1,4 +1,4 @@
-"""What a server does again and again beside its calls."""
+"""What a process does again and again beside its work."""
 
 from __future__ import annotations
 

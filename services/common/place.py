@@ -80,6 +80,15 @@ class QuotasPlace:
 
 
 @dataclass(frozen=True, kw_only=True)
+class BackupPlace:
+    """Backups that replay servers and the conductor make by themselves, each of what lies on its own disk."""
+
+    url: str = ""  # folder or bucket, as file:///backups/arms or s3://bucket/arms; empty: none are made
+    every_h: float = 24.0  # hours from one to the next
+    keep: int = 7  # of each part; older ones go
+
+
+@dataclass(frozen=True, kw_only=True)
 class ReplayPlace:
     """The replay servers."""
 
@@ -95,6 +104,7 @@ class ReplayPlace:
     connections: int = 2048  # at once; more are closed when they come
     tls: TLSPlace = field(default_factory=TLSPlace)
     quotas: QuotasPlace = field(default_factory=QuotasPlace)
+    backup: BackupPlace = field(default_factory=BackupPlace)
     segment_mib: int = 64  # size at which a segment on disk is closed
     scrub_mib_per_s: int = 32  # of closed segments, compared with their checksums beside everything else; 0: never
     max_message_mib: int = 32  # bound on one gRPC message

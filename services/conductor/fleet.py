@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from ramp.errors import Unavailable
 from ramp.replay.places import lay_out, planned, shard_name
+from services.backup.run import run_backups
 from services.clients.connect import AnyClient, connect
 from services.clients.credentials import own_credentials
 from services.clients.registry import DirectoryRegistry
@@ -59,6 +60,7 @@ class Fleet:
         self.replay_metrics = _own_metrics(settings)
         self.shards = ShardLook(lambda: self.replay, PROBE_S)
         self.children = self._children()
+        self.backups = [run_backups(settings.replay.backup, rundir.path)] if settings.replay.backup.url else []
         self.registry = DirectoryRegistry(rundir.registry)
         where = (str(rundir.settings), self.replay_address, own_redis)
         self.crew = Crew(launcher(settings, *where), settings.actors.episode_s)
@@ -97,7 +99,8 @@ class Fleet:
         if with_learner:
             yield self.learner.start()
         self.watch.start()
-        self._guarding.start()
+        for each in (*self.backups, self._guarding):
+            each.start()
 
     def _provide_tokens(self) -> None:
         """Those of the run's own processes, and a line in the audit log for each that is new."""
@@ -139,6 +142,8 @@ class Fleet:
     def stop_services(self, hurry: Callable[[], bool]) -> Iterator[Process]:
         """Ray, then replay and Redis."""
         self._guarding.close()
+        for each in self.backups:
+            each.stop()
         self.watch.close()
         cluster.stop()
         self.replay.close()

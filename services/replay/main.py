@@ -30,6 +30,11 @@ from ramp.replay.info import Limits
 from ramp.replay.places import shard_name
 from ramp.replay.run_tables import shard_tables
 from ramp.replay.shard import Shard, ShardConfig
+from services.backup.copying import Told
+from services.backup.manifest import Manifest
+from services.backup.part import Part
+from services.backup.periodic import Backups
+from services.backup.shard import back_up_shard
 from services.common import metrics
 from services.common.coordination import board_of, serving
 from services.common.directory import parse
@@ -125,6 +130,8 @@ def _serve(options: argparse.Namespace) -> int:
     _tell(place, host, bulk.flight_port)
     upkeep = [*_upkeep(shard, settings.replay.scrub_mib_per_s, stop.set), Keepalive(bulk.flight_port)]
     upkeep += [Volume(options.dir), RollCall(core.robots)]
+    if settings.replay.backup.url:
+        upkeep.append(_backups(shard, options.dir, identity.name, settings))
     server = ReplayServer(core, gate, calls=calls, connections=settings.replay.connections, bulk=bulk)
     asked = settings.replay.port if options.port is None else options.port
     port = _started(partial(server.start, tls=tls), host, asked, options.dir / "address")
@@ -169,6 +176,13 @@ def _metrics(port: int, settings: Settings) -> int:
 def _upkeep(shard: Shard, scrub_mib_per_s: int, on_failure: Callable[[], None]) -> list[Periodic]:
     scrub = [Scrub(shard, scrub_mib_per_s * 2**20)] if scrub_mib_per_s else []
     return [Watch(shard, on_failure), Housekeeping(shard), *scrub]
+
+
+def _backups(shard: Shard, directory: Path, name: str, settings: Settings) -> Periodic:
+    def make(part: Part, keep: int, told: Told) -> Manifest:
+        return back_up_shard(part, directory, shard, keep, told)
+
+    return Backups(name, settings.replay.backup, make)
 
 
 def _leave(status: int) -> None:
