@@ -53,7 +53,9 @@ def redis(settings: Settings) -> Finding:
         return Finding(name="Redis", ok=True, detail="the run starts its own (redis.url is empty)", needed=False)
     ok = Coordination(url, "doctor").ping()
     detail = f"{without_password(url)} {'answers' if ok else 'does not answer'}"
-    return Finding(name="Redis", ok=ok, detail=detail, remedy="start it, or mend redis.url, its password or its network")
+    return Finding(
+        name="Redis", ok=ok, detail=detail, remedy="start it, or mend redis.url, its password or its network"
+    )
 
 
 # ---------------------------------------------------------------------------------------------- replay
@@ -148,7 +150,9 @@ def tokens(settings: Settings) -> Iterator[Finding]:
     newest = {token.name: token for token in sorted(known, key=lambda token: token.made)}.values()
     soon = time.time() + DAYS_LEFT * DAY_S
     ending = [token.name for token in newest if token.expires and token.expires.timestamp() < soon]
-    detail = f"{len(known)} of {len(newest)} names" + (f"; soon or already expired: {', '.join(ending)}" if ending else "")
+    detail = f"{len(known)} of {len(newest)} names" + (
+        f"; soon or already expired: {', '.join(ending)}" if ending else ""
+    )
     remedy = f"ramp token rotate {ending[0] if ending else 'NAME'} --file {path}"
     yield Finding(name="tokens", ok=not ending, detail=detail, remedy=remedy, needed=False)
 

@@ -149,9 +149,7 @@ def opened(directory: Path | None) -> Iterator[AnyReplay]:
         yield client
 
 
-def audited(
-    replay: AnyReplay, directory: Path | None, what: str, **details: object
-) -> AbstractContextManager[None]:
+def audited(replay: AnyReplay, directory: Path | None, what: str, **details: object) -> AbstractContextManager[None]:
     """Where no server does it, and so none writes it down."""
     from ramp.replay.shards import Shards
     from services.common.audit import Audit, person
