@@ -23,7 +23,7 @@ def doctor(
 ) -> int:
     """Check this machine by trying everything a run needs, and say which command repairs what is missing.
 
-    With --cluster: Redis, both doors of every shard (token, certificate, disk, clock, version), tokens that expire, Ray's
+    With --cluster: Redis, both doors of every shard (token, certificate, disk, clock, version), tokens, Ray's
     resources, registry, metrics, and where kubectl reaches a cluster pods, volumes and KubeRay.
 
     \b

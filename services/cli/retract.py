@@ -23,7 +23,7 @@ def retract(
 ) -> int:
     """Delete episodes as `ramp data delete` does, and list the versions that may have learnt from them.
 
-    Of each version: why it is named, and the aliases that point to it. Versions that came of a named one are named, too.
+    Of each version: why it is named, and the aliases that point to it. What came of a named version is named, too.
     Versions are not deleted: point `stable` at one that is not named, and train again from there. An episode that was
     deleted before counts as drawn by all.
 

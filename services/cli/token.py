@@ -91,7 +91,7 @@ def rotate(
 ) -> int:
     """Make a client's next token and print it, this once; the one before expires by itself after a grace period.
 
-    Servers go on without a restart. A run's own processes (--own) take theirs when they start: start the run again within
+    Servers go on without a restart. A run's own processes (--own) take theirs when they start: start it again within
     the grace period (`ramp run --resume`, or helm upgrade), or they are locked out.
 
     \b

@@ -44,7 +44,7 @@ def provide(settings: Settings) -> list[Token]:
 
 
 def rotate_own(settings: Settings, grace: timedelta) -> list[Token]:
-    """Another token for each of the run's own roles, in `secrets/` for whoever starts from now on; the ones before expire
+    """Another token for each of the run's own roles, in `secrets/` for whoever starts now; the ones before expire
     after `grace`, by which the run's processes have to have been started again. Raises Invalid, NotFound, OSError."""
     return [_rotated(settings, role, grace) for role in OWN_ROLES if own_secret(settings, role)]
 
