@@ -80,6 +80,8 @@ class ReplayInfo:
     open_episodes: int
     quarantined_segments: int  # places on disk where bytes were not what had been written
     deleted_episodes: int = 0  # ids that were deleted and stay taken
+    disk_free_bytes: int = 0  # that the shard's volume still takes
+    now: float = 0.0  # seconds since 1970, by the clock that dates the ends of episodes: none has ended later
 
     def table(self, name: str) -> TableInfo | None:
         return next((table for table in self.tables if table.name == name), None)

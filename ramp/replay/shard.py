@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import shutil
 import threading
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -358,6 +359,8 @@ class Shard:
             open_episodes=self._store.open_episodes,
             quarantined_segments=self._log.damaged + self._annotations.damaged + self._tombstones.damaged,
             deleted_episodes=len(self._tombstones),
+            disk_free_bytes=shutil.disk_usage(self._directory).free,
+            now=self._store.now(),
         )
 
     @property

@@ -321,6 +321,10 @@ class Store:
     def open_episodes(self) -> int:
         return self._open
 
+    def now(self) -> float:
+        """Seconds since 1970, by the clock that dates the ends of episodes."""
+        return self._clock.now()
+
     def holds(self, episode_id: str) -> bool:
         """Whether an ended episode of that id can be read."""
         entry = self._entries.get(episode_id)

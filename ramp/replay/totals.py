@@ -13,7 +13,7 @@ from ramp.replay.views import ViewInfo
 
 SUMMED = ("episodes", "items", "steps", "inserted_items", "sampled_items", "lead", "insert_wait_s", "sample_wait_s")
 BY_TASK = ("episodes_by_task", "unseen_by_task", "dropped_by_task")
-COUNTS = ("disk_bytes", "open_episodes", "quarantined_segments", "deleted_episodes")
+COUNTS = ("disk_bytes", "disk_free_bytes", "open_episodes", "quarantined_segments", "deleted_episodes")
 
 
 def total_info(infos: Collection[ReplayInfo]) -> ReplayInfo:
@@ -27,6 +27,7 @@ def total_info(infos: Collection[ReplayInfo]) -> ReplayInfo:
         tables=tuple(_total_table(name, each) for name, each in tables.items()),
         limits=_lowest([info.limits for info in infos]),
         annotation_version=min(info.annotation_version for info in infos),
+        now=max(info.now for info in infos),
         **counts,
     )
 

@@ -59,7 +59,7 @@ def packages() -> Finding:
 
 def rendering() -> Finding:
     """A frame, drawn by MuJoCo in a process of its own."""
-    ok, words = _try([sys.executable, "-c", RENDER])
+    ok, words = try_command([sys.executable, "-c", RENDER])
     remedy = "apt-get install -y --no-install-recommends libosmesa6   (or libegl1 and MUJOCO_GL=egl)"
     return Finding(name="rendering", ok=ok, detail="a frame was drawn" if ok else words, remedy=remedy)
 
@@ -88,13 +88,13 @@ def redis() -> Finding:
 
 def ray() -> Finding:
     """Ray and Ray Train load."""
-    ok, words = _try([sys.executable, "-c", RAY])
+    ok, words = try_command([sys.executable, "-c", RAY])
     return Finding(name="Ray", ok=ok, detail=words, remedy="make clean setup")
 
 
 def deepspeed() -> Finding:
     """DeepSpeed loads."""
-    ok, words = _try([sys.executable, "-c", DEEPSPEED])
+    ok, words = try_command([sys.executable, "-c", DEEPSPEED])
     return Finding(name="DeepSpeed", ok=ok, detail=words, remedy="make clean setup")
 
 
@@ -166,8 +166,15 @@ def _enough(name: str, free_gib: float, detail: str, remedy: str) -> Finding:
     return Finding(name=name, ok=not short, detail=detail + short, remedy=remedy)
 
 
-def _try(argv: Sequence[str]) -> tuple[bool, str]:
+def try_command(argv: Sequence[str]) -> tuple[bool, str]:
     """Whether a command succeeds, and its last words."""
+    ok, text = command_output(argv)
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return ok, lines[-1] if lines else "it said nothing"
+
+
+def command_output(argv: Sequence[str]) -> tuple[bool, str]:
+    """Whether a command succeeds, and all that it says, of a failure to whom it complains."""
     from services.common.settings import child_environment
     from services.conductor.processes import python_path
 
@@ -179,8 +186,7 @@ def _try(argv: Sequence[str]) -> tuple[bool, str]:
     except (OSError, subprocess.TimeoutExpired) as error:
         return False, str(error)
     ok = done.returncode == 0
-    lines = [line.strip() for line in (done.stdout if ok else done.stderr).splitlines() if line.strip()]
-    return ok, lines[-1] if lines else f"exit code {done.returncode}"
+    return ok, done.stdout if ok else done.stderr or f"exit code {done.returncode}"
 
 
 def _until(happens: Callable[[], bool], deadline_s: float) -> bool:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from ramp.replay.shards import Shards
     from services.clients.connect import AnyClient
 
+    AnyReplay = AnyClient | Shards
+
 READY_S = 5.0  # for a server to answer whose address is known
 
 
@@ -38,7 +40,7 @@ def delete(
     """
     if not yes:
         typer.confirm(f"Delete {len(episodes)} episodes for good?", abort=True)
-    with opened(dir_) as replay, _audited(replay, dir_, "Delete", episodes=episodes, reason=reason):
+    with opened(dir_) as replay, audited(replay, dir_, "Delete", episodes=episodes, reason=reason):
         gone = replay.delete(episodes, reason)
     print(f"{gone} deleted" + (f", {len(episodes) - gone} had been deleted before" if gone < len(episodes) else ""))
     return 0
@@ -58,7 +60,7 @@ def snapshot(
       ramp data snapshot before-upgrade
       ramp data snapshot friday --dir runs/fleet
     """
-    with opened(dir_) as replay, _audited(replay, dir_, "Snapshot", name=name):
+    with opened(dir_) as replay, audited(replay, dir_, "Snapshot", name=name):
         taken = replay.snapshot(name)
     print(f"{taken.episodes} episodes, {taken.bytes / 2**20:.1f} MiB: {taken.path}")
     return 0
@@ -81,7 +83,7 @@ def snapshots(
 
     with opened(dir_) as replay:
         if drop:
-            with _audited(replay, dir_, "DropSnapshot", name=drop):
+            with audited(replay, dir_, "DropSnapshot", name=drop):
                 replay.drop_snapshot(drop)
         found = replay.snapshots()
     if as_json:
@@ -126,7 +128,7 @@ def views(
 
 
 @contextmanager
-def opened(directory: Path | None) -> Iterator[AnyClient | Shards]:
+def opened(directory: Path | None) -> Iterator[AnyReplay]:
     """The server of a run where it has one, else the data themselves. Raises NotFound, Unavailable."""
     from services.clients.connect import connect
     from services.clients.credentials import own_credentials
@@ -147,9 +149,7 @@ def opened(directory: Path | None) -> Iterator[AnyClient | Shards]:
         yield client
 
 
-def _audited(
-    replay: AnyClient | Shards, directory: Path | None, what: str, **details: object
-) -> AbstractContextManager[None]:
+def audited(replay: AnyReplay, directory: Path | None, what: str, **details: object) -> AbstractContextManager[None]:
     """Where no server does it, and so none writes it down."""
     from ramp.replay.shards import Shards
     from services.common.audit import Audit, person

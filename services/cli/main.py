@@ -10,7 +10,22 @@ from typing import Annotated, ParamSpec
 import typer
 
 from ramp.errors import Invalid, NotFound, RampError
-from services.cli import backup, bench, data, datasets, doctor, evaluate, keep, release, report, run, status, token, up
+from services.cli import (
+    backup,
+    bench,
+    data,
+    datasets,
+    doctor,
+    evaluate,
+    keep,
+    release,
+    report,
+    retract,
+    run,
+    status,
+    token,
+    up,
+)
 
 Words = ParamSpec("Words")
 WRONG_INPUT, FAILED = 2, 1
@@ -43,9 +58,10 @@ def ramp(
       ramp data query SQL    ask its episodes
       ramp data show ID      one of them as a Rerun recording
       ramp data delete ID    forget one for good
+      ramp data retract ID   the same, and which versions may have learnt from it
       ramp data snapshot N   keep all of them as they are now
       ramp data views        answers that were made tables (query --as-view)
-      ramp token new         let a robot, a learner or a person in; ramp token list, revoke
+      ramp token new         let a robot, a learner or a person in; ramp token list, rotate, revoke
       ramp release promote V let robots act by a version; ramp release list, rollback, history
       ramp backup URL        a run's data to a folder or a bucket; ramp restore brings it back
       ramp bench             the comparisons of the papers: methods, conditioning, iterations, value
@@ -82,6 +98,7 @@ stored = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="What a r
 stored.command("query")(verb(data.query))
 stored.command("show")(verb(data.show))
 stored.command("delete")(verb(keep.delete))
+stored.command("retract")(verb(retract.retract))
 stored.command("snapshot")(verb(keep.snapshot))
 stored.command("snapshots")(verb(keep.snapshots))
 stored.command("views")(verb(keep.views))
@@ -92,6 +109,7 @@ app.add_typer(stored, name="data")
 tokens = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Who may come in to a replay server.")
 tokens.command("new")(verb(token.new))
 tokens.command("list")(verb(token.list_))
+tokens.command("rotate")(verb(token.rotate))
 tokens.command("revoke")(verb(token.revoke))
 app.add_typer(tokens, name="token")
 

@@ -1,9 +1,9 @@
-"""`ramp token new, list, revoke`: who may come in to a replay server."""
+"""`ramp token new, list, rotate, revoke`: who may come in to a replay server."""
 
 from __future__ import annotations
 
 import sys
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -76,6 +76,53 @@ def list_(file: File = None, dir_: Dir = None, as_json: Json = False) -> int:
         print(f"{row['role']:9} {row['name']:24} made {row['made']}  expires {row['expires']}")
     if not rows:
         print("none")
+    return 0
+
+
+def rotate(
+    name: Annotated[str, typer.Argument(help="Whose token.", show_default=False)] = "",
+    file: File = None,
+    dir_: Dir = None,
+    own: Annotated[bool, typer.Option("--own", help="The run's own: actors, learners, operator.")] = False,
+    grace_h: Annotated[float, typer.Option("--grace-h", min=0, help="Hours for which the old ones still hold.")] = 24.0,
+    days: Annotated[
+        float | None, typer.Option("--days", min=0, help="Until the new one expires.", show_default="it does not")
+    ] = None,
+) -> int:
+    """Make a client's next token and print it, this once; the one before expires by itself after a grace period.
+
+    Servers go on without a restart. A run's own processes (--own) take theirs when they start: start it again within
+    the grace period (`ramp run --resume`, or helm upgrade), or they are locked out.
+
+    \b
+    Examples:
+      ramp token rotate arm-7 --grace-h 48 > arm-7.token
+      ramp token rotate --own --grace-h 2
+    """
+    from ramp.errors import Invalid
+    from services.common.audit import Audit, audit_log, person
+    from services.common.tokens import rotate_token
+
+    if bool(name) == own:
+        raise Invalid("name", name or "''", "name a client, or give --own")
+    path, grace = _file(file, dir_), timedelta(hours=grace_h)
+    with Audit(audit_log(path)).act(person(), "operator", "TokenRotate", name=name or "own", grace_h=grace_h):
+        if own:
+            return _rotate_own(dir_, grace)
+        token, secret = rotate_token(path, name, grace, days)
+    ends = _day(token.made + grace)
+    print(f"{token.role} {name}, expires: {_day(token.expires)}; the old ones hold until {ends}:", file=sys.stderr)
+    print(secret)
+    return 0
+
+
+def _rotate_own(directory: Path | None, grace: timedelta) -> int:
+    from services.common.keyring import rotate_own
+    from services.common.settings import load_settings
+    from services.conductor import rundir
+
+    for token in rotate_own(load_settings(rundir.find(directory).settings), grace):
+        print(f"{token.role} {token.name}: made anew; the old one holds until {_day(token.made + grace)}")
     return 0
 
 

@@ -330,6 +330,11 @@ class ReplayClient:
         """Tables, counters, limits; waits at most `timeout` seconds. Raises Unavailable."""
         return codec.info_from_wire(self._unary("Info", wire.InfoRequest(), wire.InfoResponse, timeout))
 
+    def code(self, timeout: float = CALL_TIMEOUT_S) -> str:
+        """Version of the server's code. Raises Unavailable."""
+        answer: wire.InfoResponse = self._unary("Info", wire.InfoRequest(), wire.InfoResponse, timeout)
+        return answer.code
+
     def bulk(self, timeout: float = CALL_TIMEOUT_S) -> wire.Bulk:
         """The server's door for bulk data; without a `flight_port` it has none. Raises Unavailable."""
         answer: wire.InfoResponse = self._unary("Info", wire.InfoRequest(), wire.InfoResponse, timeout)

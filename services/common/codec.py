@@ -183,7 +183,10 @@ TABLE_FIELDS = (
 )
 TASK_FIELDS = ("episodes_by_task", "unseen_by_task", "dropped_by_task")
 LIMIT_FIELDS = ("max_message_bytes", "max_steps_per_batch", "max_episode_steps")
-INFO_FIELDS = ("annotation_version", "disk_bytes", "open_episodes", "quarantined_segments", "deleted_episodes")
+INFO_FIELDS = (
+    *("annotation_version", "disk_bytes", "disk_free_bytes", "open_episodes", "quarantined_segments"),
+    *("deleted_episodes", "now"),
+)
 
 
 def info_to_wire(info: ReplayInfo) -> wire.InfoResponse:

@@ -6,12 +6,13 @@ secrets/actor    the token that its actors show; so for learner and operator (co
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 from ramp.errors import NotFound
 from services.common.private import read_private, write_private
 from services.common.settings import Settings
-from services.common.tokens import Role, Token, add_token, digest, new_token, read_tokens
+from services.common.tokens import Role, Token, add_token, digest, new_token, read_tokens, rotate_token
 
 OWN_ROLES = (Role.ACTOR, Role.LEARNER, Role.OPERATOR)
 
@@ -40,6 +41,23 @@ def provide(settings: Settings) -> list[Token]:
         if (role, digest(_kept(settings, role))) not in known:
             made.append(_make(settings, path, role))
     return made
+
+
+def rotate_own(settings: Settings, grace: timedelta) -> list[Token]:
+    """Another token for each of the run's own roles, in `secrets/` for whoever starts now; the ones before expire
+    after `grace`, by which the run's processes have to have been started again. Raises Invalid, NotFound, OSError."""
+    return [_rotated(settings, role, grace) for role in OWN_ROLES if own_secret(settings, role)]
+
+
+def _rotated(settings: Settings, role: Role, grace: timedelta) -> Token:
+    """Known first, shown then, as at a start."""
+    path, shown = tokens_file(settings), digest(own_secret(settings, role))
+    names = [token.name for token in read_tokens(path) if token.sha256 == shown]
+    if not names:
+        raise NotFound(f"{path} does not know the token in {_secrets(settings) / role}; `ramp run` makes another")
+    token, secret = rotate_token(path, names[0], grace, None)
+    write_private(_secrets(settings) / role, secret.encode() + b"\n")
+    return token
 
 
 def _kept(settings: Settings, role: Role) -> str:

@@ -18,7 +18,7 @@ import re
 import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
@@ -102,6 +102,25 @@ def revoke_tokens(path: Path, name: str, *, keep_newest: bool = False) -> int:
         gone = mine[:-1] if keep_newest else mine
         tokens[:] = [token for token in tokens if token not in gone]
     return len(gone)
+
+
+def rotate_token(path: Path, name: str, grace: timedelta, days: float | None) -> tuple[Token, str]:
+    """Another token for a name that has some, and its secret; the ones before expire after `grace`.
+
+    Raises NotFound for a name that has none.
+    """
+    with _changing(path) as tokens:
+        mine = [token for token in tokens if token.name == name]
+        if not mine:
+            known = ", ".join(sorted({token.name for token in tokens})) or "nobody"
+            raise NotFound(f"{name} has no token in {path}; it has those of: {known}")
+        made, secret = new_token(name, mine[0].role, days)
+        last = made.made + grace
+        for token in mine:
+            ends = min(token.expires or last, last)
+            tokens[tokens.index(token)] = replace(token, expires=ends)
+        tokens.append(made)
+    return made, secret
 
 
 @contextmanager

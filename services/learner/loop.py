@@ -19,6 +19,7 @@ import logging
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import fields
 from functools import partial
 
 import torch
@@ -268,10 +269,17 @@ class Learner:
         parent = self._pretrained.versions().get(kind) if self.progress.stage == JOINT else None
         return ({"parent": parent} if parent else {}) | {
             "stage": self.progress.stage,
+            "tables": self._drawn_from(),
             "update": update,
             "world_version": self.progress.world_version,
             "metrics": finite(self._says.means),
         }
+
+    def _drawn_from(self) -> list[str]:
+        """Tables that the weights have learnt from, in this stage or before it."""
+        mixture = self._settings.training.mixture if self.progress.stage == JOINT else DEMONSTRATIONS
+        joint = [each.name for each in fields(mixture) if getattr(mixture, each.name) > 0]
+        return sorted({"demos", *joint})
 
     def _label_everything(self) -> None:
         """Before stage 2 begins, every demonstration has its indicator. Other workers wait, and hear from worker 0

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Mapping
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from ramp.models.vla.instructions import TOKENIZER
 from ramp.types import Kind
 from services.clients.connect import AnyClient
 from services.clients.registry import DirectoryRegistry
+from services.common.code import code
 from services.common.coordination import Coordination
 from services.common.metrics import LEARNER_VERSION
 from services.learner.precision import published
@@ -88,22 +88,16 @@ class Publisher:
             "watermark": self._watermark(),
         }
 
-    def _watermark(self) -> dict[str, int]:
-        """Items that each table had received; empty where replay does not answer just now."""
+    def _watermark(self) -> dict[str, Any]:
+        """Items that each table had received, and a time after which no episode had ended that training has drawn from;
+        empty where replay does not answer just now."""
         try:
-            return {table.name: table.inserted_items for table in self._replay.info().tables}
+            info = self._replay.info()
         except RampError:
             return {}
+        return {"items": {table.name: table.inserted_items for table in info.tables}, "ended_by": info.now}
 
 
 def finite(means: Mapping[str, float]) -> dict[str, float]:
     """Metrics for a manifest, which is JSON."""
     return {name: value for name, value in means.items() if math.isfinite(value)}
-
-
-def code() -> str:
-    """Version of the code that trained."""
-    try:
-        return f"ramp-fleet {version('ramp-fleet')}"
-    except PackageNotFoundError:
-        return "ramp-fleet, from source"

@@ -19,6 +19,7 @@ from services.common import codec, keeping_codec
 from services.common.access import Client
 from services.common.append_codec import request_from_bytes
 from services.common.certificates import Certificates
+from services.common.code import code
 from services.common.gate import Gate
 from services.common.interceptors import Guard
 from services.common.server import Bounds, Server
@@ -174,6 +175,7 @@ class ReplayService:
 
     def info(self, _: wire.InfoRequest, __: grpc.ServicerContext) -> wire.InfoResponse:
         message = codec.info_to_wire(self._core.shard.info())
+        message.code = code()
         if self._bulk is not None:
             message.bulk.CopyFrom(self._bulk)
         return message

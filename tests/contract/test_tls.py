@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
@@ -13,9 +14,11 @@ import pytest
 from ramp.errors import Invalid, NotFound, RampError, Unauthenticated, Unavailable
 from ramp.replay.shard import Shard, ShardConfig
 from services.clients.credentials import Credentials
+from services.clients.handshake import shown_until
 from services.clients.replay import ReplayClient
 from services.common.tls import CertificateFiles
 from services.replay.core import ReplayCore
+from services.replay.flight import FlightDoor
 from services.replay.server import ReplayServer
 from tests.certificates import Authority
 from tests.experience import make_header, store_episode
@@ -121,6 +124,28 @@ def test_a_renewed_certificate_is_shown_to_the_next_connection(house: House) -> 
     house.client(address, house.trusting(house.theirs)).info()
     assert isinstance(house.trouble(address, house.trusting(house.ours)), Unauthenticated)
     before.info()  # a connection that stands goes on
+
+
+def test_both_doors_show_a_renewed_certificate_flight_after_its_next_start(house: House) -> None:
+    """Rotation as docs/operations.md has it: renew, then drain and restart; `ramp doctor --cluster` sees the same."""
+    files, shown = house.ours.issue("replay", days=5), house.trusting(house.ours)
+    address, door = house.serve(files), FlightDoor(ReplayCore(house.shard), house.gate, house.folder / "segments")
+    (house.folder / "segments").mkdir()
+    bulk = f"127.0.0.1:{door.start('127.0.0.1', 0, files).flight_port}"
+
+    def days(place: str) -> int:
+        return round((shown_until(place, shown) - time.time()) / 86_400)
+
+    assert (days(address), days(bulk)) == (5, 5)
+    house.ours.issue("replay", days=9)
+    assert (days(address), days(bulk)) == (9, 5)
+    assert door.stop()
+    again = FlightDoor(ReplayCore(house.shard), house.gate, house.folder / "segments")
+    bulk = f"127.0.0.1:{again.start('127.0.0.1', 0, files).flight_port}"
+    assert days(bulk) == 9
+    assert again.stop()
+    with pytest.raises(Unauthenticated):
+        shown_until(address, house.trusting(house.theirs))
 
 
 def test_files_that_do_not_fit_are_refused_before_anything_is_served(house: House) -> None:

@@ -9,10 +9,15 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from ramp.replay.shard import ShardConfig
+from ramp.replay.shards import Shards
+from ramp.types import Kind
+from services.clients.registry import DirectoryRegistry
 from services.common.settings import child_environment
 from services.conductor import journal
 from services.conductor.journal import STAGES
@@ -111,6 +116,24 @@ def test_a_registered_version_can_be_evaluated_afterwards(finished: LaunchedRun)
     assert answer["policy_version"] == 1
     assert [row["episodes"] for row in answer["results"]] == [2, 2, 4]
     assert all(row["low"] <= row["successes"] / row["episodes"] <= row["high"] for row in answer["results"])
+
+
+def test_the_versions_that_may_have_learnt_from_an_episode_are_named(finished: LaunchedRun) -> None:
+    """A demonstration is in all of them; a rollout of the last moments in no version of the stages before."""
+    with closing(Shards(finished.folder / "replay", ShardConfig())) as shards:
+        infos = shards.query()
+    demo = next(info.episode_id for info in infos if "demos" in info.tables)
+    last = [info.episode_id for info in infos if "online" in info.tables][-1]
+
+    def named(episode: str) -> set[tuple[str, int]]:
+        done = ramp("data", "retract", episode, "-r", "a test", "--dry-run", "--json", "--dir", str(finished.folder))
+        assert done.returncode == 0, done.stderr
+        return {(row["kind"], row["version"]) for row in json.loads(done.stdout)["versions"]}
+
+    registry = DirectoryRegistry(finished.folder / "registry")
+    everything = {(str(kind), version) for kind in Kind for version in registry.versions(kind)}
+    assert named(demo) == everything
+    assert named(last) <= everything - {("world", 1), ("policy", 1)}
 
 
 def test_a_run_directory_is_not_overwritten(finished: LaunchedRun) -> None:

@@ -1206,6 +1206,9 @@ class InfoResponse(_message.Message):
     QUARANTINED_SEGMENTS_FIELD_NUMBER: _builtins.int
     DELETED_EPISODES_FIELD_NUMBER: _builtins.int
     BULK_FIELD_NUMBER: _builtins.int
+    NOW_FIELD_NUMBER: _builtins.int
+    DISK_FREE_BYTES_FIELD_NUMBER: _builtins.int
+    CODE_FIELD_NUMBER: _builtins.int
     annotation_version: _builtins.int
     """world-model version of the current labels; 0: none"""
     disk_bytes: _builtins.int
@@ -1213,6 +1216,12 @@ class InfoResponse(_message.Message):
     quarantined_segments: _builtins.int
     deleted_episodes: _builtins.int
     """their ids stay taken"""
+    now: _builtins.float
+    """seconds since 1970, by the clock that dates the ends of episodes: none has ended later"""
+    disk_free_bytes: _builtins.int
+    """that the shard's volume still takes"""
+    code: _builtins.str
+    """version of the server's code"""
     @_builtins.property
     def tables(self) -> _containers.RepeatedCompositeFieldContainer[Global___TableInfo]: ...
     @_builtins.property
@@ -1232,10 +1241,13 @@ class InfoResponse(_message.Message):
         quarantined_segments: _builtins.int = ...,
         deleted_episodes: _builtins.int = ...,
         bulk: Global___Bulk | None = ...,
+        now: _builtins.float = ...,
+        disk_free_bytes: _builtins.int = ...,
+        code: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["bulk", b"bulk", "limits", b"limits"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["annotation_version", b"annotation_version", "bulk", b"bulk", "deleted_episodes", b"deleted_episodes", "disk_bytes", b"disk_bytes", "limits", b"limits", "open_episodes", b"open_episodes", "quarantined_segments", b"quarantined_segments", "tables", b"tables"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["annotation_version", b"annotation_version", "bulk", b"bulk", "code", b"code", "deleted_episodes", b"deleted_episodes", "disk_bytes", b"disk_bytes", "disk_free_bytes", b"disk_free_bytes", "limits", b"limits", "now", b"now", "open_episodes", b"open_episodes", "quarantined_segments", b"quarantined_segments", "tables", b"tables"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

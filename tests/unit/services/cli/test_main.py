@@ -32,7 +32,9 @@ def ramp(*words: str) -> int:
     return int(ended.value.code or 0)
 
 
-@pytest.mark.parametrize("verb", [*VERBS[:-1], "data query", "data show"])
+@pytest.mark.parametrize(
+    "verb", [*VERBS[:-1], "backup", "restore", "token rotate", "data query", "data show", "data retract"]
+)
 def test_every_verb_has_help_with_an_example(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert ramp(*verb.split(), "--help") == 0
     assert f"ramp {verb}" in capsys.readouterr().out

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import pytest
 
+from ramp.errors import Unauthenticated
 from services.cli.main import main
 from services.common.access import Access
+from services.common.keyring import OWN_ROLES, own_secret, provide
 from services.common.settings import compose, save
 from services.common.tokens import Role
 
@@ -53,12 +56,49 @@ def test_the_file_is_that_of_the_run_unless_one_is_named(tmp_path: Path, capsys:
     assert Access(tmp_path / "tokens.yaml").admit(capsys.readouterr().out.strip(), INFO).role is Role.OPERATOR
 
 
+def test_a_rotated_token_holds_beside_the_new_one_and_then_no_more(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, now = tmp_path / "tokens.yaml", [time.time()]
+    ramp("token", "new", "-r", "robot", "-n", "arm-7", "-f", str(path))
+    old = capsys.readouterr().out.strip()
+    server = Access(path, look_every_s=0.0, clock=lambda: now[0])
+    assert ramp("token", "rotate", "arm-7", "-f", str(path), "--grace-h", "2") == 0
+    new = capsys.readouterr().out.strip()
+
+    assert new != old
+    assert [server.admit(each, INFO).name for each in (old, new)] == ["arm-7", "arm-7"]
+    now[0] += 2.1 * 3600
+    assert server.admit(new, INFO).role is Role.ROBOT
+    with pytest.raises(Unauthenticated, match="expired"):
+        server.admit(old, INFO)
+    ramp("token", "rotate", "arm-7", "-f", str(path), "--grace-h", "200")
+    with pytest.raises(Unauthenticated, match="expired"):  # a longer grace does not bring it back
+        server.admit(old, INFO)
+
+
+def test_a_run_rotates_its_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    settings = compose("counting", None, [f"dir={tmp_path}"])
+    save(settings, tmp_path / "settings.yaml")
+    provide(settings)
+    old = {role: own_secret(settings, role) for role in OWN_ROLES}
+    assert ramp("token", "rotate", "--own", "--dir", str(tmp_path)) == 0
+
+    server = Access(tmp_path / "tokens.yaml")
+    for role in OWN_ROLES:
+        assert own_secret(settings, role) != old[role]
+        assert {server.admit(each, INFO).role for each in (old[role], own_secret(settings, role))} == {role}
+    assert provide(settings) == []  # the run does not make others at its next start
+    assert ramp("token", "rotate", "--dir", str(tmp_path)) == 2
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
         (("new", "--role", "king", "--name", "a"), "choose robot"),
         (("new", "--role", "robot", "--name", "a b"), "letters, digits"),
         (("revoke", "nobody"), "nowhere/tokens.yaml"),
+        (("rotate", "nobody"), "nowhere/tokens.yaml"),
         (("list",), "does not exist"),
     ],
 )

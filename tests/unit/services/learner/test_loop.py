@@ -43,7 +43,7 @@ def test_all_stages_end_with_versions_that_an_agent_can_act_with(settings: Setti
     policy, manifest = registry(settings).load(Kind.POLICY, "final")
     world, world_manifest = registry(settings).load(Kind.WORLD, manifest["world_version"])
     assert Agent.from_registry_parts(policy, manifest, world, world_manifest).policy.token_shape
-    assert manifest["watermark"]["demos"] > 0
+    assert manifest["watermark"]["items"]["demos"] > 0
     assert "policy.flow" in manifest["metrics"]
 
 

@@ -55,7 +55,7 @@ def test_a_version_names_its_parent_code_recipe_and_data(tmp_path: Path) -> None
         publisher.publish(Kind.POLICY, WEIGHTS, {"update": update}, ("latest",))
     manifest = registry.manifest(Kind.POLICY, "latest")
     assert (manifest["version"], manifest["parent"], manifest["recipe"]) == (2, 1, "counting")
-    assert manifest["watermark"]["demos"] > 0
+    assert manifest["watermark"]["items"]["demos"] > 0
     assert manifest["code"].startswith("ramp-fleet")
     replay.close()
 
