@@ -99,7 +99,7 @@ def missing(part: Part, manifest: Manifest, told: Told) -> list[Kept]:
         if not part.holds(file):
             found.append(file)
         done += file.size
-        told(done, manifest.bytes)
+        told(done, manifest.size)
     return found
 
 

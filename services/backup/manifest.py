@@ -33,8 +33,8 @@ class Manifest:
     files: tuple[Kept, ...]
 
     @property
-    def bytes(self) -> int:
-        """Of all its files, whether other backups share them or not."""
+    def size(self) -> int:
+        """Bytes of all its files, whether other backups share them or not."""
         return sum(file.size for file in self.files)
 
     def encode(self) -> bytes:

@@ -61,7 +61,7 @@ class Backups(Periodic):
         self._last = made.taken_at
         words = "%s: backup %d to %s, %d episodes, %d bytes, %.1f s"
         logger.info(
-            words, made.part, made.number, self._settings.url, made.episodes, made.bytes, time.monotonic() - began
+            words, made.part, made.number, self._settings.url, made.episodes, made.size, time.monotonic() - began
         )
 
     def _go_on(self, done: int, total: int) -> None:

@@ -27,7 +27,7 @@ def restore(wanted: Wanted, target: Path, told: Told) -> None:
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise Conflict("directory", target, "something lies there; move it away, or give another place")
     hidden = target.with_name(f".{target.name}.restoring")
-    total, done = sum(manifest.bytes for _, manifest in wanted.values()), 0
+    total, done = sum(manifest.size for _, manifest in wanted.values()), 0
     try:
         durable.make_directory(hidden)
         for folder, (part, manifest) in wanted.items():

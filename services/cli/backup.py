@@ -215,7 +215,7 @@ def _list(bucket: Bucket, as_json: bool) -> int:
 
 def _line(part: str, manifest: Manifest) -> str:
     taken = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(manifest.taken_at))
-    size = f"{len(manifest.files)} files  {manifest.bytes / 2**20:.1f} MiB"
+    size = f"{len(manifest.files)} files  {manifest.size / 2**20:.1f} MiB"
     return f"{part:9} {manifest.number:4}  {taken}  {manifest.episodes} episodes  {size}"
 
 
@@ -229,7 +229,7 @@ def _print_json(manifests: list[Manifest]) -> None:
             "taken_at": each.taken_at,
             "episodes": each.episodes,
             "files": len(each.files),
-            "bytes": each.bytes,
+            "bytes": each.size,
         }
         for each in manifests
     ]

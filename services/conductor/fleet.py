@@ -99,7 +99,8 @@ class Fleet:
         if with_learner:
             yield self.learner.start()
         self.watch.start()
-        for each in (*self.backups, self._guarding):
+        self._guarding.start()
+        for each in self.backups:
             each.start()
 
     def _provide_tokens(self) -> None:

@@ -176,6 +176,16 @@ def open_mixture(
     return Mixture([Chosen(stream, of, stream.rows) for stream in streams] if of else streams)
 
 
+def world_batches(
+    replay: Replay, settings: Settings, basis: Basis, rows: Mapping[str, int], horizons: tuple[int, ...] = ()
+) -> Mixture:
+    """What tokenizer and world model are trained on: uniformly, with the frames at `horizons`."""
+    spec = SampleSpec(table="", batch_size=sum(rows.values()), chunk=settings.policy.chunk, horizons=horizons)
+    penalty = settings.advantage.failure_penalty
+    converter = partial(convert, normalizer=basis.normalizer, failure_penalty=penalty, horizons=horizons)
+    return open_mixture(replay, rows, spec, converter)
+
+
 def policy_batches(
     replay: Replay,
     settings: Settings,

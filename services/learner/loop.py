@@ -27,10 +27,10 @@ import torch
 from ramp.errors import Full, Timeout, Unavailable
 from ramp.models.manifest import policy_manifest, world_manifest
 from ramp.recipes.recipe import DEMONSTRATIONS, MixtureConfig
-from ramp.types import Kind, SampleSpec
+from ramp.types import Kind
 from services.common import metrics
 from services.learner.basis import find_basis
-from services.learner.batches import Mixture, convert, open_mixture, policy_batches, shares
+from services.learner.batches import Mixture, policy_batches, shares, world_batches
 from services.learner.context import Context
 from services.learner.divergence import DivergedError
 from services.learner.engine import agree, from_first, rank, share_buffers, workers
@@ -108,7 +108,7 @@ class Learner:
         first, last = self._settings.stages.tokenizer_updates, total(WORLD, self._settings)
         if first and self.progress.update <= first:
             self._models.engine(TOKENIZER)  # takes up its state, also where a checkpoint followed its last update
-            with self._batches(self._settings.training.world_batch, DEMONSTRATIONS) as frames:
+            with self._windows(DEMONSTRATIONS, ahead=False) as frames:
                 if not self._updates(first, lambda: self._update(TOKENIZER, frames)):
                     return
             share_buffers(self._models.world)
@@ -382,21 +382,8 @@ class Learner:
         rows = shares(self._settings.training.policy_batch, mixture, workers())
         return policy_batches(self._at.replay, self._settings, self._at.basis, rows, self._at.prompts)
 
-    def _windows(self, mixture: MixtureConfig) -> Mixture:
-        """For the world model: uniformly, with the frames at its horizons."""
-        return self._batches(
-            self._settings.training.world_batch, mixture, horizons=tuple(self._settings.world.foreseen)
-        )
-
-    def _batches(self, rows: int, mixture: MixtureConfig, *, horizons: tuple[int, ...] = ()) -> Mixture:
-        return open_mixture(
-            self._at.replay,
-            shares(rows, mixture, workers()),
-            SampleSpec(table="", batch_size=rows, chunk=self._settings.policy.chunk, horizons=horizons),
-            partial(
-                convert,
-                normalizer=self._at.basis.normalizer,
-                failure_penalty=self._settings.advantage.failure_penalty,
-                horizons=horizons,
-            ),
-        )
+    def _windows(self, mixture: MixtureConfig, *, ahead: bool = True) -> Mixture:
+        """For tokenizer and world model, which alone looks `ahead`."""
+        rows = shares(self._settings.training.world_batch, mixture, workers())
+        horizons = tuple(self._settings.world.foreseen) if ahead else ()
+        return world_batches(self._at.replay, self._settings, self._at.basis, rows, horizons)
