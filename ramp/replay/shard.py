@@ -274,7 +274,7 @@ class Shard:
 
         Raises Full, or OSError where there is no room to write a segment again; both may pass.
         """
-        gone = self._store.expired()
+        gone = self._store.roll.expired()
         if gone:
             self.delete(gone, "retention")
         return len(gone), self._keeper.compact()

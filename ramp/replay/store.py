@@ -43,7 +43,7 @@ class Store:
     """All episodes of one log. Thread-safe. Nothing is kept in memory but the index."""
 
     def __init__(self, log: Log, tombstones: Tombstones, limits: Limits, retention: RetentionConfig) -> None:
-        self._log, self._tombstones, self._limits, self._roll = log, tombstones, limits, Roll(retention)
+        self._log, self._tombstones, self._limits, self.roll = log, tombstones, limits, Roll(retention)
         self._entries: dict[str, Entry] = {}
         self._dead: Counter[str] = Counter()  # bytes by segment that belong to nobody any more
         self._lock = threading.Lock()
@@ -60,7 +60,7 @@ class Store:
             self._replay(record)
         ended = sorted(self._ended(), key=lambda entry: entry.order)
         for entry in ended:
-            self._roll.add(entry.held())
+            self.roll.add(entry.held())
         self._open = sum(entry.state is State.OPEN for entry in self._entries.values())
         self._next_order = max((entry.order + 1 for entry in ended), default=0)
         self._clock = SteadyClock(max((entry.ended_at for entry in ended), default=0.0))
@@ -199,7 +199,7 @@ class Store:
                 entry.marks.append(position)
                 entry.state, entry.outcome, entry.order, entry.ended_at = State.ENDED, outcome, order, now
                 self._closed_one()
-                self._roll.add(entry.held())
+                self.roll.add(entry.held())
                 insert(entry)
             return Written(entry.progress(), entry.ticket, new)
 
@@ -268,7 +268,7 @@ class Store:
             except OSError as error:
                 raise Full(f"no room to write down what is deleted: {error}") from error
             for episode_id in episode_ids:
-                self._roll.remove(episode_id)
+                self.roll.remove(episode_id)
             for entry in entries:
                 del self._entries[entry.header.episode_id]
                 self._bury([*entry.positions, *entry.marks])
@@ -279,10 +279,6 @@ class Store:
         if entry.state is State.OPEN:
             raise Conflict("episode_id", episode_id, "the episode is open: end or abort it first")
         return entry
-
-    def expired(self) -> list[str]:
-        """Ids that the retention rule gives up."""
-        return self._roll.expired()
 
     @property
     def ended_episodes(self) -> int:
@@ -385,7 +381,7 @@ class Store:
                     self._closed_one()
                 logger.error("episode %s: its bytes are damaged; it is not served", entry.header.episode_id)
                 entry.state = State.DAMAGED
-                self._roll.remove(entry.header.episode_id)
+                self.roll.remove(entry.header.episode_id)
         return ended
 
     def parts(self, episode_id: str) -> tuple[EpisodeHeader, Outcome, list[StepBatch]]:

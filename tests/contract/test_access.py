@@ -12,6 +12,7 @@ from pathlib import Path
 
 import grpc
 import pytest
+from rampwire.v1 import policy_pb2 as policy_wire
 from rampwire.v1 import replay_pb2 as wire
 
 from ramp.errors import Denied, NotFound, OverQuota, Unauthenticated
@@ -20,7 +21,7 @@ from ramp.types import Outcome
 from services.clients.credentials import Credentials
 from services.clients.replay import ReplayClient
 from services.common import codec
-from services.common.access import REPLAY, RIGHTS
+from services.common.access import POLICY, REPLAY, RIGHTS
 from services.common.errors import from_call
 from services.common.gate import Gate
 from services.common.metrics import REPLAY_REFUSED
@@ -92,7 +93,8 @@ def stack() -> Iterator[ExitStack]:
 
 def test_every_method_has_its_roles() -> None:
     """A new method without an entry would be for operators only, which may not be what was meant."""
-    assert set(RIGHTS) == {REPLAY + name for name in METHODS}
+    policy = policy_wire.DESCRIPTOR.services_by_name["Policy"].methods
+    assert set(RIGHTS) == {REPLAY + name for name in METHODS} | {POLICY + method.name for method in policy}
 
 
 @pytest.mark.parametrize("role", Role)

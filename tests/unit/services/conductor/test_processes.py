@@ -69,9 +69,9 @@ def test_a_child_that_may_end_is_not_started_again_and_one_that_fails_is(make: C
     for child in (done, failing):
         child.start()
     wait_ready([done], 20)
-    eventually(lambda: list(done.poll()) and done.done)
+    eventually(lambda: (list(done.poll()), done.done)[1])
     assert (done.state, done.pid, list(done.poll())) == ("done", 0, [])
-    eventually(lambda: list(failing.poll()) and failing.restarts)
+    eventually(lambda: (list(failing.poll()), failing.restarts)[1])
 
 
 def test_a_child_that_ignores_sigterm_is_killed_after_its_deadline(make: Callable[..., Child]) -> None:
