@@ -68,7 +68,8 @@ class Stack:
         self._states: dict[str, PartState] = {}
 
     def start(self) -> None:
-        """Returns when all of it serves. Raises Unavailable for what does not, OSError."""
+        """Returns when all of it serves, or was given up where a run does without. Raises Unavailable for what it does
+        need, OSError."""
         for event in processes.stop_stale(self._home.pids):
             _log(event)
         self._add(RUN, "", self._run())
@@ -117,8 +118,16 @@ class Stack:
             self._add(role.name, f"{monitoring.HOST}:{port}", self._command(role.name, argv, _at(port)))
 
     def _add_monitor(self, part: monitoring.Part) -> None:
+        """The run does not need it: one that does not come up (an engine without a daemon, an image that cannot be had)
+        is given up, and says why."""
         command = self._command(part.name, list(part.argv), _at(part.port), child_environment(**part.env))
-        self._add(part.name, part.address, command)
+        try:
+            self._add(part.name, part.address, command)
+        except Unavailable as error:
+            logger.error("%s", error)
+            child = self._children.pop()
+            child.stop()
+            self._say(child, f"given up: {error}")
 
     def _add(self, name: str, address: str, command: Command) -> None:
         child = Child(command)

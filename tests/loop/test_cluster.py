@@ -23,6 +23,7 @@ from services.conductor.ports import free_ports
 from tests.loop.launched import LaunchedRun
 from tests.loop.ray_cluster import RayCluster, RayNode
 from tests.replay_process import ReplayProcess
+from tests.waiting import eventually
 
 pytestmark = [pytest.mark.loop, pytest.mark.timeout(900)]
 
@@ -116,7 +117,7 @@ def _goes_on_without(run: LaunchedRun, node: RayNode) -> None:
 def _shards(cluster: Cluster) -> list[Shard]:
     board = board_of(compose("", cluster.file, []))
     try:
-        return list((board.shards() or {}).values())
+        return list(eventually(board.shards).values())  # a busy Redis may need more than one question
     finally:
         board.close()
 

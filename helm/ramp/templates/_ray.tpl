@@ -25,6 +25,9 @@ spec:
       {{- if not $root.Values.ray.auth.enabled }}
       {{- $env = printf "%s\n- name: RAY_AUTH_MODE  # Ray's own default asks for a token\n  value: disabled" $env }}
       {{- end }}
+      {{- if eq .component "conductor" }}
+      {{- $env = printf "%s\n- name: RAY_JOB_STOP_WAIT_TIME_S  # for the learner's checkpoint and the actors' last episodes\n  value: \"60\"" $env }}
+      {{- end }}
       {{- $resources := deepCopy .values.resources }}
       {{- if (.values.gpu | default dict).enabled }}
       {{- $gpu := dict .values.gpu.resource .values.gpu.count }}
