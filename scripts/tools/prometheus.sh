@@ -14,8 +14,10 @@ command -v apt-get >/dev/null && command -v dpkg >/dev/null ||
   fail "this system has no apt-get; put prometheus, promtool and amtool on PATH, then run make again"
 mkdir -p "$BIN" "$UNPACKED"
 say "unpacking Debian's prometheus and prometheus-alertmanager into $UNPACKED"
-(cd "$UNPACKED" && apt-get download -qq prometheus prometheus-alertmanager >/dev/null) ||
-  fail "apt-get could not download them: run apt-get update, then make again"
+download() { (cd "$UNPACKED" && apt-get download -qq prometheus prometheus-alertmanager >/dev/null); }
+update() { if [ "$(id -u)" = 0 ]; then apt-get update -qq; else sudo -n apt-get update -qq; fi; }
+# A new machine has no package lists yet, an old one may have lists of packages that are gone.
+download || { update && download; } || fail "apt-get could not download them: run apt-get update, then make again"
 for package in "$UNPACKED"/*.deb; do dpkg -x "$package" "$UNPACKED"; done
 rm -f "$UNPACKED"/*.deb
 for program in prometheus promtool amtool; do ln -sf "../prometheus/usr/bin/$program" "$BIN/$program"; done
