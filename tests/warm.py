@@ -33,7 +33,9 @@ class WarmProcess:
     def __init__(self, module: str, arguments: list[str], log: Path, *given: Connection) -> None:
         """`given`: connections of this process that the other one shall have as well, for `main(arguments, *given)`."""
         self._listen, say = multiprocessing.Pipe(duplex=False)
-        self._process = _context().Process(target=_begin, args=(module, arguments, log, say, given), daemon=True)
+        self._process = _context().Process(
+            target=_begin, args=(module, arguments, dict(os.environ), log, say, given), daemon=True
+        )
         self._process.start()
         say.close()
         self._lines = os.fdopen(os.dup(self._listen.fileno()), encoding="utf-8")
@@ -83,7 +85,16 @@ def _context() -> ForkServerContext:
     return found
 
 
-def _begin(module: str, arguments: list[str], log: Path, say: Connection, given: tuple[Connection, ...]) -> None:
+def _begin(
+    module: str,
+    arguments: list[str],
+    environment: dict[str, str],
+    log: Path,
+    say: Connection,
+    given: tuple[Connection, ...],
+) -> None:
+    """With the environment of now: that of the process it is forked from may be older."""
+    os.environ.update(environment)
     os.chdir(ROOT)
     errors = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(errors, sys.stderr.fileno())

@@ -21,6 +21,8 @@ from tests.waiting import eventually
 
 STORE_BYTES = 80 * 2**20
 UP, START_S = "Ray runtime started", 240.0
+HEALTH = {"RAY_health_check_period_ms": "1000", "RAY_health_check_failure_threshold": "3"}
+"""A killed node is missed within seconds; Ray's own patience is longer than a run of the tests lasts."""
 
 
 class RayNode:
@@ -61,7 +63,7 @@ class RayCluster:
 
     def __init__(self, folder: Path) -> None:
         self._folder, self._home = folder, Path(tempfile.mkdtemp(prefix="ray-"))  # a socket's path has to be short
-        self.environment = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+        self.environment = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32), **HEALTH}
         port = free_port("127.0.0.1")
         self.address = f"{get_node_ip_address()}:{port}"
         head = [f"--port={port}", f"--temp-dir={self._home}", "--include-dashboard=false"]

@@ -28,7 +28,7 @@ from tests.waiting import eventually
 pytestmark = [pytest.mark.loop, pytest.mark.timeout(900)]
 
 PASSWORD = "with/sp:cial@signs"
-STAGES = {"joint_updates": 120}
+STAGES = {"joint_updates": 240}
 
 
 class Cluster:

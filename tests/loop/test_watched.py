@@ -13,7 +13,10 @@ from dataclasses import dataclass
 import pytest
 
 from ramp.errors import Invalid, Unauthenticated
+from ramp.types import Kind
 from services.clients.credentials import Credentials, own_credentials
+from services.clients.registry import DirectoryRegistry
+from services.clients.releases import Releases
 from services.clients.replay import ReplayClient
 from services.common.settings import load_settings
 from services.common.tokens import Role
@@ -41,7 +44,7 @@ LONG = (
     "training.relabel_every=1000",
     "env.image_encoding=png",
 )
-ELSEWHERE = ("ramp_policy_", "ramp_registry_", "ramp_replay_backup_seconds")  # parts that a run may be without
+ELSEWHERE = ("ramp_policy_", "ramp_replay_backup_seconds")  # parts that a run may be without
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,9 +99,20 @@ def refused(run: LaunchedRun) -> None:
         wrong.open(make_header("wrong", tables=("online",)))
 
 
+def released(run: LaunchedRun) -> None:
+    """One version after the other is let out to robots, and the second taken back."""
+    registry = DirectoryRegistry(run.folder / "registry")
+    run.until(lambda: (registry.resolve(Kind.POLICY, "latest") or 0) >= 2)
+    releases = Releases(registry)
+    for version in (1, 2):
+        releases.promote("stable", version, who="ada", why="a test", numbers={})
+    releases.rollback("stable", who="ada", why="a test")
+
+
 @pytest.fixture(scope="module")
 def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
-    """A run with TLS, of which one replay server is killed and one append refused, until everything has been seen."""
+    """A run with TLS, of which one replay server is killed, one append refused and one version taken back, until
+    everything has been seen."""
     tool("prometheus")
     folder, authority = tmp_path_factory.mktemp("watched"), Authority(tmp_path_factory.mktemp("tls"), "ca")
     files = authority.issue("server")
@@ -114,6 +128,7 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
         os.kill(run.pids("replay")[0], signal.SIGKILL)
         run.until(lambda: any(event.what == "restarted" for event in run.news(journal.Process)))
         refused(run)
+        released(run)
         wanted = dict(expressions())
 
         def all_answered() -> bool:
