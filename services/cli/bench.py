@@ -122,8 +122,13 @@ def _finish(name: str, quick: bool, seeds: Sequence[int], rows: list[Row], secon
     if out:
         from services.conductor.study.published import publish
 
-        print(publish(name, f"ramp bench {name}" + (" --quick" if quick else ""), seeds, rows, seconds, out))
+        print(publish(name, _command(name, quick, len(seeds)), seeds, rows, seconds, out))
     return 0
+
+
+def _command(name: str, quick: bool, seeds: int) -> str:
+    """What gives the same table again."""
+    return f"ramp bench {name}" + (" --quick" if quick else "") + f" --seeds {seeds}"
 
 
 def _print(rows: Sequence[Mapping[str, object]]) -> None:
